@@ -1,0 +1,165 @@
+"""Findings, the objectives promised for them, and the verdict of one on the other."""
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from capacity.errors import CapacityError
+
+RELATIONS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+}
+LIMIT = re.compile(r"^(<=|>=|==|<|>)\s*([-+]?[\d_.]+(?:e[-+]?\d+)?)\s*(.*)$")
+
+
+class Verdict(StrEnum):
+    """What the data say of an objective."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NO_DATA = "NO_DATA"
+    VOID = "VOID"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One named number with its unit, interval, sample count and recording.
+
+    `value` None means that it was not given, and `note` says why. `low` and `high` bound it at 95 %; both are the
+    value itself where every event was counted, and an infinite `high` says that the data give no upper bound.
+    `void` is the reason why the measurement does not count (the generator was the limit), or None.
+    """
+
+    name: str
+    value: float | None
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    count: int = 0
+    recording: str = ""
+    title: str = ""
+    note: str = ""
+    void: str | None = None
+
+    @property
+    def section(self) -> str:
+        """The part of the system that it speaks of: the name up to its first dot."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A promised limit on the finding of the same name.
+
+    `relation` is one of <, <=, >, >=, ==; `limit` is in `unit`, which is the finding's.
+    """
+
+    finding: str
+    relation: str
+    limit: float
+    unit: str = ""
+    title: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.relation not in RELATIONS:
+            raise CapacityError(
+                f"the objective on {self.finding} has the relation {self.relation!r}; accepted are {', '.join(RELATIONS)}"
+            )
+
+    @property
+    def promise(self) -> str:
+        """The limit in words, as `< 500 ms`."""
+        return f"{self.relation} {self.limit:,g}{' ' + self.unit if self.unit else ''}"
+
+
+def judge(finding: Finding | None, objective: Objective) -> Verdict:
+    """The verdict on the whole interval of `finding`: within the limit, wholly outside, or neither.
+
+    Nothing passes without data: a missing finding or value is NO_DATA; a value without an interval is one
+    INCONCLUSIVE result, because nothing bounds it. A void finding is VOID whatever its value.
+    Raises ValueError where finding and objective speak of different names or units.
+    """
+    if finding is None:
+        return Verdict.NO_DATA
+    if finding.name != objective.finding or finding.unit != objective.unit:
+        raise ValueError(
+            f"the objective is on {objective.finding} in {objective.unit or 'no unit'!r} and the finding is "
+            f"{finding.name} in {finding.unit or 'no unit'!r}; both must be the same"
+        )
+    if finding.void is not None:
+        return Verdict.VOID
+    if finding.value is None or math.isnan(finding.value):
+        return Verdict.NO_DATA
+    if finding.low is None or finding.high is None:
+        return Verdict.INCONCLUSIVE
+    holds = RELATIONS[objective.relation]
+    inside = [holds(bound, objective.limit) for bound in (finding.low, finding.high)]
+    if all(inside):
+        return Verdict.PASS
+    if objective.relation == "==" and finding.low <= objective.limit <= finding.high:
+        return Verdict.INCONCLUSIVE
+    return Verdict.INCONCLUSIVE if any(inside) else Verdict.FAIL
+
+
+def judge_all(
+    findings: Iterable[Finding], objectives: Iterable[Objective]
+) -> list[tuple[Objective, Finding | None, Verdict]]:
+    """Every objective with its finding (None where there is none) and verdict, in the objectives' order."""
+    by_name = {finding.name: finding for finding in findings}
+    return [(each, by_name.get(each.finding), judge(by_name.get(each.finding), each)) for each in objectives]
+
+
+def read_objectives(path: Path) -> list[Objective]:
+    """The objectives of a YAML list of `finding`, `limit` (as `< 500 ms`), `title` and `source`.
+
+    Raises CapacityError naming the entry and what it accepts.
+    """
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise CapacityError(f"cannot read the objectives in {path}: {str(error).splitlines()[0]}") from None
+    if not isinstance(entries, list):
+        raise CapacityError(f"{path} must be a list of objectives, each with `finding` and `limit`")
+    return [_objective(entry, path) for entry in entries]
+
+
+def _objective(entry: Any, path: Path) -> Objective:
+    accepted = {"finding", "limit", "title", "source"}
+    if not isinstance(entry, Mapping) or not {"finding", "limit"} <= set(entry) <= accepted:
+        raise CapacityError(
+            f"{path}: the objective {entry!r} must have `finding` and `limit`, and may have `title`, `source`"
+        )
+    matched = LIMIT.match(str(entry["limit"]))
+    if matched is None:
+        raise CapacityError(
+            f"{path}: the limit {entry['limit']!r} of {entry['finding']} is not a relation, a number and a unit, as '< 500 ms'"
+        )
+    relation, limit, unit = matched.groups()
+    return Objective(entry["finding"], relation, float(limit), unit, entry.get("title", ""), entry.get("source", ""))
+
+
+def finding_as_dict(finding: Finding) -> dict[str, Any]:
+    """The finding as JSON values; an infinite bound is the text "inf"."""
+    return {
+        key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in asdict(finding).items()
+    }
+
+
+def finding_from_dict(values: Mapping[str, Any]) -> Finding:
+    """The inverse of `finding_as_dict`."""
+    numbers = {key: None if values.get(key) is None else float(values[key]) for key in ("value", "low", "high")}
+    return Finding(**{**values, **numbers})

@@ -1,0 +1,1 @@
+"""The load engine: workload and schedule in, recorded samples out."""

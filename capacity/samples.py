@@ -1,0 +1,71 @@
+"""The sample frame: one row an operation, three clocks and an outcome."""
+
+from enum import IntEnum
+
+import pandas as pd
+
+
+class Outcome(IntEnum):
+    """How an operation ended; the values are the codes in a recording's stream.
+
+    `DROPPED` was planned and never sent, because no connection became free within the time limit.
+    """
+
+    OK = 0
+    ERROR = 1
+    TIMEOUT = 2
+    DROPPED = 3
+
+
+OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
+
+SAMPLE_COLUMNS = {
+    "operation": "category",  # name of the workload's operation
+    "scheduled_ns": "int64",  # when it was due, from the recording's start
+    "sent_ns": "int64",  # when it was sent; for a dropped one, when it was given up
+    "finished_ns": "int64",  # when its answer was complete, or when it was given up
+    "outcome": "category",  # one of OUTCOMES
+    "error": "category",  # the class of failure; null when ok
+    "step": "int32",  # which stage of the shape (load level)
+    "worker": "int32",  # which generator process
+    "seq": "int64",  # contiguous per worker, in planned order
+}
+
+
+def check_samples(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return `samples` unchanged when it is a sample frame.
+
+    Raises ValueError naming the first missing column, unknown outcome or clock that runs backwards.
+    """
+    missing = [name for name in SAMPLE_COLUMNS if name not in samples.columns]
+    if missing:
+        raise ValueError(
+            f"a sample frame needs the column {missing[0]!r} and got {', '.join(map(str, samples.columns)) or 'none'}; "
+            f"accepted are {', '.join(SAMPLE_COLUMNS)}"
+        )
+    unknown = set(samples["outcome"].dropna().unique()) - set(OUTCOMES)
+    if unknown:
+        raise ValueError(f"unknown outcome {sorted(unknown)[0]!r} in the samples; accepted are {', '.join(OUTCOMES)}")
+    backwards = (samples["sent_ns"] < samples["scheduled_ns"]) | (samples["finished_ns"] < samples["sent_ns"])
+    if backwards.any():
+        row = int(backwards.to_numpy().argmax())
+        raise ValueError(
+            f"sample {row} has scheduled, sent and finished times out of order; "
+            "each sample needs scheduled_ns <= sent_ns <= finished_ns"
+        )
+    return samples
+
+
+def response_ns(samples: pd.DataFrame) -> "pd.Series[int]":
+    """Finished − scheduled: what a user waits, in nanoseconds."""
+    return samples["finished_ns"] - samples["scheduled_ns"]
+
+
+def service_ns(samples: pd.DataFrame) -> "pd.Series[int]":
+    """Finished − sent: what the server took, in nanoseconds."""
+    return samples["finished_ns"] - samples["sent_ns"]
+
+
+def dispatch_delay_ns(samples: pd.DataFrame) -> "pd.Series[int]":
+    """Sent − scheduled: the share of the generator and of the wait for a free connection, in nanoseconds."""
+    return samples["sent_ns"] - samples["scheduled_ns"]

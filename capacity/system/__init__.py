@@ -1,0 +1,1 @@
+"""The system under test: where it is, and how the embedded one is started."""

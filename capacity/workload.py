@@ -1,0 +1,203 @@
+"""A workload: weighted operations and the shapes of load, read from YAML and validated."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from capacity.errors import CapacityError
+
+WEIGHT_TOTAL = 100.0
+
+
+class Strict(BaseModel):
+    """A part of a workload file: unknown keys are refused and values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Uniform(Strict):
+    """A whole number between `low` and `high`, both included, each as likely."""
+
+    kind: Literal["uniform"]
+    low: int
+    high: int
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Uniform":
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        return self
+
+
+class Zipf(Strict):
+    """A whole number from `low`, number k of `count` with a chance proportional to k to the power −`exponent`."""
+
+    kind: Literal["zipf"]
+    count: Annotated[int, Field(ge=1, le=10_000_000)]
+    exponent: PositiveFloat = 1.0
+    low: int = 1
+
+
+class Sequence(Strict):
+    """`start`, `start` + 1, …, no number twice, whatever the number of generator processes."""
+
+    kind: Literal["sequence"]
+    start: int = 1
+
+
+class Uuid(Strict):
+    """A version 4 UUID from the workload's seed."""
+
+    kind: Literal["uuid"]
+
+
+class Text(Strict):
+    """`length` letters and digits."""
+
+    kind: Literal["text"]
+    length: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+Parameter = Annotated[Uniform | Zipf | Sequence | Uuid | Text, Field(discriminator="kind")]
+
+
+class Statement(Strict):
+    """One SQL statement with `$1`, `$2`, … for the operation's parameters named in `parameters`, in that order."""
+
+    sql: Annotated[str, Field(min_length=1)]
+    parameters: list[str] = []
+
+
+class Operation(Strict):
+    """One kind of work: SQL `statements` in one transaction, or one Redis `command`.
+
+    `weight` is its share of the mix in percent. Words of a command in braces, as `{key}`, stand for parameters.
+    `row_security` says that the operation's rows are filtered by row-level security.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_ -]*$", max_length=60)]
+    weight: Annotated[float, Field(ge=0)]
+    statements: list[Statement] = []
+    command: list[str] = []
+    parameters: dict[str, Parameter] = {}
+    row_security: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Operation":
+        if bool(self.statements) == bool(self.command):
+            raise ValueError("an operation has either `statements` (SQL) or a `command` (Redis)")
+        used = {name for statement in self.statements for name in statement.parameters}
+        used |= {word[1:-1] for word in self.command if is_placeholder(word)}
+        for name in sorted(used - set(self.parameters)):
+            raise ValueError(f"uses the parameter {name!r}, which is missing from its `parameters`")
+        for name in sorted(set(self.parameters) - used):
+            raise ValueError(f"declares the parameter {name!r} and does not use it")
+        return self
+
+
+class Stage(Strict):
+    """`seconds` of load at `to` (operations per second, or users), reached in a straight line where `ramp` is set."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    seconds: PositiveFloat
+    to: Annotated[float, Field(ge=0)]
+    ramp: bool = False
+
+
+class Shape(Strict):
+    """Stages of either `rate` (open loop, operations a second) or `users` (closed loop).
+
+    A user sends, waits for the answer, thinks for `think_ms` on average (exponentially) and sends again.
+    """
+
+    kind: Literal["rate", "users"]
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    arrivals: Literal["poisson", "uniform"] = "poisson"
+    think_ms: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the whole shape takes."""
+        return math.fsum(stage.seconds for stage in self.stages)
+
+    @property
+    def sustained_steps(self) -> list[int]:
+        """The numbers of the stages at a constant load: the only ones that findings are read from."""
+        return [number for number, stage in enumerate(self.stages) if not stage.ramp and stage.to > 0]
+
+
+class Workload(Strict):
+    """Weighted operations, the pool of connections that they share, and one shape a profile."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+    title: str = ""
+    target: Literal["postgres", "redis"]
+    connections: PositiveInt
+    timeout_ms: PositiveFloat = 5000.0
+    seed: int = 1
+    operations: Annotated[list[Operation], Field(min_length=1)]
+    shapes: Annotated[dict[str, Shape], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Workload":
+        total = math.fsum(operation.weight for operation in self.operations)
+        if abs(total - WEIGHT_TOTAL) > 1e-6:
+            raise ValueError(f"the weights of the operations add up to {total:g} and must add up to {WEIGHT_TOTAL:g}")
+        names = [operation.name for operation in self.operations]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the operations {', '.join(names)} must have different names")
+        for operation in self.operations:
+            if bool(operation.statements) != (self.target == "postgres"):
+                raise ValueError(f"the operation {operation.name!r} is not one for {self.target}")
+        return self
+
+    def shape(self, profile: str) -> Shape:
+        """The shape of `profile`; CapacityError names the accepted ones."""
+        if profile not in self.shapes:
+            raise CapacityError(
+                f"the workload {self.name} has no shape for the profile {profile!r}; it has {', '.join(self.shapes)}"
+            )
+        return self.shapes[profile]
+
+
+def is_placeholder(word: str) -> bool:
+    """Whether a word of a Redis command stands for a parameter."""
+    return len(word) > 2 and word.startswith("{") and word.endswith("}")
+
+
+def read_workload(path: Path) -> Workload:
+    """The workload in the YAML file `path`; CapacityError is one sentence naming the key and the value."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CapacityError(f"cannot read the workload {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CapacityError(f"the workload {path} is not YAML: {' '.join(str(error).split())}") from None
+    return parse_workload(values, source=str(path))
+
+
+def parse_workload(values: Any, source: str = "workload") -> Workload:
+    """The workload in parsed YAML or JSON; `source` names where it came from in errors."""
+    try:
+        return Workload.model_validate(values)
+    except ValidationError as error:
+        raise CapacityError(f"{source}: {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem as one sentence, with the number of further ones."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        text = f"unknown key {where!r}; remove it or correct its spelling"
+    elif first["type"] == "missing":
+        text = f"the key {where!r} is missing"
+    else:
+        reason = first["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(first["input"], dict | list) else f" and is {first['input']!r}"
+        text = f"{where}: {reason[0].lower()}{reason[1:]}{value}"
+    return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"
