@@ -1,5 +1,6 @@
 """Findings, the objectives promised for them, and the verdict of one on the other."""
 
+import json
 import math
 import operator
 import re
@@ -76,7 +77,8 @@ class Objective:
     def __post_init__(self) -> None:
         if self.relation not in RELATIONS:
             raise CapacityError(
-                f"the objective on {self.finding} has the relation {self.relation!r}; accepted are {', '.join(RELATIONS)}"
+                f"the objective on {self.finding} has the relation {self.relation!r}; "
+                f"accepted are {', '.join(RELATIONS)}"
             )
 
     @property
@@ -105,13 +107,15 @@ def judge(finding: Finding | None, objective: Objective) -> Verdict:
         return Verdict.NO_DATA
     if finding.low is None or finding.high is None:
         return Verdict.INCONCLUSIVE
+    return _judge_interval(finding.low, finding.high, objective)
+
+
+def _judge_interval(low: float, high: float, objective: Objective) -> Verdict:
     holds = RELATIONS[objective.relation]
-    inside = [holds(bound, objective.limit) for bound in (finding.low, finding.high)]
-    if all(inside):
+    if holds(low, objective.limit) and holds(high, objective.limit):
         return Verdict.PASS
-    if objective.relation == "==" and finding.low <= objective.limit <= finding.high:
-        return Verdict.INCONCLUSIVE
-    return Verdict.INCONCLUSIVE if any(inside) else Verdict.FAIL
+    straddles = low <= objective.limit <= high and low < high
+    return Verdict.INCONCLUSIVE if straddles else Verdict.FAIL
 
 
 def judge_all(
@@ -145,7 +149,8 @@ def _objective(entry: Any, path: Path) -> Objective:
     matched = LIMIT.match(str(entry["limit"]))
     if matched is None:
         raise CapacityError(
-            f"{path}: the limit {entry['limit']!r} of {entry['finding']} is not a relation, a number and a unit, as '< 500 ms'"
+            f"{path}: the limit {entry['limit']!r} of {entry['finding']} is not a relation, a number and a unit, "
+            "as '< 500 ms'"
         )
     relation, limit, unit = matched.groups()
     return Objective(entry["finding"], relation, float(limit), unit, entry.get("title", ""), entry.get("source", ""))
@@ -163,3 +168,18 @@ def finding_from_dict(values: Mapping[str, Any]) -> Finding:
     """The inverse of `finding_as_dict`."""
     numbers = {key: None if values.get(key) is None else float(values[key]) for key in ("value", "low", "high")}
     return Finding(**{**values, **numbers})
+
+
+def write_findings(path: Path, findings: Iterable[Finding]) -> None:
+    """Write findings as a JSON list, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text(json.dumps([finding_as_dict(each) for each in findings], indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_findings(path: Path) -> list[Finding]:
+    """The findings of a file written by `write_findings`; further keys of an entry are passed over."""
+    names = set(Finding.__dataclass_fields__)
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return [finding_from_dict({key: value for key, value in entry.items() if key in names}) for entry in entries]
