@@ -8,13 +8,7 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS = never
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
-.PHONY: run lab test lint types bench record lock clean
-
-run: $(READY)  ## measure the embedded system and write runs/latest/report.html
-	$(BIN)/capacity run --profile smoke
-
-lab: $(READY)  ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+.PHONY: test lint types lock clean
 
 test: $(READY)  ## the tests on real embedded servers, and every notebook under nbval
 	$(BIN)/python -m pytest
@@ -24,12 +18,6 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
-
-bench: $(READY)  ## side by side with pgbench, redis-benchmark and asyncio
-	$(BIN)/python -m benchmarks
-
-record: $(READY)  ## make the committed recordings anew (standard profile)
-	$(BIN)/python -m benchmarks.record
 
 $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

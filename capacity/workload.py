@@ -130,7 +130,10 @@ class Shape(Strict):
 
 
 class Workload(Strict):
-    """Weighted operations, the pool of connections that they share, and one shape a profile."""
+    """Weighted operations, the pool of connections that they share, and one shape a profile.
+
+    `order` is mix (each operation is drawn by its weight) or cycle (they take turns, whatever their weights).
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
     title: str = ""
@@ -138,6 +141,7 @@ class Workload(Strict):
     connections: PositiveInt
     timeout_ms: PositiveFloat = 5000.0
     seed: int = 1
+    order: Literal["mix", "cycle"] = "mix"
     operations: Annotated[list[Operation], Field(min_length=1)]
     shapes: Annotated[dict[str, Shape], Field(min_length=1)]
 

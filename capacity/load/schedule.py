@@ -1,0 +1,151 @@
+"""When each operation is due, and which one it is: drawn ahead from the workload's seed, without a clock."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capacity.workload import Shape, Workload
+
+CHUNK = 2048  # arrivals drawn at a time: about 0.1 ms, so that the loop is never held up
+NS = 1_000_000_000
+
+Arrival = tuple[int, int, int, int]  # seq, scheduled_ns, operation, step
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The arrivals of one workload and shape, or the share of one of `shards` generator processes."""
+
+    workload: Workload
+    shape: Shape
+    index: int = 0
+    shards: int = 1
+
+    def shard(self, index: int, shards: int) -> "Schedule":
+        """Every `shards`-th arrival (or user) from number `index`: all shards together are the whole schedule."""
+        return replace(self, index=index, shards=shards)
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """The open-loop arrivals in time order, as (seq, scheduled_ns, operation, step)."""
+        times, chosen = self._times(), self._choices()
+        seq = 0
+        for number, due in enumerate(times):
+            operation = next(chosen)
+            mine = (np.arange(len(due)) + number * CHUNK) % self.shards == self.index
+            due_ns = (due[mine] * NS).astype(np.int64)
+            yield from zip(
+                range(seq, seq + len(due_ns)),
+                due_ns.tolist(),
+                operation[: len(due)][mine].tolist(),
+                self.step_at(due[mine]).tolist(),
+                strict=True,
+            )
+            seq += len(due_ns)
+
+    def operations(self) -> Iterator[int]:
+        """The endless sequence of operations for a closed loop; shards draw from streams of their own."""
+        for chunk in self._choices(stream=self.index):
+            yield from chunk.tolist()
+
+    def think_times_ns(self) -> Iterator[int]:
+        """The endless sequence of exponential think times in nanoseconds."""
+        draw = self._generator(2, self.index)
+        while True:
+            yield from (draw.exponential(self.shape.think_ms * 1e6, CHUNK)).astype(np.int64).tolist()
+
+    def user_changes(self) -> list[tuple[int, int]]:
+        """When a user of this shard comes (+1) or goes (−1), as (nanoseconds, change) in time order."""
+        changes: list[tuple[int, int]] = []
+        begin, level = 0.0, 0
+        for stage in self.shape.stages:
+            target = round(stage.to)
+            numbers = range(level, target) if target > level else range(level - 1, target - 1, -1)
+            for place, number in enumerate(numbers):
+                at = begin + (stage.seconds * (place + 1) / len(numbers) if stage.ramp else 0.0)
+                if number % self.shards == self.index:
+                    changes.append((int(at * NS), 1 if target > level else -1))
+            begin, level = begin + stage.seconds, target
+        return changes
+
+    @property
+    def end_ns(self) -> int:
+        """When the last stage ends."""
+        return int(self.shape.seconds * NS)
+
+    @property
+    def step_ends_ns(self) -> list[int]:
+        """The end of each stage in nanoseconds."""
+        return [int(end * NS) for end in itertools.accumulate(stage.seconds for stage in self.shape.stages)]
+
+    def step_at(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The stage that each time falls into."""
+        ends = np.cumsum([stage.seconds for stage in self.shape.stages])
+        return np.minimum(np.searchsorted(ends, seconds, side="right"), len(ends) - 1)
+
+    def _times(self) -> Iterator[NDArray[np.float64]]:
+        """Arrival times in seconds, a chunk at a time: points of rate 1, bent by the inverse of the cumulative rate."""
+        draw = self._generator(0)
+        expected = _expected_at_stage_ends(self.shape)
+        last = 0.0
+        while True:
+            if self.shape.arrivals == "poisson":
+                points = last + np.cumsum(draw.exponential(1.0, CHUNK))
+            else:
+                points = last + np.arange(1, CHUNK + 1, dtype=np.float64)
+            last = float(points[-1])
+            inside = points[points <= expected[-1] + 1e-9]
+            yield _time_of(inside, self.shape, expected)
+            if len(inside) < CHUNK:
+                return
+
+    def _choices(self, stream: int = 0) -> Iterator[NDArray[np.int64]]:
+        """Operation codes, a chunk at a time, by weight or in turn."""
+        if self.workload.order == "cycle":
+            yield from self._turns()
+        draw = self._generator(1, stream)
+        bounds = np.cumsum([operation.weight for operation in self.workload.operations])
+        bounds = bounds / bounds[-1]
+        while True:
+            yield np.minimum(np.searchsorted(bounds, draw.random(CHUNK), side="right"), len(bounds) - 1)
+
+    def _turns(self) -> Iterator[NDArray[np.int64]]:
+        """Operation codes in turn, going on across chunks."""
+        for number in itertools.count():
+            yield (np.arange(CHUNK) + number * CHUNK) % len(self.workload.operations)
+
+    def _generator(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.workload.seed, *stream])
+
+
+def _expected_at_stage_ends(shape: Shape) -> NDArray[np.float64]:
+    """The cumulative number of arrivals expected by the end of each stage."""
+    starts = _start_rates(shape)
+    areas = [(start + stage.to) / 2 * stage.seconds for start, stage in zip(starts, shape.stages, strict=True)]
+    return np.cumsum(areas)
+
+
+def _start_rates(shape: Shape) -> list[float]:
+    """The rate at the start of each stage: the former one's where it ramps, else its own."""
+    before = [0.0, *(stage.to for stage in shape.stages[:-1])]
+    return [level if stage.ramp else stage.to for level, stage in zip(before, shape.stages, strict=True)]
+
+
+def _time_of(points: NDArray[np.float64], shape: Shape, expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The time at which the cumulative rate reaches each point.
+
+    Within a stage from rate a to b over d seconds it is the root of a·t + (b−a)/(2d)·t² = y, in the form
+    2y / (a + √(a² + 2(b−a)/d·y)), which stays exact where a and b are close.
+    """
+    stage = np.minimum(np.searchsorted(expected, points), len(expected) - 1)
+    seconds = np.array([each.seconds for each in shape.stages])
+    start, end = np.array(_start_rates(shape)), np.array([each.to for each in shape.stages])
+    slope = (end - start) / seconds
+    begins, before = np.cumsum(seconds) - seconds, np.concatenate([[0.0], expected[:-1]])
+    y = points - before[stage]
+    root = np.sqrt(np.maximum(start[stage] ** 2 + 2 * slope[stage] * y, 0.0))
+    denominator = np.maximum(start[stage] + root, 1e-300)
+    times: NDArray[np.float64] = np.minimum(begins[stage] + 2 * y / denominator, begins[stage] + seconds[stage])
+    return times

@@ -1,0 +1,286 @@
+"""A recording: a folder with samples, gauges and the manifest that says what produced them.
+
+While measuring, rows are appended to Arrow IPC streams, which lose nothing that was flushed when the process is
+killed; an unfinished Parquet file would lose every row. At the end each stream becomes a checksummed Parquet file
+(written aside, synced, renamed), and only then does the manifest say that the recording is complete.
+"""
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from capacity.errors import CapacityError
+from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
+
+MANIFEST = "manifest.json"
+ROW = struct.Struct("<qqqqhhhh")  # seq, scheduled, sent, finished, operation, outcome, error, step
+ROW_TYPE = np.dtype(
+    [(name, "<i8") for name in ("seq", "scheduled_ns", "sent_ns", "finished_ns")]
+    + [(name, "<i2") for name in ("operation", "outcome", "error", "step")]
+)
+STREAM_SCHEMA = pa.schema([(name, pa.from_numpy_dtype(ROW_TYPE[name])) for name in ROW_TYPE.names or ()])
+GAUGE_SCHEMA = pa.schema([("at_ns", pa.int64()), ("gauge", pa.string()), ("value", pa.float64())])
+ROWS_BUFFERED = 32_768
+ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the length of the recording
+
+
+class SampleWriter:
+    """Appends the samples of one generator process to its stream.
+
+    The engine packs rows of `ROW` into `buffer` at `position` itself, because a call for each sample would cost as
+    much as the rest of its bookkeeping; `flush` writes what is there. `error_code` numbers a class of failure.
+    """
+
+    def __init__(self, folder: Path, worker: int) -> None:
+        self.buffer = bytearray(ROW.size * ROWS_BUFFERED)
+        self.position = 0
+        self.rows = 0
+        self._errors: dict[str, int] = {}
+        self._error_file = (folder / f"errors-{worker}.txt").open("a", encoding="utf-8")
+        self._sink = pa.OSFile(str(folder / f"samples-{worker}.arrows"), "wb")
+        self._stream = pa.ipc.new_stream(self._sink, STREAM_SCHEMA)
+
+    @property
+    def full(self) -> bool:
+        """Whether the next row would not fit."""
+        return self.position >= len(self.buffer)
+
+    def error_code(self, name: str) -> int:
+        """The code of a class of failure, from 1; its name is on disk before the first sample that has it."""
+        if name not in self._errors:
+            self._errors[name] = len(self._errors) + 1
+            self._error_file.write(" ".join(name.split()) + "\n")
+            self._error_file.flush()
+        return self._errors[name]
+
+    def flush(self) -> None:
+        """Hand all packed rows to the operating system, so that they outlive this process."""
+        if not self.position:
+            return
+        rows = np.frombuffer(self.buffer, dtype=ROW_TYPE, count=self.position // ROW.size)
+        columns = [pa.array(np.ascontiguousarray(rows[name])) for name in STREAM_SCHEMA.names]
+        self._stream.write_batch(pa.record_batch(columns, schema=STREAM_SCHEMA))
+        self.rows += len(rows)
+        self.position = 0
+
+    def close(self) -> None:
+        """Flush, and end the stream."""
+        self.flush()
+        self._stream.close()
+        self._sink.close()
+        self._error_file.close()
+
+
+class GaugeWriter:
+    """Appends readings of gauges from one source to its stream; each `write` is on disk when it returns."""
+
+    def __init__(self, folder: Path, source: str) -> None:
+        self._sink = pa.OSFile(str(folder / f"gauges-{source}.arrows"), "wb")
+        self._stream = pa.ipc.new_stream(self._sink, GAUGE_SCHEMA)
+
+    def write(self, at_ns: int, readings: Mapping[str, float]) -> None:
+        """Append the readings of one moment, in nanoseconds from the recording's start."""
+        if readings:
+            columns = [[at_ns] * len(readings), list(readings), [float(value) for value in readings.values()]]
+            self._stream.write_batch(pa.record_batch(columns, schema=GAUGE_SCHEMA))
+
+    def close(self) -> None:
+        """End the stream."""
+        self._stream.close()
+        self._sink.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a recording folder holds; `manifest["state"]` is complete or interrupted."""
+
+    samples: pd.DataFrame
+    gauges: pd.DataFrame
+    manifest: dict[str, Any]
+    path: Path
+
+
+def create_recording(path: Path, facts: Mapping[str, Any]) -> Path:
+    """Make the folder of a new recording with a manifest that says it is under way.
+
+    `facts` must have `operations` (their names in the order of their codes). Raises CapacityError where a recording
+    is already there: what was measured is never overwritten.
+    """
+    if (path / MANIFEST).exists():
+        raise CapacityError(f"there is a recording in {path} already; give another folder, or move it away")
+    path.mkdir(parents=True, exist_ok=True)
+    _write_manifest(path, {**facts, "state": "recording"})
+    return path
+
+
+def finish_recording(path: Path, facts: Mapping[str, Any], complete: bool = True) -> None:
+    """Turn the streams into Parquet files and say so in the manifest, with row counts and SHA-256 sums.
+
+    `complete` False leaves the state interrupted. The streams go only when the manifest stands.
+    """
+    manifest = {**_read_manifest(path), **facts}
+    streams = sorted(path.glob("samples-*.arrows")) + sorted(path.glob("gauges-*.arrows"))
+    parts = [_convert(stream, manifest["operations"]) for stream in streams]
+    state = "complete" if complete else "interrupted"
+    _write_manifest(path, {**manifest, "state": state, "parts": parts})
+    for leftover in (*streams, *path.glob("errors-*.txt")):
+        leftover.unlink()
+
+
+def open_recording(path: Path | str) -> Recording:
+    """Read a recording, also one whose process was killed: then its state is interrupted.
+
+    Raises CapacityError where there is none, or where a part is not what the manifest says.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    if "parts" in manifest:
+        tables = {part["file"]: _read_part(path, part) for part in manifest["parts"]}
+    else:
+        manifest["state"] = "interrupted"
+        tables = {
+            stream.name: pa.Table.from_batches(_decoded(stream, manifest["operations"]), _schema(stream))
+            for stream in sorted(path.glob("*.arrows"))
+        }
+    samples = [table for name, table in tables.items() if name.startswith("samples-")]
+    gauges = [table for name, table in tables.items() if name.startswith("gauges-")]
+    return Recording(_samples_frame(samples), _gauges_frame(gauges), manifest, path)
+
+
+def _samples_frame(tables: list[pa.Table]) -> pd.DataFrame:
+    joined = pa.concat_tables(tables) if tables else SAMPLES_ON_DISK.empty_table()
+    frame: pd.DataFrame = joined.unify_dictionaries().to_pandas()
+    for name in ("operation", "outcome", "error"):
+        frame[name] = frame[name].astype("category")
+    frame = frame.astype(SAMPLE_COLUMNS)[list(SAMPLE_COLUMNS)]
+    return frame.sort_values(["worker", "seq"], kind="stable", ignore_index=True)
+
+
+def _gauges_frame(tables: list[pa.Table]) -> pd.DataFrame:
+    joined = pa.concat_tables(tables) if tables else GAUGE_SCHEMA.empty_table()
+    frame: pd.DataFrame = joined.to_pandas()
+    frame["gauge"] = frame["gauge"].astype("category")
+    return frame.sort_values("at_ns", kind="stable", ignore_index=True)
+
+
+NAME = pa.dictionary(pa.int16(), pa.string())
+SAMPLES_ON_DISK = pa.schema(
+    {
+        "operation": NAME,
+        "scheduled_ns": pa.int64(),
+        "sent_ns": pa.int64(),
+        "finished_ns": pa.int64(),
+        "outcome": NAME,
+        "error": NAME,
+        "step": pa.int32(),
+        "worker": pa.int32(),
+        "seq": pa.int64(),
+    }
+)
+
+
+def _schema(stream: Path) -> pa.Schema:
+    return SAMPLES_ON_DISK if stream.name.startswith("samples-") else GAUGE_SCHEMA
+
+
+def _decoded(stream: Path, operations: list[str]) -> Iterator[pa.RecordBatch]:
+    """The batches of a stream as they will stand on disk; a torn end is where the process was killed."""
+    if not stream.name.startswith("samples-"):
+        yield from _batches(stream)
+        return
+    worker = int(stream.stem.partition("-")[2])
+    error_file = stream.with_name(f"errors-{worker}.txt")
+    errors = error_file.read_text(encoding="utf-8").splitlines() if error_file.exists() else []
+    for batch in _batches(stream):
+        codes = {name: batch.column(name) for name in batch.schema.names}
+        columns = {
+            "operation": _named(codes["operation"], operations),
+            "outcome": _named(codes["outcome"], OUTCOMES),
+            "error": _named(codes["error"], (None, *errors)),
+            "step": codes["step"].cast(pa.int32()),
+            "worker": pa.array(np.full(len(batch), worker, dtype=np.int32)),
+        }
+        yield pa.record_batch([columns.get(name, codes.get(name)) for name in SAMPLES_ON_DISK.names], SAMPLES_ON_DISK)
+
+
+def _named(codes: pa.Array, names: Iterable[str | None]) -> pa.Array:
+    known = list(names)
+    if known and known[0] is None:  # code 0 of the errors is "none"
+        values = codes.to_numpy() - 1
+        return pa.DictionaryArray.from_arrays(pa.array(values, mask=values < 0), pa.array(known[1:], pa.string()))
+    return pa.DictionaryArray.from_arrays(codes, pa.array(known, pa.string()))
+
+
+def _batches(stream: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        with pa.OSFile(str(stream)) as source, pa.ipc.open_stream(source) as reader:
+            while True:
+                yield reader.read_next_batch()
+    except (StopIteration, pa.ArrowInvalid, OSError):
+        return
+
+
+def _convert(stream: Path, operations: list[str]) -> dict[str, Any]:
+    target, temporary = stream.with_suffix(".parquet"), stream.with_suffix(".tmp")
+    rows, held, pending = 0, 0, []
+    with pq.ParquetWriter(temporary, _schema(stream), compression="zstd", write_page_checksum=True) as writer:
+        for batch in _decoded(stream, operations):
+            pending.append(batch)
+            held += len(batch)
+            if held >= ROWS_PER_GROUP:
+                writer.write_table(pa.Table.from_batches(pending).unify_dictionaries())
+                rows, held, pending = rows + held, 0, []
+        writer.write_table(pa.Table.from_batches(pending, _schema(stream)).unify_dictionaries())
+    _sync(temporary)
+    temporary.replace(target)
+    return {"file": target.name, "rows": rows + held, "sha256": _sha256(target)}
+
+
+def _read_part(path: Path, part: Mapping[str, Any]) -> pa.Table:
+    file = path / part["file"]
+    try:
+        intact = _sha256(file) == part["sha256"]
+    except OSError as error:
+        raise CapacityError(f"the recording {path} has lost its part {part['file']}: {error.strerror}") from None
+    if not intact:
+        raise CapacityError(
+            f"{file} is not what its manifest says (its SHA-256 sum differs); restore it, or measure again"
+        )
+    return pq.read_table(file, page_checksum_verification=True)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CapacityError(f"there is no recording in {path}: {MANIFEST} is missing") from None
+    except (OSError, ValueError) as error:
+        raise CapacityError(f"cannot read {path / MANIFEST}: {error}") from None
+    return manifest
+
+
+def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    temporary = path / f"{MANIFEST}.tmp"
+    temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    _sync(temporary)
+    temporary.replace(path / MANIFEST)

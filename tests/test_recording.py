@@ -1,0 +1,124 @@
+"""A recording loses nothing that was flushed, whenever its process is killed, and never claims more than it has."""
+
+import os
+import random
+import signal
+import struct
+import time
+from pathlib import Path
+
+import pytest
+
+from capacity.errors import CapacityError
+from capacity.recording import ROW, GaugeWriter, SampleWriter, create_recording, finish_recording, open_recording
+from capacity.samples import check_samples
+
+FACTS = {"operations": ["SELECT", "INSERT"]}
+
+
+def write_rows(writer: SampleWriter, first: int, count: int) -> None:
+    timed_out = writer.error_code("timed out")
+    for seq in range(first, first + count):
+        failed = seq % 10 == 9
+        row = (seq, seq, seq + 1, seq + 2, seq % 2, 2 if failed else 0, timed_out if failed else 0, 1)
+        ROW.pack_into(writer.buffer, writer.position, *row)
+        writer.position += ROW.size
+        if writer.full:
+            writer.flush()
+    writer.flush()
+
+
+def record(path: Path, workers: int = 1, rows: int = 1000) -> None:
+    create_recording(path, FACTS)
+    for worker in range(workers):
+        writer = SampleWriter(path, worker)
+        write_rows(writer, 0, rows)
+        writer.close()
+    gauges = GaugeWriter(path, "server")
+    gauges.write(5, {"connections": 3.0})
+    gauges.close()
+    finish_recording(path, {"planned": workers * rows})
+
+
+def test_what_was_written_is_read_back_with_names_for_codes(tmp_path: Path) -> None:
+    record(tmp_path / "r", workers=2)
+    recording = open_recording(tmp_path / "r")
+    samples = check_samples(recording.samples)
+    assert recording.manifest["state"] == "complete"
+    assert samples["worker"].value_counts().to_dict() == {0: 1000, 1: 1000}
+    assert set(samples["operation"]) == {"SELECT", "INSERT"}
+    assert set(samples.loc[samples["outcome"] == "timeout", "error"]) == {"timed out"}
+    assert samples.loc[samples["outcome"] == "ok", "error"].isna().all()
+    assert recording.gauges.to_dict("records") == [{"at_ns": 5, "gauge": "connections", "value": 3.0}]
+    assert not list((tmp_path / "r").glob("*.arrows"))
+
+
+def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
+    record(tmp_path / "r")
+    with pytest.raises(CapacityError, match="there is a recording in .* already; give another folder"):
+        create_recording(tmp_path / "r", FACTS)
+
+
+def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
+    record(tmp_path / "r")
+    part = tmp_path / "r" / "samples-0.parquet"
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    with pytest.raises(CapacityError, match="is not what its manifest says"):
+        open_recording(tmp_path / "r")
+
+
+def test_a_folder_without_a_recording_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError, match=r"there is no recording in .*: manifest\.json is missing"):
+        open_recording(tmp_path)
+
+
+def measure_until_killed(path: Path, reports: int) -> None:
+    """What the killed child does: flush small batches, report each, finish, and stay."""
+    create_recording(path, FACTS)
+    writer = SampleWriter(path, 0)
+    for first in range(0, 4000, 100):
+        write_rows(writer, first, 100)
+        os.write(reports, struct.pack("<q", writer.rows))
+    writer.close()
+    finish_recording(path, {})
+    os.write(reports, struct.pack("<q", -1))
+    time.sleep(60)
+
+
+def kill_at_a_random_moment(path: Path, delay: float) -> tuple[int, bool]:
+    """The rows that the child reported as flushed, and whether it reported the recording as finished."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            measure_until_killed(path, writing)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    first = os.read(reading, 8)
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    rest = first
+    while piece := os.read(reading, 65536):
+        rest += piece
+    os.close(reading)
+    reports = [value for (value,) in struct.iter_unpack("<q", rest)]
+    return max(reports), -1 in reports
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_200_kills_lose_no_flushed_sample_and_mark_none_complete_wrongly(tmp_path: Path) -> None:
+    draw = random.Random(7)
+    for number in range(200):
+        path = tmp_path / str(number)
+        flushed, finished = kill_at_a_random_moment(path, draw.uniform(0, 0.025))
+        recording = open_recording(path)
+        assert len(recording.samples) >= flushed
+        assert recording.samples["seq"].tolist() == list(range(len(recording.samples)))
+        if finished:
+            assert recording.manifest["state"] == "complete"
+        if recording.manifest["state"] == "complete":
+            assert len(recording.samples) == 4000

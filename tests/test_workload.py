@@ -1,0 +1,76 @@
+"""A wrong workload file is refused in one sentence that names the key and the value."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capacity.errors import CapacityError
+from capacity.workload import parse_workload, read_workload
+
+GOOD: dict[str, Any] = {
+    "name": "orders",
+    "target": "postgres",
+    "connections": 10,
+    "operations": [
+        {
+            "name": "SELECT",
+            "weight": 100,
+            "statements": [{"sql": "select $1::int", "parameters": ["id"]}],
+            "parameters": {"id": {"kind": "uniform", "low": 1, "high": 9}},
+        }
+    ],
+    "shapes": {"smoke": {"kind": "rate", "stages": [{"name": "sustain", "seconds": 1, "to": 5}]}},
+}
+
+
+def changed(*path: Any, to: Any) -> dict[str, Any]:
+    values = deepcopy(GOOD)
+    inner = values
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = to
+    return values
+
+
+def test_a_good_workload_is_read() -> None:
+    assert parse_workload(GOOD).shape("smoke").sustained_steps == [0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (changed("conections", to=5), "w.yaml: unknown key 'conections'; remove it or correct its spelling"),
+        (
+            changed("operations", 0, "weight", to=60),
+            "w.yaml: the file: the weights of the operations add up to 60 and must add up to 100",
+        ),
+        (
+            changed("shapes", "smoke", "stages", 0, "to", to=-1),
+            "w.yaml: shapes.smoke.stages.0.to: input should be greater than or equal to 0 and is -1",
+        ),
+        (
+            changed("operations", 0, "parameters", to={}),
+            "w.yaml: operations.0: uses the parameter 'id', which is missing from its `parameters`",
+        ),
+    ],
+)
+def test_a_wrong_workload_gives_one_sentence(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(CapacityError) as refused:
+        parse_workload(values, source="w.yaml")
+    assert str(refused.value) == message
+
+
+def test_an_unknown_profile_names_the_accepted_ones() -> None:
+    with pytest.raises(CapacityError, match="has no shape for the profile 'huge'; it has smoke"):
+        parse_workload(GOOD).shape("huge")
+
+
+def test_a_missing_file_and_broken_yaml_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError, match=r"cannot read the workload .*none\.yaml: No such file"):
+        read_workload(tmp_path / "none.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: [")
+    with pytest.raises(CapacityError, match="is not YAML"):
+        read_workload(broken)
