@@ -10,7 +10,7 @@ export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .PHONY: test lint types lock clean
 
-test: $(READY)  ## the tests on real embedded servers, and every notebook under nbval
+test: $(READY)  ## the tests
 	$(BIN)/python -m pytest
 
 lint: $(READY)

@@ -55,7 +55,7 @@ def test_what_was_written_is_read_back_with_names_for_codes(tmp_path: Path) -> N
 
 def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
     record(tmp_path / "r")
-    with pytest.raises(CapacityError, match="there is a recording in .* already; give another folder"):
+    with pytest.raises(CapacityError, match=r"there is a recording in .* already; give another folder"):
         create_recording(tmp_path / "r", FACTS)
 
 
