@@ -1,0 +1,30 @@
+"""What the engine asks of a connection: two methods, and two ways to fail."""
+
+from typing import Protocol
+
+PENDING = -1  # receive: the answer is not complete yet
+OK = 0
+
+
+class ConnectionLostError(Exception):
+    """The server closed the connection, or refused it; its text names the class of failure."""
+
+
+class Connection(Protocol):
+    """One connection to a server: `send` an operation, `receive` its outcome.
+
+    `receive` is called when the descriptor is readable. It returns PENDING, OK, or the code of a class of failure.
+    Both raise ConnectionLostError when the connection cannot be used any more.
+    """
+
+    def open(self) -> int:
+        """Connect within the time limit and return the descriptor to wait on."""
+
+    def send(self, operation: int) -> None:
+        """Send the operation with that code."""
+
+    def receive(self) -> int:
+        """Read what has arrived."""
+
+    def close(self) -> None:
+        """Close without waiting for the server."""

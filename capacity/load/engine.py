@@ -1,0 +1,242 @@
+"""The load engine: one loop over epoll, and the only module that reads the clock."""
+
+import gc
+import select
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from capacity.load.arrivals import NEVER, Arrivals
+from capacity.load.connection import PENDING, Connection, ConnectionLostError
+from capacity.load.schedule import Arrival
+from capacity.load.timer import Timer
+from capacity.recording import ROW, GaugeWriter, SampleWriter
+from capacity.samples import Outcome
+
+SPIN_NS = 20_000  # nearer than this, asking again costs less than setting the timer
+TICK_NS = 20_000_000  # how late a time-out may be noticed
+FLUSH_NS = 200_000_000  # with the tick and the write itself, a flushed sample is at most 250 ms old
+REOPEN_NS = 100_000_000  # between two attempts to open a lost connection again
+clock = time.monotonic_ns
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A place for one connection: what is under way on it, and when it was sent."""
+
+    connection: Connection
+    descriptor: int = -1
+    arrival: Arrival | None = None
+    sent: int = 0
+    reopen_at: int = 0
+
+
+class Engine:
+    """Drives `arrivals` over `connections`, writing every operation's three clocks and outcome.
+
+    An operation whose connection is not free yet waits, and its response time counts from the schedule; after
+    `timeout_s` of waiting it is dropped, after `timeout_s` without an answer it timed out and its connection is opened
+    anew. Times in the recording are nanoseconds from `origin_ns` on the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        arrivals: Arrivals,
+        connections: Sequence[Connection],
+        samples: SampleWriter,
+        gauges: GaugeWriter,
+        timeout_s: float,
+    ) -> None:
+        self._arrivals = arrivals
+        self._samples = samples
+        self._gauges = gauges
+        self._timeout_ns = int(timeout_s * 1e9)
+        self._slots = [Slot(connection) for connection in connections]
+        self._by_descriptor: dict[int, Slot] = {}
+        self._idle: list[Slot] = []
+        self._waiting: deque[Arrival] = deque()
+        self._lateness: list[int] = []
+        self._least_idle = len(self._slots)
+        self._most_waiting = 0
+        self._epoll = select.epoll()
+        self.refused: list[str] = []
+
+    def connect(self) -> int:
+        """Open all connections and return how many opened; the reasons of the others are in `refused`."""
+        for slot in self._slots:
+            self._open(slot)
+        self._slots = [slot for slot in self._slots if slot.descriptor >= 0]
+        self._least_idle = len(self._slots)
+        return len(self._slots)
+
+    def run(self, origin_ns: int) -> None:
+        """Drive every planned operation to its end; the heap is frozen meanwhile, because a collection stalls."""
+        self._origin = origin_ns
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            self._loop()
+        finally:
+            gc.enable()
+            gc.unfreeze()
+            self._samples.flush()
+            for slot in self._slots:
+                if slot.descriptor >= 0:
+                    slot.connection.close()
+            self._epoll.close()
+
+    def _loop(self) -> None:
+        timer = Timer()
+        self._epoll.register(timer.descriptor, select.EPOLLIN | select.EPOLLET)
+        origin, arrivals, by_descriptor, poll = self._origin, self._arrivals, self._by_descriptor, self._epoll.poll
+        armed = next_tick = next_flush = 0
+        self._cpu, self._starved = time.process_time_ns(), _starved_ns()
+        self._flushed = clock() - origin
+        while True:
+            now = clock() - origin
+            due = arrivals.next_due
+            while due <= now:
+                self._dispatch(arrivals.take())
+                due = arrivals.next_due
+            if now >= next_tick:
+                if due == NEVER and not self._waiting and all(slot.arrival is None for slot in self._slots):
+                    break
+                self._expire(now)
+                next_tick = now + TICK_NS
+                if now >= next_flush:
+                    self._flush(now)
+                    next_flush = now + FLUSH_NS
+            if due - now > SPIN_NS:
+                if due not in (armed, NEVER):
+                    timer.set(origin + due)
+                    armed = due
+                events = poll(TICK_NS / 1e9)
+            else:
+                events = poll(0)
+            for descriptor, _ in events:
+                slot = by_descriptor.get(descriptor)
+                if slot is not None:
+                    self._receive(slot)
+        self._flush(clock() - origin)
+        timer.close()
+
+    def _receive(self, slot: Slot) -> None:
+        try:
+            code = slot.connection.receive()
+        except ConnectionLostError as error:
+            self._lose(slot, str(error))
+            return
+        if code == PENDING:
+            return
+        arrival = slot.arrival
+        if arrival is None:
+            self._lose(slot, "an answer that nobody asked for")
+            return
+        now = clock() - self._origin
+        self._record(arrival, slot.sent, now, Outcome.ERROR if code else Outcome.OK, code)
+        self._arrivals.finished(now)
+        if self._waiting:
+            self._send(slot, self._waiting.popleft())
+        elif self._arrivals.next_due <= now:
+            self._send(slot, self._arrivals.take())
+        else:
+            slot.arrival = None
+            self._idle.append(slot)
+
+    def _dispatch(self, arrival: Arrival) -> None:
+        """Send at once where a connection is free; the delay until then is the generator's own."""
+        if self._idle and not self._waiting:
+            slot = self._idle.pop()
+            self._least_idle = min(self._least_idle, len(self._idle))
+            self._send(slot, arrival)
+            self._lateness.append(slot.sent - arrival[1])
+        else:
+            self._waiting.append(arrival)
+            self._most_waiting = max(self._most_waiting, len(self._waiting))
+
+    def _send(self, slot: Slot, arrival: Arrival) -> None:
+        slot.arrival = arrival
+        slot.sent = clock() - self._origin
+        try:
+            slot.connection.send(arrival[2])
+        except ConnectionLostError as error:
+            self._lose(slot, str(error))
+
+    def _record(self, arrival: Arrival, sent: int, finished: int, outcome: int, error: int) -> None:
+        seq, scheduled, operation, step = arrival
+        samples = self._samples
+        ROW.pack_into(samples.buffer, samples.position, seq, scheduled, sent, finished, operation, outcome, error, step)
+        samples.position += ROW.size
+        if samples.full:
+            samples.flush()
+
+    def _expire(self, now: int) -> None:
+        """Time out what was not answered, drop what waited too long, and open lost connections again."""
+        for slot in self._slots:
+            if slot.descriptor < 0:
+                if now >= slot.reopen_at:
+                    self._open(slot)
+            elif slot.arrival is not None and now - slot.sent > self._timeout_ns:
+                self._lose(slot, "timed out", Outcome.TIMEOUT)
+        while self._waiting and now - self._waiting[0][1] > self._timeout_ns:
+            arrival = self._waiting.popleft()
+            self._record(arrival, now, now, Outcome.DROPPED, self._samples.error_code("no free connection"))
+            self._arrivals.finished(now)
+        while self._waiting and self._idle:
+            self._send(self._idle.pop(), self._waiting.popleft())
+
+    def _lose(self, slot: Slot, reason: str, outcome: Outcome = Outcome.ERROR) -> None:
+        """Close a connection; what was under way on it failed for that reason."""
+        now = clock() - self._origin
+        self._epoll.unregister(slot.descriptor)
+        del self._by_descriptor[slot.descriptor]
+        slot.connection.close()
+        slot.descriptor, slot.reopen_at = -1, now
+        arrival, slot.arrival = slot.arrival, None
+        if arrival is None:
+            self._idle.remove(slot)
+            return
+        self._record(arrival, slot.sent, now, outcome, self._samples.error_code(reason))
+        self._arrivals.finished(now)
+
+    def _open(self, slot: Slot) -> None:
+        try:
+            slot.descriptor = slot.connection.open()
+        except ConnectionLostError as error:
+            self.refused.append(str(error))
+            slot.reopen_at = slot.reopen_at + REOPEN_NS
+            return
+        self._by_descriptor[slot.descriptor] = slot
+        self._epoll.register(slot.descriptor, select.EPOLLIN)
+        self._idle.append(slot)
+
+    def _flush(self, now: int) -> None:
+        """Write the samples and the generator's own health since the last flush."""
+        self._samples.flush()
+        cpu, starved, lateness = time.process_time_ns(), _starved_ns(), self._lateness
+        health = {
+            "generator.cpu_share": (cpu - self._cpu) / max(now - self._flushed, 1),
+            "generator.in_use": len(self._slots) - self._least_idle,
+            "generator.waiting": self._most_waiting,
+            "generator.starved_share": (starved - self._starved) / max(now - self._flushed, 1),
+        }
+        if lateness:
+            health["generator.lateness_p99_ms"] = float(np.quantile(lateness, 0.99)) / 1e6
+            health["generator.lateness_max_ms"] = max(lateness) / 1e6
+        self._gauges.write(now, health)
+        self._lateness = []
+        self._cpu, self._starved, self._flushed = cpu, starved, now
+        self._least_idle, self._most_waiting = len(self._idle), len(self._waiting)
+
+
+def _starved_ns() -> int:
+    """How long this process was runnable without a core, in nanoseconds; 0 where the kernel does not say."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0

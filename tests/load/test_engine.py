@@ -1,0 +1,144 @@
+"""The engine counts from the schedule, accounts for everything planned, and sees a stall at its full size."""
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capacity.load.arrivals import arrivals_of
+from capacity.load.engine import Engine
+from capacity.load.redis import RedisCommands, RedisConnection
+from capacity.load.schedule import Schedule
+from capacity.recording import GaugeWriter, SampleWriter, create_recording, finish_recording, open_recording
+from capacity.samples import check_samples
+from capacity.workload import parse_workload
+
+STAGES = [{"name": "sustain", "seconds": 1.0, "to": 500}]
+
+
+def drive(url: str, path: Path, shape: dict[str, Any], connections: int = 8, timeout_ms: float = 5000) -> pd.DataFrame:
+    values = {
+        "name": "w",
+        "target": "redis",
+        "connections": connections,
+        "timeout_ms": timeout_ms,
+        "operations": [
+            {
+                "name": "SET",
+                "weight": 40,
+                "command": ["SET", "text", "{value}"],
+                "parameters": {"value": {"kind": "text", "length": 20}},
+            },
+            {
+                "name": "GET",
+                "weight": 50,
+                "command": ["GET", "{key}"],
+                "parameters": {"key": {"kind": "zipf", "count": 100}},
+            },
+            {"name": "LPUSH", "weight": 10, "command": ["LPUSH", "text", "x"]},
+        ],
+        "shapes": {"smoke": shape},
+    }
+    workload = parse_workload(values)
+    create_recording(path, {"operations": [operation.name for operation in workload.operations]})
+    samples, gauges = SampleWriter(path, 0), GaugeWriter(path, "generator")
+    commands = RedisCommands(workload)
+    pool = [RedisConnection(url, commands, samples.error_code, 2.0) for _ in range(connections)]
+    schedule = Schedule(workload, workload.shape("smoke"))
+    engine = Engine(arrivals_of(schedule), pool, samples, gauges, workload.timeout_ms / 1000)
+    assert engine.connect() == connections
+    engine.run(time.monotonic_ns())
+    samples.close()
+    gauges.close()
+    finish_recording(path, {})
+    return check_samples(open_recording(path).samples)
+
+
+@contextmanager
+def stalling_server(begin: float, stall: float) -> Iterator[str]:
+    """Answers every command at once, but for one stall that begins `begin` seconds after the first command."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stopping = threading.Event()
+    thread = threading.Thread(target=serve, args=(listener, stopping, begin, stall))
+    thread.start()
+    try:
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        stopping.set()
+        thread.join()
+        listener.close()
+
+
+def serve(listener: socket.socket, stopping: threading.Event, begin: float, stall: float) -> None:
+    clients: list[socket.socket] = []
+    first = 0.0
+    stalled = False
+    while not stopping.is_set():
+        for ready in select.select([listener, *clients], [], [], 0.05)[0]:
+            if ready is listener:
+                clients.append(listener.accept()[0])
+                continue
+            first = first or time.monotonic()
+            if not stalled and time.monotonic() >= first + begin:
+                time.sleep(stall)
+                stalled = True
+            if ready.recv(65536):
+                ready.sendall(b"+OK\r\n")
+            else:
+                clients.remove(ready)
+                ready.close()
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("arrivals", ["poisson", "uniform"])
+def test_an_open_loop_sends_everything_that_was_planned(redis_url: str, tmp_path: Path, arrivals: str) -> None:
+    samples = drive(redis_url, tmp_path / "r", {"kind": "rate", "stages": STAGES, "arrivals": arrivals})
+    assert len(samples) == pytest.approx(500, abs=1 if arrivals == "uniform" else 120)
+    assert samples["seq"].tolist() == list(range(len(samples)))
+    assert set(samples["outcome"]) <= {"ok", "error"}
+
+
+def test_a_wrong_command_is_an_error_with_its_class(redis_url: str, tmp_path: Path) -> None:
+    samples = drive(redis_url, tmp_path / "r", {"kind": "rate", "stages": STAGES})
+    failed = samples[samples["outcome"] == "error"]
+    assert set(failed["operation"]) == {"LPUSH"}
+    assert set(failed["error"]) == {"WRONGTYPE"}
+
+
+def test_users_never_have_more_operations_under_way_than_there_are_users(redis_url: str, tmp_path: Path) -> None:
+    shape = {"kind": "users", "stages": [{"name": "sustain", "seconds": 0.5, "to": 3}], "think_ms": 1}
+    samples = drive(redis_url, tmp_path / "r", shape)
+    times = np.concatenate([samples["scheduled_ns"], samples["finished_ns"] - 1])
+    changes = np.concatenate([np.ones(len(samples)), -np.ones(len(samples))])
+    assert np.cumsum(changes[np.lexsort((changes, times))]).max() <= 3
+    assert len(samples) > 100
+
+
+def test_time_outs_and_drops_are_accounted_for(tmp_path: Path) -> None:
+    shape = {"kind": "rate", "stages": [{"name": "sustain", "seconds": 2.0, "to": 200}], "arrivals": "uniform"}
+    with stalling_server(begin=0.3, stall=1.5) as url:
+        samples = drive(url, tmp_path / "r", shape, connections=4, timeout_ms=300)
+    counts = samples["outcome"].value_counts()
+    assert counts.sum() == 400
+    assert counts["timeout"] >= 4
+    assert counts["dropped"] > 0
+
+
+@pytest.mark.parametrize("stall", [0.4, 0.5, 0.6, 0.7, 0.8])
+@pytest.mark.parametrize(("seconds", "rate"), [(2.0, 200), (2.0, 500), (3.0, 200), (3.0, 400)])
+def test_a_stall_is_seen_at_its_full_size(tmp_path: Path, stall: float, seconds: float, rate: int) -> None:
+    shape = {"kind": "rate", "stages": [{"name": "sustain", "seconds": seconds, "to": rate}], "arrivals": "uniform"}
+    with stalling_server(begin=0.5, stall=stall) as url:
+        samples = drive(url, tmp_path / "r", shape, connections=16)
+    response_s = (samples["finished_ns"] - samples["scheduled_ns"]) / 1e9
+    expected = stall - 0.01 * seconds
+    assert response_s.quantile(0.99, interpolation="higher") == pytest.approx(expected, rel=0.02)
