@@ -44,7 +44,7 @@ class RedisConnection:
     def __init__(self, url: str, commands: RedisCommands, error_code: Callable[[str], int], timeout_s: float) -> None:
         self._address = urlsplit(url)
         self._streams = commands.streams
-        self._error_code = error_code
+        self._error_code: Callable[[str], int] = error_code
         self._timeout_s = timeout_s
 
     def open(self) -> int:
@@ -85,7 +85,8 @@ class RedisConnection:
             raise ConnectionLostError("connection closed by the server")
         self._reader.feed(data)
         reply = self._reader.gets()
-        if reply is PENDING:
+        incomplete = reply is PENDING
+        if incomplete:
             return PENDING
         if reply.__class__ is hiredis.ReplyError:
             return self._error_code(str(reply).split(" ", 1)[0])

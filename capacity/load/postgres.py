@@ -1,0 +1,131 @@
+"""One PostgreSQL connection over libpq's asynchronous calls: an operation is one transaction."""
+
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import psycopg
+from psycopg import pq
+from psycopg.errors import lookup
+
+from capacity.load.arguments import argument_values
+from capacity.load.connection import OK, PENDING, ConnectionLostError
+from capacity.workload import Operation, Workload
+
+FAILED = frozenset({pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE})
+SYNC = pq.ExecStatus.PIPELINE_SYNC
+
+Call = tuple[bytes, list[bytes]]  # prepared name or SQL, and its parameters
+
+
+class PostgresStatements:
+    """The statements of a workload with their endless arguments, one stream an operation."""
+
+    def __init__(self, workload: Workload, shard: int = 0, shards: int = 1, prepared: bool = True) -> None:
+        self.prepared = prepared
+        self.sql = {
+            f"s{code}_{place}".encode(): statement.sql.encode()
+            for code, operation in enumerate(workload.operations)
+            for place, statement in enumerate(operation.statements)
+        }
+        self.streams = [
+            statement_calls(operation, code, workload.seed, shard, shards, prepared=prepared).__next__
+            for code, operation in enumerate(workload.operations)
+        ]
+
+
+def statement_calls(
+    operation: Operation, code: int, seed: int, shard: int = 0, shards: int = 1, *, prepared: bool = True
+) -> Iterator[list[Call]]:
+    """The calls of one transaction with their arguments drawn, endless."""
+    places = {name: place for place, name in enumerate(operation.parameters)}
+    calls = [
+        (f"s{code}_{number}".encode() if prepared else each.sql.encode(), [places[name] for name in each.parameters])
+        for number, each in enumerate(operation.statements)
+    ]
+    for values in argument_values(operation, seed, shard, shards):
+        yield [(name, [values[place] for place in wanted]) for name, wanted in calls]
+
+
+class PostgresConnection:
+    """A connection to the server at `url`; `error_code` numbers a class of failure.
+
+    A transaction's statements go out together in libpq's pipeline mode and are one implicit transaction up to its
+    sync. Without prepared statements every call carries its SQL, as a transaction pooler needs it.
+    """
+
+    def __init__(
+        self, url: str, statements: PostgresStatements, error_code: Callable[[str], int], timeout_s: float
+    ) -> None:
+        self._url = url
+        self._statements = statements
+        self._streams = statements.streams
+        self._error_code = error_code
+        self._timeout_s = timeout_s
+        self._code = OK
+
+    def open(self) -> int:
+        """Connect and prepare every statement; ConnectionLostError says why not."""
+        try:
+            # The generator of psycopg bounds the wait; the loop needs only the libpq connection within.
+            opened = psycopg.connect(self._url, autocommit=True, connect_timeout=max(2, round(self._timeout_s)))
+        except psycopg.Error as error:
+            raise ConnectionLostError(" ".join(str(error).split())) from None
+        self._owner = opened
+        self._pgconn = opened.pgconn
+        self._pgconn.nonblocking = 0  # a send of one small message does not block, and needs no flush of its own
+        if self._statements.prepared:
+            self._prepare()
+        self._pgconn.enter_pipeline_mode()
+        self._call = self._pgconn.send_query_prepared if self._statements.prepared else self._pgconn.send_query_params
+        return self._pgconn.socket
+
+    def send(self, operation: int) -> None:
+        """Send the next transaction of that operation."""
+        self._code = OK
+        try:
+            for name, values in self._streams[operation]():
+                self._call(name, values)
+            self._pgconn.pipeline_sync()
+        except psycopg.Error as error:
+            raise ConnectionLostError(_lost(error)) from None
+
+    def receive(self) -> int:
+        """Read what has arrived; the class of a failure is PostgreSQL's, as UniqueViolation (23505)."""
+        connection = self._pgconn
+        try:
+            connection.consume_input()
+            while not connection.is_busy():
+                result = connection.get_result()
+                if result is None:
+                    continue
+                status = result.status
+                if status == SYNC:
+                    return self._code
+                if status in FAILED and self._code == OK:
+                    self._code = self._error_code(_failure(result))
+        except psycopg.Error as error:
+            raise ConnectionLostError(_lost(error)) from None
+        return PENDING
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._owner.close()
+
+    def _prepare(self) -> None:
+        for name, sql in self._statements.sql.items():
+            result = self._pgconn.prepare(name, sql)
+            if result.status in FAILED:
+                self._owner.close()
+                raise ConnectionLostError(" ".join(result.get_error_message().split()))
+
+
+def _failure(result: pq.abc.PGresult) -> str:
+    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    try:
+        return f"{lookup(state).__name__} ({state})"
+    except KeyError:
+        return f"SQLSTATE {state}"
+
+
+def _lost(error: psycopg.Error) -> str:
+    return " ".join(str(cast(BaseException, error)).split()) or "connection lost"

@@ -1,0 +1,85 @@
+"""Transactions go out in a pipeline, prepared or not, and a failure has PostgreSQL's own name."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from capacity.load.arrivals import arrivals_of
+from capacity.load.connection import ConnectionLostError
+from capacity.load.engine import Engine
+from capacity.load.postgres import PostgresConnection, PostgresStatements
+from capacity.load.schedule import Schedule
+from capacity.recording import GaugeWriter, Recording, SampleWriter, create_recording, finish_recording, open_recording
+from capacity.workload import parse_workload
+
+IDENTITY = {"id": {"kind": "uniform", "low": 1, "high": 1000}}
+TWO_STATEMENTS = {
+    "name": "PAIR",
+    "weight": 50,
+    "statements": [
+        {"sql": "insert into pairs (id) values ($1::int)", "parameters": ["id"]},
+        {"sql": "insert into pairs (id) values (-$1::int)", "parameters": ["id"]},
+    ],
+    "parameters": IDENTITY,
+}
+FAILING = {
+    "name": "FAIL",
+    "weight": 50,
+    "statements": [
+        {"sql": "insert into halves (id) values ($1::int)", "parameters": ["id"]},
+        {"sql": "select 1 / ($1::int - $1::int)", "parameters": ["id"]},
+    ],
+    "parameters": IDENTITY,
+}
+
+
+def drive(url: str, path: Path, prepared: bool) -> Recording:
+    values: dict[str, Any] = {
+        "name": "w",
+        "target": "postgres",
+        "connections": 5,
+        "operations": [TWO_STATEMENTS, FAILING],
+        "shapes": {"smoke": {"kind": "rate", "stages": [{"name": "sustain", "seconds": 1, "to": 300}]}},
+    }
+    workload = parse_workload(values)
+    create_recording(path, {"operations": ["PAIR", "FAIL"]})
+    samples, gauges = SampleWriter(path, 0), GaugeWriter(path, "generator")
+    statements = PostgresStatements(workload, prepared=prepared)
+    pool = [PostgresConnection(url, statements, samples.error_code, 5.0) for _ in range(workload.connections)]
+    engine = Engine(arrivals_of(Schedule(workload, workload.shape("smoke"))), pool, samples, gauges, 5.0)
+    assert engine.connect() == workload.connections, engine.refused
+    engine.run(time.monotonic_ns())
+    samples.close()
+    gauges.close()
+    finish_recording(path, {})
+    return open_recording(path)
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_an_operation_is_one_transaction(postgres_url: str, tmp_path: Path, prepared: bool) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("drop table if exists pairs, halves")
+        admin.execute("create table pairs (id int)")
+        admin.execute("create table halves (id int)")
+        samples = drive(postgres_url, tmp_path / "r", prepared).samples
+        pairs = admin.execute("select count(*), coalesce(sum(id), 0) from pairs").fetchone()
+        halves = admin.execute("select count(*) from halves").fetchone()
+    done = samples[samples["operation"] == "PAIR"]
+    assert set(done["outcome"]) == {"ok"}
+    assert pairs == (2 * len(done), 0)
+    assert halves == (0,)
+    failed = samples[samples["operation"] == "FAIL"]
+    assert len(failed) > 50
+    assert set(failed["error"]) == {"DivisionByZero (22012)"}
+
+
+def test_a_server_that_is_down_is_one_sentence() -> None:
+    statements = PostgresStatements.__new__(PostgresStatements)
+    statements.prepared, statements.sql, statements.streams = True, {}, []
+    connection = PostgresConnection("postgresql://127.0.0.1:1/x", statements, lambda name: 1, 2.0)
+    with pytest.raises(ConnectionLostError, match=r"connection to server at .127\.0\.0\.1., port 1 failed") as refused:
+        connection.open()
+    assert "\n" not in str(refused.value)
