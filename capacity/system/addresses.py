@@ -1,0 +1,113 @@
+"""Where the system under test is, and which hosts may be loaded; secrets stay in the environment."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from capacity.errors import CapacityError
+
+POSTGRES_URL = "CAPACITY_POSTGRES_URL"
+POSTGRES_ADMIN_URL = "CAPACITY_POSTGRES_ADMIN_URL"
+REDIS_URL = "CAPACITY_REDIS_URL"
+EMBEDDED = "CAPACITY_EMBEDDED"
+ALLOWED = "CAPACITY_ALLOW_HOSTS"
+LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The addresses of a system under test; an empty one is a part that it does not have.
+
+    Load goes to `postgres_url` as an ordinary role; `postgres_admin_url` fills the tables and reads the statistics.
+    `embedded` says that the suite started the servers itself. Addresses may hold passwords, so they are not printed.
+    """
+
+    postgres_url: str = field(default="", repr=False)
+    postgres_admin_url: str = field(default="", repr=False)
+    redis_url: str = field(default="", repr=False)
+    embedded: bool = False
+
+    def as_environment(self) -> dict[str, str]:
+        """The variables by which another process finds the same system."""
+        addresses = {
+            POSTGRES_URL: self.postgres_url,
+            POSTGRES_ADMIN_URL: self.postgres_admin_url,
+            REDIS_URL: self.redis_url,
+            EMBEDDED: "1" if self.embedded else "",
+        }
+        return {name: value for name, value in addresses.items() if value}
+
+
+def system_from(environment: Mapping[str, str] = os.environ) -> System:
+    """The system that the environment names, its hosts checked before anything is opened."""
+    url = environment.get(POSTGRES_URL, "")
+    system = System(
+        postgres_url=url,
+        postgres_admin_url=environment.get(POSTGRES_ADMIN_URL, "") or url,
+        redis_url=environment.get(REDIS_URL, ""),
+        embedded=environment.get(EMBEDDED) == "1",
+    )
+    for name, address in ((POSTGRES_URL, url), (POSTGRES_ADMIN_URL, system.postgres_admin_url)):
+        if address:
+            check_postgres_address(address, environment, name)
+    if system.redis_url:
+        check_redis_address(system.redis_url, environment)
+    return system
+
+
+def check_postgres_address(url: str, environment: Mapping[str, str] = os.environ, name: str = POSTGRES_URL) -> None:
+    """Refuse an address that libpq would take to a host that may not be loaded.
+
+    libpq also looks at `hostaddr`, at lists of hosts and at PGHOST, PGHOSTADDR and PGSERVICE. Raises CapacityError.
+    """
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise CapacityError(f"{name} is not an address of PostgreSQL; give postgresql://user@host:port/name") from None
+    if parts.get("service") or (environment.get("PGSERVICE") and not parts.get("host")):
+        raise CapacityError(f"{name} names a service, which hides its host; give the host in the address itself")
+    given = {key: str(parts.get(key) or environment.get(variable, "")) for key, variable in LIBPQ_HOSTS.items()}
+    for host in (host for hosts in given.values() for host in hosts.split(",") if host):
+        if not host.startswith(("/", "@")):  # a socket in the file system is this machine
+            _check_host(host, environment, name)
+
+
+def check_redis_address(url: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse an address of Redis that is malformed or whose host may not be loaded; raises CapacityError."""
+    parts = urlsplit(url)
+    try:
+        well_formed = parts.scheme == "redis" and not parts.query and parts.port != 0
+    except ValueError:
+        well_formed = False
+    database = parts.path.strip("/")
+    if not well_formed or (database and not database.isdigit()):
+        raise CapacityError(
+            f"{REDIS_URL} is not an address that can be loaded; give redis://[user:password@]host:port/number, "
+            "without TLS or options"
+        )
+    _check_host(parts.hostname or "127.0.0.1", environment, REDIS_URL)
+
+
+LIBPQ_HOSTS = {"host": "PGHOST", "hostaddr": "PGHOSTADDR"}
+
+
+def _check_host(host: str, environment: Mapping[str, str], name: str) -> None:
+    allowed = {each.strip().lower() for each in environment.get(ALLOWED, "").split(",")}
+    if host.lower() not in allowed and not is_loopback(host):
+        raise CapacityError(
+            f"{name} is on the host {host}, and only this machine is loaded unless a host is allowed by name; "
+            f"set {ALLOWED}={host} if that host is yours to load"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its very name or number; nothing is looked up."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() in LOOPBACK_NAMES

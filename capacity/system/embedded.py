@@ -1,0 +1,188 @@
+"""A real PostgreSQL and a real Redis on free loopback ports, from installed wheels, in a temporary folder."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import redis
+
+from capacity.errors import CapacityError
+from capacity.system.addresses import System, system_from
+from capacity.system.home import Home, open_home
+from capacity.system.programs import postgres_programs, redis_server
+
+NOBODY = 65534  # PostgreSQL refuses to run as root
+START_SECONDS = 30.0
+TRIES = 5  # a free port may be taken by another process before the server binds it
+POLL_SECONDS = 0.02
+
+# Small buffers, so that at the standard profile the data do not fit them; timings of input and output are measured.
+POSTGRES_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "track_io_timing": "on",
+    "track_wal_io_timing": "on",
+    "max_wal_size": "1GB",
+    "shared_preload_libraries": "",
+}
+# What BullMQ asks for: nothing may be evicted.
+REDIS_SETTINGS = {
+    "bind": "127.0.0.1",
+    "save": "",
+    "appendonly": "no",
+    "maxmemory": "256mb",
+    "maxmemory-policy": "noeviction",
+    "daemonize": "no",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How to start a server on a port, to tell that it answers, and to stop it."""
+
+    name: str
+    command: Callable[[int], list[str | Path]]
+    answers: Callable[[int], bool]
+    stop: signal.Signals
+    log: Path
+    options: dict[str, Any]
+
+
+@contextlib.contextmanager
+def open_system(environment: Mapping[str, str] = os.environ) -> Iterator[System]:
+    """The system that the environment names; what it does not name is embedded, and stopped at the end.
+
+    Raises CapacityError where an address is refused or a server cannot be started.
+    """
+    named = system_from(environment)
+    if named.postgres_url and named.redis_url:
+        yield named
+        return
+    with open_home() as home:
+        system = named
+        if not system.postgres_url:
+            admin, ordinary = start_postgres(home)
+            system = replace(system, postgres_url=ordinary, postgres_admin_url=admin)
+        if not system.redis_url:
+            system = replace(system, redis_url=start_redis(home))
+        yield replace(system, embedded=not (named.postgres_url or named.redis_url))
+
+
+def start_postgres(home: Home) -> tuple[str, str]:
+    """Start PostgreSQL in `home`; returns the addresses of its superuser and of the application's ordinary role."""
+    programs, other_user = _runnable_programs(home)
+    data, log = home.folder / "postgres", home.folder / "postgres.log"
+    initialise = f"-D {data} -U postgres -A trust -E UTF8 --no-sync --no-locale".split()
+    options: dict[str, Any] = {"env": _bare_environment(), **other_user}
+    made = subprocess.run([programs / "initdb", *initialise], cwd="/", capture_output=True, check=False, **options)
+    if made.returncode:
+        raise CapacityError(f"PostgreSQL could not be set up in {home.folder}: {_last_line(made.stderr)}")
+    settings = [word for name, value in POSTGRES_SETTINGS.items() for word in ("-c", f"{name}={value}")]
+
+    def command(port: int) -> list[str | Path]:
+        return [programs / "postgres", "-D", data, "-p", str(port), "-k", home.folder / "socket", *settings]
+
+    def answers(port: int) -> bool:
+        try:
+            psycopg.connect(_postgres_url("postgres", port), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    port = _start(home, Server("PostgreSQL", command, answers, signal.SIGINT, log, options))
+    return _postgres_url("postgres", port), _postgres_url("authenticator", port)
+
+
+def start_redis(home: Home) -> str:
+    """Start Redis in `home`; returns its address."""
+    program = redis_server()
+    settings = [word for name, value in REDIS_SETTINGS.items() for word in (f"--{name}", value)]
+
+    def command(port: int) -> list[str | Path]:
+        return [program, "--port", str(port), "--dir", home.folder, *settings]
+
+    def answers(port: int) -> bool:
+        try:
+            with redis.Redis(port=port, socket_connect_timeout=2, socket_timeout=2) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    port = _start(home, Server("Redis", command, answers, signal.SIGTERM, home.folder / "redis.log", {}))
+    return f"redis://127.0.0.1:{port}/0"
+
+
+def _start(home: Home, server: Server) -> int:
+    """Start a server on a free port and wait until it answers; returns the port."""
+    for _ in range(TRIES):
+        port = _free_port()
+        home.start(server.command(port), server.stop, server.log, **server.options)
+        deadline = time.monotonic() + START_SECONDS
+        while home.running and time.monotonic() < deadline:
+            if server.answers(port):
+                return port
+            time.sleep(POLL_SECONDS)
+        home.stop_last()
+    raise CapacityError(f"{server.name} did not start: {_last_line(server.log.read_bytes())}")
+
+
+def _runnable_programs(home: Home) -> tuple[Path, dict[str, Any]]:
+    """The programs of PostgreSQL and the user to run them as; as root they may need a copy that others can reach."""
+    programs = postgres_programs()
+    if os.geteuid() != 0:
+        (home.folder / "socket").mkdir()
+        return programs, {}
+    other_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    for folder in ("socket", "postgres"):
+        (home.folder / folder).mkdir()
+        os.chown(home.folder / folder, NOBODY, NOBODY)
+    return (programs if _runs_as(programs, other_user) else _copied(programs, home)), other_user
+
+
+def _runs_as(programs: Path, user: dict[str, Any]) -> bool:
+    try:
+        tried = subprocess.run([programs / "postgres", "-V"], cwd="/", capture_output=True, check=False, **user)
+    except PermissionError:
+        return False
+    return tried.returncode == 0
+
+
+def _copied(programs: Path, home: Home) -> Path:
+    """A copy of an installation with the libraries that its wheel keeps beside it."""
+    tree = programs.parent.parent
+    shutil.copytree(tree, home.folder / tree.name, symlinks=True)
+    libraries = tree.with_name(f"{tree.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, home.folder / libraries.name)
+    return home.folder / programs.relative_to(tree.parent)
+
+
+def _bare_environment() -> dict[str, str]:
+    """This environment without libpq's own variables, which would lead astray."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+
+
+def _postgres_url(user: str, port: int) -> str:
+    return f"postgresql://{user}@127.0.0.1:{port}/postgres"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
