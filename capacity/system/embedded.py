@@ -43,6 +43,7 @@ REDIS_SETTINGS = {
     "maxmemory": "256mb",
     "maxmemory-policy": "noeviction",
     "daemonize": "no",
+    "set-proc-title": "no",  # its command tells the next start whose it was
 }
 
 

