@@ -62,6 +62,7 @@ class Engine:
         self._lateness: list[int] = []
         self._least_idle = len(self._slots)
         self._most_waiting = 0
+        self._exhaustions = 0
         self._epoll = select.epoll()
         self.refused: list[str] = []
 
@@ -156,6 +157,7 @@ class Engine:
             self._send(slot, arrival)
             self._lateness.append(slot.sent - arrival[1])
         else:
+            self._exhaustions += not self._waiting
             self._waiting.append(arrival)
             self._most_waiting = max(self._most_waiting, len(self._waiting))
 
@@ -223,6 +225,7 @@ class Engine:
             "generator.cpu_share": (cpu - self._cpu) / max(now - self._flushed, 1),
             "generator.in_use": len(self._slots) - self._least_idle,
             "generator.waiting": self._most_waiting,
+            "generator.exhaustions": self._exhaustions,
             "generator.starved_share": (starved - self._starved) / max(now - self._flushed, 1),
         }
         if lateness:

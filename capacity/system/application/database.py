@@ -1,4 +1,4 @@
-"""Makes and fills the application's tables; touches nothing outside the schema `capacity` but roles that are missing."""
+"""Makes and fills the application's tables; outside the schema `capacity` it only adds roles that are missing."""
 
 from dataclasses import dataclass
 from importlib.resources import files

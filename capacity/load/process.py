@@ -1,0 +1,53 @@
+"""One generator process: opens its share of the connections, and drives its share of the schedule."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from capacity.load.arrivals import arrivals_of
+from capacity.load.child import end_with_parent, read_line, run_child, say
+from capacity.load.connection import Connection
+from capacity.load.engine import Engine
+from capacity.load.postgres import PostgresConnection, PostgresStatements
+from capacity.load.redis import RedisCommands, RedisConnection
+from capacity.load.schedule import Schedule
+from capacity.recording import GaugeWriter, SampleWriter
+from capacity.workload import Workload, parse_workload
+
+URL = "CAPACITY_LOAD_URL"
+
+
+def main(task: dict[str, Any]) -> None:
+    """Run the share `index` of `shards` of the task's workload."""
+    workload = parse_workload(task["workload"])
+    index, shards, folder = task["index"], task["shards"], Path(task["folder"])
+    timeout_s = workload.timeout_ms / 1000
+    schedule = Schedule(workload, workload.shape(task["profile"])).shard(index, shards)
+    samples, gauges = SampleWriter(folder, index), GaugeWriter(folder, f"generator-{index}")
+    count = len(range(index, workload.connections, shards))
+    opened = _connections(workload, task, samples.error_code, count, timeout_s)
+    engine = Engine(arrivals_of(schedule), opened, samples, gauges, timeout_s)
+    say({"connections": engine.connect(), "refused": Counter(engine.refused)})
+    origin_ns = int(read_line())
+    end_with_parent()
+    engine.run(origin_ns)
+    samples.close()
+    gauges.close()
+    say({"rows": samples.rows})
+
+
+def _connections(
+    workload: Workload, task: dict[str, Any], error_code: Callable[[str], int], count: int, timeout_s: float
+) -> list[Connection]:
+    url, index, shards = os.environ[URL], task["index"], task["shards"]
+    if workload.target == "redis":
+        commands = RedisCommands(workload, index, shards)
+        return [RedisConnection(url, commands, error_code, timeout_s) for _ in range(count)]
+    statements = PostgresStatements(workload, index, shards, prepared=task["prepared"])
+    return [PostgresConnection(url, statements, error_code, timeout_s) for _ in range(count)]
+
+
+if __name__ == "__main__":
+    run_child(main)

@@ -1,0 +1,127 @@
+"""One measurement: generator processes and a reader of gauges around one workload, into one recording."""
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from capacity.errors import CapacityError
+from capacity.load.child import Child, seconds_since
+from capacity.load.engine import clock
+from capacity.load.process import URL as LOAD_URL
+from capacity.probes.gauges import URL as GAUGES_URL
+from capacity.recording import create_recording, finish_recording
+from capacity.workload import Shape, Workload
+
+LEAD_NS = 200_000_000  # from the last process being ready to the common origin
+REPORT_S = 0.5
+Progress = Callable[[float, float], None]  # seconds done, seconds planned
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What is measured: a workload at a profile's shape, by `generators` processes, with prepared statements or not."""
+
+    workload: Workload
+    profile: str
+    generators: int = 1
+    prepared: bool = True
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the profile."""
+        return self.workload.shape(self.profile)
+
+
+def measure(
+    measurement: Measurement, url: str, gauges_url: str, folder: Path, progress: Progress = lambda done, planned: None
+) -> Path:
+    """Run a measurement into a new recording in `folder` and return it.
+
+    Raises CapacityError where the server does not let any connection in, or a process ends early; the recording is
+    then marked interrupted, and holds what was flushed.
+    """
+    facts = _facts(measurement)
+    create_recording(folder, facts)
+    complete = False
+    try:
+        with ExitStack() as running:
+            facts |= _run(measurement, (url, gauges_url), folder, running, progress)
+        complete = True
+    finally:
+        finish_recording(folder, facts, complete)
+    return folder
+
+
+def _run(
+    measurement: Measurement, urls: tuple[str, str], folder: Path, running: ExitStack, progress: Progress
+) -> dict[str, Any]:
+    workload, shards = measurement.workload, measurement.generators
+    task = {"workload": workload.model_dump(), "profile": measurement.profile, "prepared": measurement.prepared}
+    task |= {"folder": str(folder), "shards": shards, "target": workload.target}
+    gauges = _started("capacity.probes.gauges", task, {GAUGES_URL: urls[1]}, running)
+    secrets = {LOAD_URL: urls[0]}
+    generators = [
+        _started("capacity.load.process", {**task, "index": index}, secrets, running) for index in range(shards)
+    ]
+    facts = gauges.wait_ready() | _admitted(workload, [each.wait_ready() for each in generators])
+    origin_ns = clock() + LEAD_NS
+    facts |= {"started_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    for child in (gauges, *generators):
+        child.begin(origin_ns)
+    planned = measurement.shape.seconds
+    limit = planned + workload.timeout_ms / 1000 + 30
+    for child in generators:
+        while child.wait(REPORT_S) is None:
+            elapsed = seconds_since(origin_ns)
+            progress(min(elapsed, planned), planned)
+            if elapsed > limit:
+                raise CapacityError(f"the load did not end {elapsed - planned:.0f} s after its plan; it was stopped")
+    progress(planned, planned)
+    return facts
+
+
+def _started(module: str, task: dict[str, Any], secrets: dict[str, str], running: ExitStack) -> Child:
+    child = Child(module, task, secrets)
+    running.callback(child.close)
+    return child
+
+
+def _admitted(workload: Workload, ready: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How many connections were let in, and why others were not; CapacityError where none was."""
+    refused: dict[str, int] = {}
+    for each in ready:
+        for reason, count in each["refused"].items():
+            refused[reason] = refused.get(reason, 0) + count
+    connections = sum(each["connections"] for each in ready)
+    if not connections:
+        reason = next(iter(refused), "no reason was given")
+        raise CapacityError(f"{workload.target} let none of {workload.connections} connections in: {reason}")
+    return {"connections": connections, "refused": refused}
+
+
+def _facts(measurement: Measurement) -> dict[str, Any]:
+    workload, shape = measurement.workload, measurement.shape
+    begin, stages = 0.0, []
+    for step, stage in enumerate(shape.stages):
+        span = {"start_s": begin, "end_s": begin + stage.seconds}
+        stages.append({"name": stage.name, "step": step, "to": stage.to, "ramp": stage.ramp, **span})
+        begin += stage.seconds
+    return {
+        "name": workload.name,
+        "operations": [operation.name for operation in workload.operations],
+        "workload": workload.model_dump(),
+        "profile": measurement.profile,
+        "kind": shape.kind,
+        "stages": stages,
+        "planned_seconds": shape.seconds,
+        "sustained_steps": shape.sustained_steps,
+        "generators": measurement.generators,
+        "prepared": measurement.prepared,
+        "machine": {"cpus": os.cpu_count(), "system": platform.platform(terse=True)},
+        "python": platform.python_version(),
+    }

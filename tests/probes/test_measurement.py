@@ -1,0 +1,102 @@
+"""A measurement runs in processes of its own and leaves a recording that says what happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from capacity.errors import CapacityError
+from capacity.probes.measurement import Measurement, measure
+from capacity.recording import open_recording
+from capacity.system.addresses import System
+from capacity.system.application.database import Dataset, prepare_database
+from capacity.workload import Workload, parse_workload, read_workload
+
+WORKLOADS = Path(__file__).parents[2] / "data" / "workloads"
+
+
+def short(name: str, seconds: float = 1.0, users: int = 8, connections: int = 4) -> Workload:
+    values = read_workload(WORKLOADS / f"{name}.yaml").model_dump()
+    stages = [{"name": "all", "seconds": seconds, "to": users}]
+    values |= {"connections": connections, "shapes": {"test": {"kind": "users", "think_ms": 5, "stages": stages}}}
+    return parse_workload(values)
+
+
+@pytest.fixture(scope="module")
+def prepared(system: System) -> System:
+    prepare_database(system.postgres_admin_url, Dataset(1000, 5))
+    return system
+
+
+@pytest.mark.parametrize("generators", [1, 2])
+def test_the_reports_mix_runs_without_an_error(prepared: System, tmp_path: Path, generators: int) -> None:
+    measurement = Measurement(short("database"), "test", generators=generators)
+    seen: list[float] = []
+    path = measure(
+        measurement,
+        prepared.postgres_url,
+        prepared.postgres_admin_url,
+        tmp_path / "recording",
+        lambda done, planned: seen.append(done / planned),
+    )
+    recording = open_recording(path)
+    assert recording.manifest["state"] == "complete"
+    assert recording.manifest["connections"] == 4
+    assert recording.manifest["system"]["server"].startswith("PostgreSQL 18")
+    assert set(recording.samples["outcome"]) == {"ok"}
+    assert set(recording.samples["operation"]) == {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    assert set(recording.samples["worker"]) == set(range(generators))
+    assert {"postgres.commits", "postgres.log_syncs", "generator.cpu_share"} <= set(recording.gauges["gauge"])
+    commits = recording.gauges.loc[recording.gauges["gauge"] == "postgres.commits", "value"]
+    assert commits.max() - commits.min() >= 0.5 * len(recording.samples)
+    assert seen[-1] == 1.0
+
+
+def test_it_runs_without_prepared_statements(prepared: System, tmp_path: Path) -> None:
+    measurement = Measurement(short("database"), "test", prepared=False)
+    path = measure(measurement, prepared.postgres_url, prepared.postgres_admin_url, tmp_path / "recording")
+    assert set(open_recording(path).samples["outcome"]) == {"ok"}
+
+
+def test_a_server_that_is_down_is_one_sentence_and_an_interrupted_recording(tmp_path: Path) -> None:
+    nowhere = "postgresql://postgres@127.0.0.1:1/postgres"
+    with pytest.raises(CapacityError, match="PostgreSQL does not answer"):
+        measure(Measurement(short("database"), "test"), nowhere, nowhere, tmp_path / "recording")
+    assert open_recording(tmp_path / "recording").manifest["state"] == "interrupted"
+
+
+def test_refused_connections_are_counted_with_their_reason(prepared: System, tmp_path: Path) -> None:
+    measurement = Measurement(short("database", connections=120), "test")
+    path = measure(measurement, prepared.postgres_url, prepared.postgres_admin_url, tmp_path / "recording")
+    manifest = open_recording(path).manifest
+    assert manifest["connections"] + sum(manifest["refused"].values()) == 120
+    assert any("remaining connection slots" in reason for reason in manifest["refused"])
+
+
+def test_no_load_outlives_a_parent_that_was_killed(prepared: System, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); from test_measurement import *\n"
+        "measure(Measurement(short('database', seconds=60), 'test'), sys.argv[2], sys.argv[3], Path(sys.argv[4]))"
+    )
+    folder = tmp_path / "recording"
+    words = [str(Path(__file__).parent), prepared.postgres_url, prepared.postgres_admin_url, str(folder)]
+    parent = subprocess.Popen([sys.executable, "-c", script, *words], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (
+        (folder / "manifest.json").exists() and len(open_recording(folder).samples) > 100
+    ):
+        time.sleep(0.05)
+    children = psutil.Process(parent.pid).children(recursive=True)
+    assert len(children) == 2
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    recording = open_recording(folder)
+    assert recording.manifest["state"] == "interrupted"
+    assert len(recording.samples) > 100
