@@ -132,7 +132,8 @@ class Shape(Strict):
 class Workload(Strict):
     """Weighted operations, the pool of connections that they share, and one shape a profile.
 
-    `order` is mix (each operation is drawn by its weight) or cycle (they take turns, whatever their weights).
+    `order` is mix (each operation is drawn by its weight) or cycle (they take turns forwards and backwards, whatever
+    their weights, so that drift and warmth of a cache fall on all of them alike).
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]

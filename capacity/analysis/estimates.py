@@ -94,17 +94,19 @@ def median_difference(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
 
 def counted(n: int) -> Estimate:
     """A number of events that were all counted: its interval is the number itself."""
-    return Estimate(float(n), float(n), float(n), int(n))
+    return exactly(float(n), int(n))
+
+
+def exactly(value: float | None, count: int) -> Estimate:
+    """A value without uncertainty, from `count` readings; None where there is none."""
+    return Estimate(value, value, value, count)
 
 
 def peak(values: npt.ArrayLike) -> Estimate:
     """The highest of the readings, which is what it is: its interval is the value itself; none without readings."""
     readings = np.asarray(values, dtype=float)
     readings = readings[~np.isnan(readings)]
-    if not len(readings):
-        return Estimate(None, None, None, 0)
-    highest = float(readings.max())
-    return Estimate(highest, highest, highest, len(readings))
+    return exactly(float(readings.max()) if len(readings) else None, len(readings))
 
 
 def _student(degrees: int) -> float:

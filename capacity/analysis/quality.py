@@ -218,7 +218,7 @@ def _waiting_at_the_end(samples: pd.DataFrame) -> Problem | None:
     worst = backlog.idxmax()
     return Problem(
         f"{(waiting['step'] == worst).sum():,} operations were waiting for a free connection when step {worst} ended, "
-        f"the oldest for {backlog[worst] / NS_PER_MS:,.0f} ms",
+        f"the oldest for {backlog.max() / NS_PER_MS:,.0f} ms",
         "more arrived than was answered, so the response times depend on how long the step lasted",
         "read the step as beyond capacity, or give the workload more connections or a lower rate",
         void=False,

@@ -112,9 +112,11 @@ class Schedule:
             yield np.minimum(np.searchsorted(bounds, draw.random(CHUNK), side="right"), len(bounds) - 1)
 
     def _turns(self) -> Iterator[NDArray[np.int64]]:
-        """Operation codes in turn, going on across chunks."""
+        """Operation codes in turn, forwards and backwards, going on across chunks."""
+        count = len(self.workload.operations)
+        turn = np.concatenate([np.arange(count), np.arange(count)[::-1]])
         for number in itertools.count():
-            yield (np.arange(CHUNK) + number * CHUNK) % len(self.workload.operations)
+            yield turn[(np.arange(CHUNK) + number * CHUNK) % len(turn)]
 
     def _generator(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self.workload.seed, *stream])

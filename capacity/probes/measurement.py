@@ -22,6 +22,10 @@ REPORT_S = 0.5
 Progress = Callable[[float, float], None]  # seconds done, seconds planned
 
 
+def quiet(done: float, planned: float) -> None:
+    """No progress is shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """What is measured: a workload at a profile's shape, by `generators` processes, with prepared statements or not."""
@@ -37,9 +41,7 @@ class Measurement:
         return self.workload.shape(self.profile)
 
 
-def measure(
-    measurement: Measurement, url: str, gauges_url: str, folder: Path, progress: Progress = lambda done, planned: None
-) -> Path:
+def measure(measurement: Measurement, url: str, gauges_url: str, folder: Path, progress: Progress = quiet) -> Path:
     """Run a measurement into a new recording in `folder` and return it.
 
     Raises CapacityError where the server does not let any connection in, or a process ends early; the recording is

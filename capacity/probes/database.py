@@ -1,0 +1,48 @@
+"""The database probe: fills the tables, runs the workload, then the pairs that show what row-level security costs."""
+
+from pathlib import Path
+
+from capacity.analysis.database import database_findings, row_security_findings
+from capacity.errors import CapacityError
+from capacity.findings import Finding
+from capacity.probes.measurement import Measurement, Progress, measure, quiet
+from capacity.recording import open_recording
+from capacity.system.addresses import System
+from capacity.system.application.database import DATASETS, prepare_database
+from capacity.workload import Workload
+
+ROW_SECURITY = "row_security"
+
+
+def measure_database(
+    system: System,
+    workloads: tuple[Workload, Workload],
+    profile: str,
+    folder: Path,
+    progress: Progress = quiet,
+    *,
+    prepared: bool = True,
+) -> Path:
+    """Measure PostgreSQL into a new recording in `folder`, with the pairs in its sub-folder `row_security`.
+
+    `workloads` are the mix and the pairs; `prepared` False is for a transaction pooler, which keeps no prepared
+    statements. Raises CapacityError for an unknown profile or a server that is down or lets nobody in.
+    """
+    if profile not in DATASETS:
+        raise CapacityError(f"there is no dataset for the profile {profile!r}; it has {', '.join(DATASETS)}")
+    prepare_database(system.postgres_admin_url, DATASETS[profile])
+    for workload, place in zip(workloads, (folder, folder / ROW_SECURITY), strict=True):
+        measurement = Measurement(workload, profile, prepared=prepared)
+        measure(measurement, system.postgres_url, system.postgres_admin_url, place, progress)
+    return folder
+
+
+def read_database_findings(folder: Path) -> list[Finding]:
+    """The findings of a recording made by `measure_database`; without its pairs, the cost of row security has none."""
+    main = open_recording(folder)
+    found = database_findings(folder.name, main.samples, main.gauges, main.manifest)
+    if (folder / ROW_SECURITY).exists():
+        pairs = open_recording(folder / ROW_SECURITY)
+        name = f"{folder.name}/{ROW_SECURITY}"
+        found += row_security_findings(name, pairs.samples, pairs.gauges, pairs.manifest)
+    return found

@@ -1,0 +1,78 @@
+"""The database probe end to end on a real PostgreSQL: from workloads to verdicts."""
+
+from pathlib import Path
+
+import pytest
+
+from capacity.errors import CapacityError
+from capacity.findings import Finding, Verdict, judge_all, read_objectives
+from capacity.probes import database
+from capacity.probes.database import measure_database, read_database_findings
+from capacity.system.addresses import System
+from capacity.system.application.database import Dataset
+from capacity.workload import Workload, parse_workload, read_workload
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+def short(name: str, users: int, seconds: float) -> Workload:
+    values = read_workload(DATA / "workloads" / f"{name}.yaml").model_dump()
+    stages = [
+        {"name": "ramp", "seconds": 0.5, "to": users, "ramp": True},
+        {"name": "all", "seconds": seconds, "to": users},
+    ]
+    return parse_workload(values | {"shapes": {"test": {"kind": "users", "think_ms": 2, "stages": stages}}})
+
+
+@pytest.fixture(scope="module")
+def findings(system: System, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Finding]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(database.DATASETS, "test", Dataset(1000, 5))
+        workloads = (short("database", 8, 4.0), short("row_security", 1, 3.0))
+        folder = measure_database(system, workloads, "test", tmp_path_factory.mktemp("run") / "database")
+    return {each.name: each for each in read_database_findings(folder)}
+
+
+def test_every_objective_of_the_section_has_a_finding_in_its_unit(findings: dict[str, Finding]) -> None:
+    judged = judge_all(findings.values(), read_objectives(DATA / "objectives.yaml"))
+    missing = [objective.finding for objective, finding, _ in judged if finding is None]
+    assert not missing
+    assert len(judged) == 12
+
+
+def test_what_was_counted_passes_or_fails_and_is_never_left_open(findings: dict[str, Finding]) -> None:
+    judged = {
+        each.finding: verdict
+        for each, _, verdict in judge_all(findings.values(), read_objectives(DATA / "objectives.yaml"))
+    }
+    for name in ("deadlocks", "rollbacks", "pool_exhaustions", "connections_refused"):
+        assert judged[f"database.{name}"] in (Verdict.PASS, Verdict.FAIL)
+
+
+def test_the_mix_is_reported_per_operation_and_overall(findings: dict[str, Finding]) -> None:
+    parts = ("", "select.", "insert.", "update.", "delete.")
+    counts = {part: findings[f"database.{part}response_p50"].count for part in parts}
+    assert counts[""] == sum(counts[part] for part in parts[1:]) > 500
+    assert counts["select."] / counts[""] == pytest.approx(0.40, abs=0.08)
+
+
+def test_row_security_costs_something_and_less_than_the_query_itself(findings: dict[str, Finding]) -> None:
+    cost = findings["database.row_security_cost"]
+    assert cost.count > 100
+    assert cost.low is not None
+    assert cost.high is not None
+    assert cost.low <= (cost.value or 0.0) <= cost.high
+    assert abs(cost.value or 0.0) < (findings["database.select.response_p50"].value or 0.0)
+
+
+def test_throughput_is_that_of_a_closed_loop(findings: dict[str, Finding]) -> None:
+    throughput, response = findings["database.throughput"].value, findings["database.response_p50"].value
+    assert throughput is not None
+    assert response is not None
+    assert 100 < throughput < 8 / 0.002
+
+
+def test_an_unknown_profile_is_one_sentence(system: System, tmp_path: Path) -> None:
+    workloads = (short("database", 1, 1.0), short("row_security", 1, 1.0))
+    with pytest.raises(CapacityError, match="no dataset for the profile 'enormous'; it has smoke"):
+        measure_database(system, workloads, "enormous", tmp_path / "database")
