@@ -8,7 +8,23 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS = never
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
-.PHONY: test lint types lock clean
+.PHONY: run lab record outputs test lint types lock clean
+
+run: $(READY)  ## measures everything with the profile smoke
+	$(BIN)/capacity run --profile smoke
+
+lab: $(READY)  ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab notebooks
+
+record: $(READY)  ## the recordings that the notebooks open on, measured anew, and the notebooks' kept outputs
+	rm -rf build/record
+	$(BIN)/capacity run --profile standard --into build/record
+	rm -rf data/recorded && cp -r build/record/recordings data/recorded
+	$(MAKE) outputs
+
+outputs: $(READY)
+	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-count notebooks/*.ipynb
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest

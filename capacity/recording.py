@@ -1,14 +1,13 @@
 """A recording: a folder with samples, gauges and the manifest that says what produced them.
 
-While measuring, rows are appended to Arrow IPC streams, which lose nothing that was flushed when the process is
-killed; an unfinished Parquet file would lose every row. At the end each stream becomes a checksummed Parquet file
-(written aside, synced, renamed), and only then does the manifest say that the recording is complete.
+While measuring, rows are appended to streams; an unfinished Parquet file would lose every row when the process is
+killed. At the end each stream becomes a checksummed Parquet file (written aside, synced, renamed), and only then does
+the manifest say that the recording is complete.
 """
 
 import hashlib
 import json
 import os
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,83 +20,10 @@ import pyarrow.parquet as pq
 
 from capacity.errors import CapacityError
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
+from capacity.streams import GAUGE_SCHEMA
 
 MANIFEST = "manifest.json"
-ROW = struct.Struct("<qqqqhhhh")  # seq, scheduled, sent, finished, operation, outcome, error, step
-ROW_TYPE = np.dtype(
-    [(name, "<i8") for name in ("seq", "scheduled_ns", "sent_ns", "finished_ns")]
-    + [(name, "<i2") for name in ("operation", "outcome", "error", "step")]
-)
-STREAM_SCHEMA = pa.schema([(name, pa.from_numpy_dtype(ROW_TYPE[name])) for name in ROW_TYPE.names or ()])
-GAUGE_SCHEMA = pa.schema([("at_ns", pa.int64()), ("gauge", pa.string()), ("value", pa.float64())])
-ROWS_BUFFERED = 32_768
 ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the length of the recording
-
-
-class SampleWriter:
-    """Appends the samples of one generator process to its stream.
-
-    The engine packs rows of `ROW` into `buffer` at `position` itself, because a call for each sample would cost as
-    much as the rest of its bookkeeping; `flush` writes what is there. `error_code` numbers a class of failure.
-    """
-
-    def __init__(self, folder: Path, worker: int) -> None:
-        self.buffer = bytearray(ROW.size * ROWS_BUFFERED)
-        self.position = 0
-        self.rows = 0
-        self._errors: dict[str, int] = {}
-        self._error_file = (folder / f"errors-{worker}.txt").open("a", encoding="utf-8")
-        self._sink = pa.OSFile(str(folder / f"samples-{worker}.arrows"), "wb")
-        self._stream = pa.ipc.new_stream(self._sink, STREAM_SCHEMA)
-
-    @property
-    def full(self) -> bool:
-        """Whether the next row would not fit."""
-        return self.position >= len(self.buffer)
-
-    def error_code(self, name: str) -> int:
-        """The code of a class of failure, from 1; its name is on disk before the first sample that has it."""
-        if name not in self._errors:
-            self._errors[name] = len(self._errors) + 1
-            self._error_file.write(" ".join(name.split()) + "\n")
-            self._error_file.flush()
-        return self._errors[name]
-
-    def flush(self) -> None:
-        """Hand all packed rows to the operating system, so that they outlive this process."""
-        if not self.position:
-            return
-        rows = np.frombuffer(self.buffer, dtype=ROW_TYPE, count=self.position // ROW.size)
-        columns = [pa.array(np.ascontiguousarray(rows[name])) for name in STREAM_SCHEMA.names]
-        self._stream.write_batch(pa.record_batch(columns, schema=STREAM_SCHEMA))
-        self.rows += len(rows)
-        self.position = 0
-
-    def close(self) -> None:
-        """Flush, and end the stream."""
-        self.flush()
-        self._stream.close()
-        self._sink.close()
-        self._error_file.close()
-
-
-class GaugeWriter:
-    """Appends readings of gauges from one source to its stream; each `write` is on disk when it returns."""
-
-    def __init__(self, folder: Path, source: str) -> None:
-        self._sink = pa.OSFile(str(folder / f"gauges-{source}.arrows"), "wb")
-        self._stream = pa.ipc.new_stream(self._sink, GAUGE_SCHEMA)
-
-    def write(self, at_ns: int, readings: Mapping[str, float]) -> None:
-        """Append the readings of one moment, in nanoseconds from the recording's start."""
-        if readings:
-            columns = [[at_ns] * len(readings), list(readings), [float(value) for value in readings.values()]]
-            self._stream.write_batch(pa.record_batch(columns, schema=GAUGE_SCHEMA))
-
-    def close(self) -> None:
-        """End the stream."""
-        self._stream.close()
-        self._sink.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """The sample frame: one row an operation, three clocks and an outcome."""
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:  # the processes that measure need the outcomes alone, and pandas takes a second to load
+    import pandas as pd
 
 
 class Outcome(IntEnum):
@@ -32,7 +34,7 @@ SAMPLE_COLUMNS = {
 }
 
 
-def check_samples(samples: pd.DataFrame) -> pd.DataFrame:
+def check_samples(samples: "pd.DataFrame") -> "pd.DataFrame":
     """Return `samples` unchanged when it is a sample frame.
 
     Raises ValueError naming the first missing column, unknown outcome or clock that runs backwards.
@@ -56,16 +58,16 @@ def check_samples(samples: pd.DataFrame) -> pd.DataFrame:
     return samples
 
 
-def response_ns(samples: pd.DataFrame) -> "pd.Series[int]":
+def response_ns(samples: "pd.DataFrame") -> "pd.Series[int]":
     """Finished − scheduled: what a user waits, in nanoseconds."""
     return samples["finished_ns"] - samples["scheduled_ns"]
 
 
-def service_ns(samples: pd.DataFrame) -> "pd.Series[int]":
+def service_ns(samples: "pd.DataFrame") -> "pd.Series[int]":
     """Finished − sent: what the server took, in nanoseconds."""
     return samples["finished_ns"] - samples["sent_ns"]
 
 
-def dispatch_delay_ns(samples: pd.DataFrame) -> "pd.Series[int]":
+def dispatch_delay_ns(samples: "pd.DataFrame") -> "pd.Series[int]":
     """Sent − scheduled: the share of the generator and of the wait for a free connection, in nanoseconds."""
     return samples["sent_ns"] - samples["scheduled_ns"]

@@ -1,6 +1,7 @@
 """A workload: weighted operations and the shapes of load, read from YAML and validated."""
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from capacity.errors import CapacityError
 
 WEIGHT_TOTAL = 100.0
+PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 class Strict(BaseModel):
@@ -74,7 +76,7 @@ class Statement(Strict):
 class Operation(Strict):
     """One kind of work: SQL `statements` in one transaction, or one Redis `command`.
 
-    `weight` is its share of the mix in percent. Words of a command in braces, as `{key}`, stand for parameters.
+    `weight` is its share of the mix in percent. Names in braces in a command's words, as `item:{key}`, are parameters.
     `row_security` says that the operation's rows are filtered by row-level security.
     """
 
@@ -90,7 +92,7 @@ class Operation(Strict):
         if bool(self.statements) == bool(self.command):
             raise ValueError("an operation has either `statements` (SQL) or a `command` (Redis)")
         used = {name for statement in self.statements for name in statement.parameters}
-        used |= {word[1:-1] for word in self.command if is_placeholder(word)}
+        used |= {name for word in self.command for name in PLACEHOLDER.findall(word)}
         for name in sorted(used - set(self.parameters)):
             raise ValueError(f"uses the parameter {name!r}, which is missing from its `parameters`")
         for name in sorted(set(self.parameters) - used):
@@ -166,11 +168,6 @@ class Workload(Strict):
                 f"the workload {self.name} has no shape for the profile {profile!r}; it has {', '.join(self.shapes)}"
             )
         return self.shapes[profile]
-
-
-def is_placeholder(word: str) -> bool:
-    """Whether a word of a Redis command stands for a parameter."""
-    return len(word) > 2 and word.startswith("{") and word.endswith("}")
 
 
 def read_workload(path: Path) -> Workload:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.recording import ROW, GaugeWriter, SampleWriter, create_recording, finish_recording, open_recording
+from capacity.recording import create_recording, finish_recording, open_recording
 from capacity.samples import check_samples
+from capacity.streams import ROW, GaugeWriter, SampleWriter
 
 FACTS = {"operations": ["SELECT", "INSERT"]}
 

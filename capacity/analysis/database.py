@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from capacity.analysis.estimates import counted, exactly, median_difference, peak, proportion, ratio
-from capacity.analysis.latency import latency_table
-from capacity.analysis.summary import Sustained, percentile_estimate, response_findings, sustained
+from capacity.analysis.estimates import exactly, median_difference, peak, proportion, ratio
+from capacity.analysis.summary import Sustained, connection_findings, response_findings, sustained
 from capacity.findings import Finding
 from capacity.samples import service_ns
 
@@ -24,33 +23,9 @@ def database_findings(
     part = sustained(SECTION, recording, samples, gauges, manifest)
     return [
         *response_findings(part),
-        *_connection_findings(part),
+        *connection_findings(part),
         *_transaction_findings(part),
         *_storage_findings(part),
-    ]
-
-
-def _connection_findings(part: Sustained) -> list[Finding]:
-    pool = int(part.manifest["connections"])
-    in_use = peak(part.readings("generator.in_use"))
-    idle = exactly(None if in_use.value is None else pool - in_use.value, in_use.count)
-    opened = peak(part.readings("postgres.connections"))
-    refused = counted(sum(part.manifest["refused"].values()))
-    exhausted = part.total("generator.exhaustions")
-    delay = latency_table(part.samples, by=None, quantiles=(0.5, 0.99), clock="dispatch").iloc[0]
-    return [
-        part.finding("pool_in_use", in_use, "connections", "connections in use, peak"),
-        part.finding("pool_utilisation", in_use, "%", "pool in use, peak", 100 / pool),
-        part.finding("connections_idle", idle, "connections", "connections idle, fewest"),
-        part.finding("connections_open", opened, "connections", "connections open at the server, peak"),
-        part.finding("connections_refused", refused, "", "connections refused"),
-        part.finding("pool_exhaustions", exhausted, "", "times that no connection was free"),
-        *(
-            part.finding(
-                f"acquisition_{p}", percentile_estimate(delay, p, len(part.samples)), "ms", f"wait to be sent, {p}"
-            )
-            for p in ("p50", "p99")
-        ),
     ]
 
 

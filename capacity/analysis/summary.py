@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from capacity.analysis.estimates import Estimate, exactly, mean_rate, proportion
+from capacity.analysis.estimates import Estimate, exactly, mean_rate, peak, proportion
 from capacity.analysis.latency import latency_table, minimum_samples
 from capacity.analysis.quality import generator_problems, void_reason
 from capacity.findings import Finding
@@ -103,6 +103,30 @@ def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> 
     yield part.finding(f"{prefix}response_max", longest, "ms", f"{title}, longest")
     share_ok = proportion(int(row["ok"]), int(row["count"]))
     yield part.finding(f"{prefix}success_rate", share_ok, "%", f"{title}, succeeded", scale=100)
+
+
+def connection_findings(part: Sustained) -> list[Finding]:
+    """The workload's pool of connections: in use, idle, refused, exhausted, and the wait for a free one."""
+    pool = int(part.manifest["connections"])
+    in_use = peak(part.readings("generator.in_use"))
+    idle = exactly(None if in_use.value is None else pool - in_use.value, in_use.count)
+    opened = peak(part.readings(f"{part.manifest['workload']['target']}.connections"))
+    refused = sum(part.manifest["refused"].values())
+    exhausted = part.total("generator.exhaustions")
+    wait = latency_table(part.samples, by=None, quantiles=(0.5, 0.99), clock="dispatch").iloc[0]
+    acquired = (percentile_estimate(wait, quantile, len(part.samples)) for quantile in ("p50", "p99"))
+    return [
+        part.finding("pool_in_use", in_use, "connections", "connections in use, peak"),
+        part.finding("pool_utilisation", in_use, "%", "pool in use, peak", 100 / pool),
+        part.finding("connections_idle", idle, "connections", "connections idle, fewest"),
+        part.finding("connections_open", opened, "connections", "connections open at the server, peak"),
+        part.finding("connections_refused", exactly(refused, pool + refused), "", "connections refused"),
+        part.finding("pool_exhaustions", exhausted, "", "times that no connection was free"),
+        *(
+            part.finding(f"acquisition_{quantile}", estimate, "ms", f"wait for a connection, {quantile}")
+            for quantile, estimate in zip(("p50", "p99"), acquired, strict=True)
+        ),
+    ]
 
 
 def percentile_estimate(row: "pd.Series[float]", quantile: str, count: int) -> Estimate:

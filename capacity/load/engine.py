@@ -12,10 +12,11 @@ import numpy as np
 
 from capacity.load.arrivals import NEVER, Arrivals
 from capacity.load.connection import PENDING, Connection, ConnectionLostError
+from capacity.load.reopening import Reopener
 from capacity.load.schedule import Arrival
 from capacity.load.timer import Timer
-from capacity.recording import ROW, GaugeWriter, SampleWriter
 from capacity.samples import Outcome
+from capacity.streams import ROW, GaugeWriter, SampleWriter
 
 SPIN_NS = 20_000  # nearer than this, asking again costs less than setting the timer
 TICK_NS = 20_000_000  # how late a time-out may be noticed
@@ -26,13 +27,14 @@ clock = time.monotonic_ns
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A place for one connection: what is under way on it, and when it was sent."""
+    """A place for one connection: what is under way on it, and when it was sent; or when it was lost."""
 
     connection: Connection
     descriptor: int = -1
     arrival: Arrival | None = None
     sent: int = 0
-    reopen_at: int = 0
+    lost: int = 0
+    reopen_at: int = NEVER
 
 
 class Engine:
@@ -60,25 +62,33 @@ class Engine:
         self._idle: list[Slot] = []
         self._waiting: deque[Arrival] = deque()
         self._lateness: list[int] = []
+        self._reconnections: list[tuple[int, str, float]] = []
         self._least_idle = len(self._slots)
         self._most_waiting = 0
         self._exhaustions = 0
         self._epoll = select.epoll()
+        self._reopener: Reopener[Slot] = Reopener()
         self.refused: list[str] = []
 
     def connect(self) -> int:
-        """Open all connections and return how many opened; the reasons of the others are in `refused`."""
+        """Open all connections and return how many opened; the reasons of the others are in `refused`.
+
+        The heap is collected and frozen here, before the run's origin, because a collection stalls.
+        """
         for slot in self._slots:
-            self._open(slot)
+            try:
+                self._opened(slot, slot.connection.open())
+            except ConnectionLostError as error:
+                self.refused.append(str(error))
         self._slots = [slot for slot in self._slots if slot.descriptor >= 0]
         self._least_idle = len(self._slots)
+        gc.collect()
+        gc.freeze()
         return len(self._slots)
 
     def run(self, origin_ns: int) -> None:
-        """Drive every planned operation to its end; the heap is frozen meanwhile, because a collection stalls."""
+        """Drive every planned operation to its end, without garbage collections meanwhile."""
         self._origin = origin_ns
-        gc.collect()
-        gc.freeze()
         gc.disable()
         try:
             self._loop()
@@ -89,11 +99,13 @@ class Engine:
             for slot in self._slots:
                 if slot.descriptor >= 0:
                     slot.connection.close()
+            self._reopener.close()
             self._epoll.close()
 
     def _loop(self) -> None:
         timer = Timer()
         self._epoll.register(timer.descriptor, select.EPOLLIN | select.EPOLLET)
+        self._epoll.register(self._reopener.descriptor, select.EPOLLIN)
         origin, arrivals, by_descriptor, poll = self._origin, self._arrivals, self._by_descriptor, self._epoll.poll
         armed = next_tick = next_flush = 0
         self._cpu, self._starved = time.process_time_ns(), _starved_ns()
@@ -123,6 +135,8 @@ class Engine:
                 slot = by_descriptor.get(descriptor)
                 if slot is not None:
                     self._receive(slot)
+                elif descriptor == self._reopener.descriptor:
+                    self._reopened()
         self._flush(clock() - origin)
         timer.close()
 
@@ -180,17 +194,14 @@ class Engine:
     def _expire(self, now: int) -> None:
         """Time out what was not answered, drop what waited too long, and open lost connections again."""
         for slot in self._slots:
-            if slot.descriptor < 0:
-                if now >= slot.reopen_at:
-                    self._open(slot)
+            if now >= slot.reopen_at:
+                self._reopen(slot)
             elif slot.arrival is not None and now - slot.sent > self._timeout_ns:
                 self._lose(slot, "timed out", Outcome.TIMEOUT)
         while self._waiting and now - self._waiting[0][1] > self._timeout_ns:
             arrival = self._waiting.popleft()
             self._record(arrival, now, now, Outcome.DROPPED, self._samples.error_code("no free connection"))
             self._arrivals.finished(now)
-        while self._waiting and self._idle:
-            self._send(self._idle.pop(), self._waiting.popleft())
 
     def _lose(self, slot: Slot, reason: str, outcome: Outcome = Outcome.ERROR) -> None:
         """Close a connection; what was under way on it failed for that reason."""
@@ -198,7 +209,8 @@ class Engine:
         self._epoll.unregister(slot.descriptor)
         del self._by_descriptor[slot.descriptor]
         slot.connection.close()
-        slot.descriptor, slot.reopen_at = -1, now
+        slot.descriptor, slot.lost = -1, now
+        self._reopen(slot)
         arrival, slot.arrival = slot.arrival, None
         if arrival is None:
             self._idle.remove(slot)
@@ -206,15 +218,26 @@ class Engine:
         self._record(arrival, slot.sent, now, outcome, self._samples.error_code(reason))
         self._arrivals.finished(now)
 
-    def _open(self, slot: Slot) -> None:
-        try:
-            slot.descriptor = slot.connection.open()
-        except ConnectionLostError as error:
-            self.refused.append(str(error))
-            slot.reopen_at = slot.reopen_at + REOPEN_NS
-            return
-        self._by_descriptor[slot.descriptor] = slot
-        self._epoll.register(slot.descriptor, select.EPOLLIN)
+    def _reopen(self, slot: Slot) -> None:
+        slot.reopen_at = NEVER
+        self._reopener.begin(slot, slot.connection)
+
+    def _reopened(self) -> None:
+        """Take the connections that opened again into use; the time without each is recorded."""
+        for slot, descriptor in self._reopener.finished():
+            now = clock() - self._origin
+            if descriptor is None:
+                slot.reopen_at = now + REOPEN_NS
+                continue
+            self._opened(slot, descriptor)
+            self._reconnections.append((now, "generator.reconnection_ms", (now - slot.lost) / 1e6))
+        while self._waiting and self._idle:
+            self._send(self._idle.pop(), self._waiting.popleft())
+
+    def _opened(self, slot: Slot, descriptor: int) -> None:
+        slot.descriptor = descriptor
+        self._by_descriptor[descriptor] = slot
+        self._epoll.register(descriptor, select.EPOLLIN)
         self._idle.append(slot)
 
     def _flush(self, now: int) -> None:
@@ -232,7 +255,8 @@ class Engine:
             health["generator.lateness_p99_ms"] = float(np.quantile(lateness, 0.99)) / 1e6
             health["generator.lateness_max_ms"] = max(lateness) / 1e6
         self._gauges.write(now, health)
-        self._lateness = []
+        self._gauges.write_all(self._reconnections)
+        self._lateness, self._reconnections = [], []
         self._cpu, self._starved, self._flushed = cpu, starved, now
         self._least_idle, self._most_waiting = len(self._idle), len(self._waiting)
 

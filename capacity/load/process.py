@@ -13,7 +13,7 @@ from capacity.load.engine import Engine
 from capacity.load.postgres import PostgresConnection, PostgresStatements
 from capacity.load.redis import RedisCommands, RedisConnection
 from capacity.load.schedule import Schedule
-from capacity.recording import GaugeWriter, SampleWriter
+from capacity.streams import GaugeWriter, SampleWriter
 from capacity.workload import Workload, parse_workload
 
 URL = "CAPACITY_LOAD_URL"

@@ -2,16 +2,18 @@
 
 import itertools
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import hiredis
 
 from capacity.load.arguments import argument_values
 from capacity.load.connection import OK, PENDING, ConnectionLostError
-from capacity.workload import Operation, Workload, is_placeholder
+from capacity.workload import PLACEHOLDER, Operation, Workload
 
 READ_BYTES = 65_536
+CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection of ours
 
 
 class RedisCommands:
@@ -28,9 +30,16 @@ def packed_commands(operation: Operation, seed: int, shard: int = 0, shards: int
     places = {name: place for place, name in enumerate(operation.parameters)}
     if not places:
         yield from itertools.repeat(_packed(operation.command))
-    words = [places[word[1:-1]] if is_placeholder(word) else word.encode() for word in operation.command]
+    words = [_parts(word, places) for word in operation.command]
     for values in argument_values(operation, seed, shard, shards):
-        yield _packed([values[word] if isinstance(word, int) else word for word in words])
+        yield _packed([b"".join([values[part] if part.__class__ is int else part for part in word]) for word in words])
+
+
+def _parts(word: str, places: Mapping[str, int]) -> tuple[Any, ...]:
+    """A word as its text, in bytes, and the places of its parameters in between."""
+    texts_and_names = PLACEHOLDER.split(word)
+    parts = [places[part] if odd % 2 else part.encode() for odd, part in enumerate(texts_and_names)]
+    return tuple(part for part in parts if part != b"")
 
 
 def _packed(words: Iterable[str | bytes]) -> bytes:
@@ -48,7 +57,7 @@ class RedisConnection:
         self._timeout_s = timeout_s
 
     def open(self) -> int:
-        """Connect, log in and choose the database; ConnectionLostError says why not."""
+        """Connect, log in, choose the database and give a name; ConnectionLostError says why not."""
         host, port = self._address.hostname or "127.0.0.1", self._address.port or 6379
         try:
             self._socket = socket.create_connection((host, port), timeout=self._timeout_s)
@@ -102,6 +111,7 @@ class RedisConnection:
             yield ("AUTH", *user, unquote(self._address.password))
         if database := self._address.path.strip("/"):
             yield ("SELECT", database)
+        yield ("CLIENT", "SETNAME", CLIENT_NAME)
 
     def _greet(self, command: tuple[str, ...]) -> None:
         self._socket.sendall(_packed(command))

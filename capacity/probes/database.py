@@ -5,11 +5,12 @@ from pathlib import Path
 from capacity.analysis.database import database_findings, row_security_findings
 from capacity.errors import CapacityError
 from capacity.findings import Finding
+from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, measure, quiet
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, prepare_database
-from capacity.workload import Workload
+from capacity.workload import Workload, read_workload
 
 ROW_SECURITY = "row_security"
 
@@ -35,6 +36,16 @@ def measure_database(
         measurement = Measurement(workload, profile, prepared=prepared)
         measure(measurement, system.postgres_url, system.postgres_admin_url, place, progress)
     return folder
+
+
+def run_database_probe(live: bool, profile: str, workloads: Path | str, folder: Path | str) -> Path:
+    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; return it."""
+
+    def probe(system: System, into: Path, progress: Progress) -> None:
+        mix, pairs = (read_workload(Path(workloads) / f"{name}.yaml") for name in ("database", ROW_SECURITY))
+        measure_database(system, (mix, pairs), profile, into, progress)
+
+    return run_probe(live, "database", folder, probe)
 
 
 def read_database_findings(folder: Path) -> list[Finding]:

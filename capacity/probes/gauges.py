@@ -15,7 +15,8 @@ from psycopg.rows import dict_row
 from capacity.errors import CapacityError
 from capacity.load.child import read_line, run_child, say
 from capacity.load.engine import clock
-from capacity.recording import GaugeWriter
+from capacity.streams import GaugeWriter
+from capacity.system.clients import redis_client
 
 URL = "CAPACITY_GAUGES_URL"
 INTERVAL_S = 0.2
@@ -88,7 +89,7 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
 
 def redis_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     """A function that reads Redis's gauges, and the facts of the server; CapacityError where it is down."""
-    client = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+    client = redis_client(url, TIMEOUT_S)
     try:
         info: dict[str, Any] = client.info("everything")
     except redis.RedisError as error:

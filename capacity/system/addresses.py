@@ -16,6 +16,7 @@ POSTGRES_ADMIN_URL = "CAPACITY_POSTGRES_ADMIN_URL"
 REDIS_URL = "CAPACITY_REDIS_URL"
 EMBEDDED = "CAPACITY_EMBEDDED"
 ALLOWED = "CAPACITY_ALLOW_HOSTS"
+BATCH = "CAPACITY_BATCH"  # set where nobody watches: no progress bar
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 

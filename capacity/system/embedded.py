@@ -17,6 +17,7 @@ import redis
 
 from capacity.errors import CapacityError
 from capacity.system.addresses import System, system_from
+from capacity.system.clients import redis_client
 from capacity.system.home import Home, open_home
 from capacity.system.programs import postgres_programs, redis_server
 
@@ -114,12 +115,16 @@ def start_redis(home: Home) -> str:
 
     def answers(port: int) -> bool:
         try:
-            with redis.Redis(port=port, socket_connect_timeout=2, socket_timeout=2) as client:
+            with redis_client(_redis_url(port), 2) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
 
     port = _start(home, Server("Redis", command, answers, signal.SIGTERM, home.folder / "redis.log", {}))
+    return _redis_url(port)
+
+
+def _redis_url(port: int) -> str:
     return f"redis://127.0.0.1:{port}/0"
 
 

@@ -12,7 +12,8 @@ from capacity.load.connection import ConnectionLostError
 from capacity.load.engine import Engine
 from capacity.load.postgres import PostgresConnection, PostgresStatements
 from capacity.load.schedule import Schedule
-from capacity.recording import GaugeWriter, Recording, SampleWriter, create_recording, finish_recording, open_recording
+from capacity.recording import Recording, create_recording, finish_recording, open_recording
+from capacity.streams import GaugeWriter, SampleWriter
 from capacity.workload import parse_workload
 
 IDENTITY = {"id": {"kind": "uniform", "low": 1, "high": 1000}}

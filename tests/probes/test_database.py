@@ -34,7 +34,8 @@ def findings(system: System, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 def test_every_objective_of_the_section_has_a_finding_in_its_unit(findings: dict[str, Finding]) -> None:
-    judged = judge_all(findings.values(), read_objectives(DATA / "objectives.yaml"))
+    objectives = [each for each in read_objectives(DATA / "objectives.yaml") if each.finding.startswith("database.")]
+    judged = judge_all(findings.values(), objectives)
     missing = [objective.finding for objective, finding, _ in judged if finding is None]
     assert not missing
     assert len(judged) == 12

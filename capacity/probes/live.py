@@ -1,0 +1,36 @@
+"""What a notebook asks of a probe: measure now, with progress, where it is live; else nothing."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from capacity.errors import CapacityError
+from capacity.probes.measurement import Progress
+from capacity.system.addresses import BATCH, System
+from capacity.system.embedded import open_system
+
+
+def run_probe(live: bool, name: str, folder: Path | str, probe: Callable[[System, Path, Progress], object]) -> Path:
+    """Where `live`, let `probe` measure the system that the environment names (else an embedded one) into `folder`.
+
+    Returns the folder. Raises CapacityError where `live` is not a truth value: the text "false" would measure.
+    """
+    if not isinstance(live, bool):
+        raise CapacityError(f"the parameter live is {live!r} and must be True or False")
+    if live:
+        with open_system() as system, _shown(name) as progress:
+            probe(system, Path(folder), progress)
+    return Path(folder)
+
+
+@contextlib.contextmanager
+def _shown(name: str) -> Iterator[Progress]:
+    """A function of the seconds done and planned that moves a bar; with CAPACITY_BATCH set it shows nothing."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Bars(*columns, disable=bool(os.environ.get(BATCH)), transient=True) as bars:
+        task = bars.add_task(name, total=None)
+        yield lambda done, planned: bars.update(task, completed=done, total=planned)

@@ -1,0 +1,87 @@
+"""The Redis probe: fills the cache, runs the commands, then reads while the server ends all connections at once."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import redis
+
+from capacity.analysis.redis import reconnection_findings, redis_findings
+from capacity.errors import CapacityError
+from capacity.findings import Finding
+from capacity.load.redis import CLIENT_NAME
+from capacity.probes.live import run_probe
+from capacity.probes.measurement import Measurement, Progress, measure, quiet
+from capacity.recording import open_recording
+from capacity.system.addresses import System
+from capacity.system.application.cache import ITEMS, prepare_cache
+from capacity.system.clients import redis_client
+from capacity.workload import Workload, read_workload
+
+RECONNECTION = "reconnection"
+BETWEEN_ENDS_S = 1.0
+TIMEOUT_S = 5
+
+
+def measure_redis(
+    system: System, workloads: tuple[Workload, Workload], profile: str, folder: Path, progress: Progress = quiet
+) -> Path:
+    """Measure Redis into a new recording in `folder`, with the reconnections in its sub-folder `reconnection`.
+
+    `workloads` are the commands and the reads during reconnection. Raises CapacityError for an unknown profile or a
+    server that is down or lets nobody in.
+    """
+    if profile not in ITEMS:
+        raise CapacityError(f"there is no cache for the profile {profile!r}; it has {', '.join(ITEMS)}")
+    commands, reads = workloads
+    url = system.redis_url
+    prepare_cache(url, ITEMS[profile])
+    measure(Measurement(commands, profile), url, url, folder, progress)
+    with _connections_ended(url):
+        measure(Measurement(reads, profile), url, url, folder / RECONNECTION, progress)
+    return folder
+
+
+def run_redis_probe(live: bool, profile: str, workloads: Path | str, folder: Path | str) -> Path:
+    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; return it."""
+
+    def probe(system: System, into: Path, progress: Progress) -> None:
+        commands, reads = (read_workload(Path(workloads) / f"{name}.yaml") for name in ("redis", "redis_reconnection"))
+        measure_redis(system, (commands, reads), profile, into, progress)
+
+    return run_probe(live, "redis", folder, probe)
+
+
+def read_redis_findings(folder: Path) -> list[Finding]:
+    """The findings of a recording made by `measure_redis`."""
+    main = open_recording(folder)
+    found = redis_findings(folder.name, main.samples, main.gauges, main.manifest)
+    if (folder / RECONNECTION).exists():
+        again = open_recording(folder / RECONNECTION)
+        found += reconnection_findings(f"{folder.name}/{RECONNECTION}", again.samples, again.gauges, again.manifest)
+    return found
+
+
+@contextmanager
+def _connections_ended(url: str) -> Iterator[None]:
+    """Meanwhile the server ends the load's connections, and no others, once a second."""
+    stop = threading.Event()
+
+    def end_again_and_again() -> None:
+        with redis_client(url, TIMEOUT_S) as client:
+            while not stop.wait(BETWEEN_ENDS_S):
+                with suppress(redis.RedisError):
+                    mine = [each["id"] for each in client.client_list() if each["name"] == CLIENT_NAME]
+                    pipeline = client.pipeline(transaction=False)
+                    for number in mine:
+                        pipeline.client_kill_filter(_id=number)
+                    pipeline.execute(raise_on_error=False)
+
+    thread = threading.Thread(target=end_again_and_again, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,91 @@
+"""The streams of a recording under way: Arrow IPC files, which lose nothing that was flushed when a process is killed.
+
+The processes that measure import this and not pandas, which takes longer to load than all the rest.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+ROW = struct.Struct("<qqqqhhhh")  # seq, scheduled, sent, finished, operation, outcome, error, step
+ROW_TYPE = np.dtype(
+    [(name, "<i8") for name in ("seq", "scheduled_ns", "sent_ns", "finished_ns")]
+    + [(name, "<i2") for name in ("operation", "outcome", "error", "step")]
+)
+STREAM_SCHEMA = pa.schema([(name, pa.from_numpy_dtype(ROW_TYPE[name])) for name in ROW_TYPE.names or ()])
+GAUGE_SCHEMA = pa.schema([("at_ns", pa.int64()), ("gauge", pa.string()), ("value", pa.float64())])
+ROWS_BUFFERED = 32_768
+
+
+class SampleWriter:
+    """Appends the samples of one generator process to its stream.
+
+    The engine packs rows of `ROW` into `buffer` at `position` itself, because a call for each sample would cost as
+    much as the rest of its bookkeeping; `flush` writes what is there. `error_code` numbers a class of failure.
+    """
+
+    def __init__(self, folder: Path, worker: int) -> None:
+        self.buffer = bytearray(ROW.size * ROWS_BUFFERED)
+        self.position = 0
+        self.rows = 0
+        self._errors: dict[str, int] = {}
+        self._error_file = (folder / f"errors-{worker}.txt").open("a", encoding="utf-8")
+        self._sink = pa.OSFile(str(folder / f"samples-{worker}.arrows"), "wb")
+        self._stream = pa.ipc.new_stream(self._sink, STREAM_SCHEMA)
+
+    @property
+    def full(self) -> bool:
+        """Whether the next row would not fit."""
+        return self.position >= len(self.buffer)
+
+    def error_code(self, name: str) -> int:
+        """The code of a class of failure, from 1; its name is on disk before the first sample that has it."""
+        if name not in self._errors:
+            self._errors[name] = len(self._errors) + 1
+            self._error_file.write(" ".join(name.split()) + "\n")
+            self._error_file.flush()
+        return self._errors[name]
+
+    def flush(self) -> None:
+        """Hand all packed rows to the operating system, so that they outlive this process."""
+        if not self.position:
+            return
+        rows = np.frombuffer(self.buffer, dtype=ROW_TYPE, count=self.position // ROW.size)
+        columns = [pa.array(np.ascontiguousarray(rows[name])) for name in STREAM_SCHEMA.names]
+        self._stream.write_batch(pa.record_batch(columns, schema=STREAM_SCHEMA))
+        self.rows += len(rows)
+        self.position = 0
+
+    def close(self) -> None:
+        """Flush, and end the stream."""
+        self.flush()
+        self._stream.close()
+        self._sink.close()
+        self._error_file.close()
+
+
+class GaugeWriter:
+    """Appends readings of gauges from one source to its stream; each `write` is on disk when it returns."""
+
+    def __init__(self, folder: Path, source: str) -> None:
+        self._sink = pa.OSFile(str(folder / f"gauges-{source}.arrows"), "wb")
+        self._stream = pa.ipc.new_stream(self._sink, GAUGE_SCHEMA)
+
+    def write(self, at_ns: int, readings: Mapping[str, float]) -> None:
+        """Append the readings of one moment, in nanoseconds from the recording's start."""
+        self.write_all([(at_ns, gauge, value) for gauge, value in readings.items()])
+
+    def write_all(self, readings: Sequence[tuple[int, str, float]]) -> None:
+        """Append readings of several moments: when, which gauge, and its value."""
+        if readings:
+            times, gauges, values = zip(*readings, strict=True)
+            columns = [list(times), list(gauges), [float(value) for value in values]]
+            self._stream.write_batch(pa.record_batch(columns, schema=GAUGE_SCHEMA))
+
+    def close(self) -> None:
+        """End the stream."""
+        self._stream.close()
+        self._sink.close()

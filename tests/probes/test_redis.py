@@ -1,0 +1,105 @@
+"""The Redis probe on a real server."""
+
+from pathlib import Path
+
+import pytest
+import redis
+
+from capacity.errors import CapacityError
+from capacity.findings import Finding
+from capacity.probes.measurement import Measurement, measure
+from capacity.probes.redis import measure_redis, read_redis_findings
+from capacity.recording import open_recording
+from capacity.system.addresses import System
+from capacity.system.application import cache
+from capacity.system.application.cache import prepare_cache, remove_cache
+from capacity.workload import Workload, parse_workload, read_workload
+
+WORKLOADS = Path(__file__).parents[2] / "data" / "workloads"
+SHAPE = {"kind": "rate", "stages": [{"name": "sustain", "seconds": 3.0, "to": 400}]}
+
+
+def short(name: str) -> Workload:
+    workload = read_workload(WORKLOADS / f"{name}.yaml")
+    return parse_workload({**workload.model_dump(), "shapes": {"smoke": SHAPE}})
+
+
+@pytest.fixture(scope="module")
+def folder(system: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    into = tmp_path_factory.mktemp("probe") / "redis"
+    return measure_redis(system, (short("redis"), short("redis_reconnection")), "smoke", into)
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, Finding]:
+    return {finding.name: finding for finding in read_redis_findings(folder)}
+
+
+def value(found: dict[str, Finding], name: str) -> float:
+    given = found[f"redis.{name}"].value
+    assert given is not None
+    return given
+
+
+def test_every_command_is_answered_and_measured(found: dict[str, Finding]) -> None:
+    for name in ("get", "set", "lpush", "lpop", "incr"):
+        assert value(found, f"{name}.success_rate") == 100
+        assert 0 < value(found, f"{name}.response_p50") < value(found, f"{name}.response_max")
+
+
+def test_the_servers_own_figures_are_read(found: dict[str, Finding]) -> None:
+    assert 50 < value(found, "memory") < 256 * 1.05
+    assert value(found, "memory_utilisation") == pytest.approx(100 * value(found, "memory") / 268.435456)
+    assert 0 < value(found, "cpu_share") < 100
+    assert value(found, "evictions") == value(found, "out_of_memory") == 0
+    assert value(found, "connections_open") == 50
+
+
+def test_connections_that_the_server_ended_come_back(folder: Path, found: dict[str, Finding]) -> None:
+    """50 connections, ended about twice in three seconds."""
+    readings = open_recording(folder / "reconnection").gauges
+    away = readings.loc[readings["gauge"] == "generator.reconnection_ms", "value"]
+    assert len(away) >= 50
+    assert (away > 0).all()
+    assert value(found, "reconnection_p50") <= value(found, "reconnection_p95") <= value(found, "reconnection_max")
+
+
+def test_out_of_memory_is_an_error_with_its_class_and_is_counted(system: System, tmp_path: Path) -> None:
+    values = short("redis").model_dump()
+    values["operations"] = [
+        {
+            "name": "SET",
+            "weight": 100,
+            "command": ["SET", "capacity:big:{number}", "{value}"],
+            "parameters": {"number": {"kind": "sequence"}, "value": {"kind": "text", "length": 100_000}},
+        }
+    ]
+    workload = parse_workload(values)
+    with redis.Redis.from_url(system.redis_url) as client:
+        limit = client.config_get("maxmemory")["maxmemory"]
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 20_000_000)
+        try:
+            measure(Measurement(workload, "smoke"), system.redis_url, system.redis_url, tmp_path / "full")
+        finally:
+            client.config_set("maxmemory", limit)
+    samples = open_recording(tmp_path / "full").samples
+    refused = samples.loc[samples["outcome"] == "error", "error"]
+    assert set(refused) == {"OOM"}
+    counts = {each.name: each.value for each in read_redis_findings(tmp_path / "full")}
+    assert counts["redis.out_of_memory"] == len(refused) > 100
+
+
+def test_the_cache_is_filled_and_removed_and_nothing_else(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("mine", "stays")
+        prepare_cache(redis_url, 10)
+        assert client.strlen("capacity:item:10") == cache.VALUE_BYTES
+        assert client.llen("capacity:list:1") == cache.LIST_LENGTH
+        remove_cache(redis_url)
+        assert list(client.scan_iter("capacity:*")) == []
+        assert client.get("mine") == b"stays"
+
+
+def test_a_redis_that_is_down_is_one_sentence() -> None:
+    with pytest.raises(CapacityError, match=r"^Redis does not answer: .*; start it, or correct its address$"):
+        prepare_cache("redis://127.0.0.1:1/0", 10)
