@@ -8,19 +8,23 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from capacity.findings import Finding, Objective, Verdict
+from capacity.tables import COLOURS, Judged
 
 PALETTE = sns.color_palette("colorblind")
 LIMIT_COLOUR = "#b00020"
 NS_PER_S = 1e9
 NAMED_SHARE = 0.08  # of the width: a narrower stage has no room for its name
+MOST_USED = 1.5  # of a promise: what uses more is drawn there, as an arrow
 NINES = {0.5: "p50", 0.9: "p90", 0.99: "p99", 0.999: "p99.9", 0.9999: "p99.99"}
 
 
 def house_style() -> None:
     """White, a light grid, and sizes that stay readable in print."""
     sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.85)
-    plt.rcParams.update({"figure.figsize": (9, 3.4), "figure.dpi": 110, "figure.constrained_layout.use": True})
+    plt.rcParams.update({"figure.figsize": (9, 3.4), "figure.dpi": 130, "figure.constrained_layout.use": True})
     plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "grid.color": "#e6e6e6"})
     plt.rcParams.update({"axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlepad": 16})
 
@@ -89,6 +93,68 @@ def gauges_over_time(
     ax.set(title=title, ylabel=ylabel, ylim=(0, None))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(labels), frameon=False)
     return _over_stages(ax, stages)
+
+
+def promises_used(judged: Sequence[Judged], ax: Axes | None = None) -> Axes:
+    """How much of each promise its finding uses, with the interval; 100 % is the limit.
+
+    For a promise from below (success over 99 %) it is the share of what may be missing. A void finding is hollow, and
+    one without data has no mark.
+    """
+    ax = plt.subplots(figsize=(9, 0.9 + 0.3 * len(judged)))[1] if ax is None else ax
+    for row, (objective, finding, verdict) in enumerate(judged):
+        used = _used(objective, finding)
+        if used is None:
+            continue
+        value, low, high = (min(each, MOST_USED) for each in used)
+        fill = "none" if verdict is Verdict.VOID else COLOURS[verdict]
+        ax.plot([low, high], [row, row], color=COLOURS[verdict], linewidth=2.5, alpha=0.45, solid_capstyle="round")
+        beyond = used[0] > MOST_USED
+        ax.plot(value, row, ">" if beyond else "o", markerfacecolor=fill, color=COLOURS[verdict], clip_on=False)
+    ax.axvline(1, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2)
+    ax.set_yticks(range(len(judged)), [f"{each.section} · {each.title}" for each, _, _ in judged])
+    ax.set(title="How much of each promise is used", xlim=(0, MOST_USED), ylim=(len(judged) - 0.4, -0.6))
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    for row, (_, _, verdict) in enumerate(judged):
+        style: dict[str, Any] = {"color": COLOURS[verdict], "va": "center", "fontsize": "small", "weight": "bold"}
+        ax.text(1.02, row, str(verdict).replace("_", " "), transform=ax.get_yaxis_transform(), **style)
+    return ax
+
+
+def _used(objective: Objective, finding: Finding | None) -> tuple[float, float, float] | None:
+    """Value and bounds as shares of the promise, in ascending order of the bounds."""
+    if finding is None or finding.value is None or finding.low is None or finding.high is None:
+        return None
+    given = (finding.value, finding.low, finding.high)
+    if objective.relation.startswith(">"):
+        whole = 100.0 if objective.unit == "%" else 0.0
+        room = whole - objective.limit if whole else None
+        value, high, low = ((whole - each) / room if room else objective.limit / max(each, 1e-12) for each in given)
+        return value, low, high
+    if objective.limit == 0:
+        value, low, high = (0.0 if each == 0 else float("inf") for each in given)
+        return value, low, high
+    value, low, high = (each / objective.limit for each in given)
+    return value, low, high
+
+
+def paired_differences(
+    pairs: pd.DataFrame, cost: Finding, limit_ms: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """The differences with − without within interleaved pairs, and their median with its interval."""
+    ax = _axes(ax)
+    differences = (pairs["with"] - pairs["without"]).to_numpy()
+    low, high = np.quantile(differences, [0.005, 0.995])
+    ax.hist(differences, bins=np.linspace(low, high, 80).tolist(), color=PALETTE[0], alpha=0.6)
+    if cost.value is not None and cost.low is not None and cost.high is not None:
+        ax.axvspan(cost.low, cost.high, color=PALETTE[1], alpha=0.35, linewidth=0)
+        ax.axvline(cost.value, color=PALETTE[1], label=f"median of {len(pairs):,} pairs")
+    ax.axvline(0, color="#888888", linewidth=1)
+    if limit_ms is not None and limit_ms <= high:
+        ax.axvline(limit_ms, color=LIMIT_COLOUR, linestyle="--", label=f"objective {limit_ms:g} ms")
+    ax.set(title="Cost of row-level security", xlabel="with − without row-level security, ms", ylabel="pairs")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return ax
 
 
 def _axes(ax: Axes | None) -> Axes:

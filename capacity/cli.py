@@ -46,30 +46,31 @@ def up() -> None:
 
 @main.command()
 @click.option("--profile", default="smoke", show_default=True, help="smoke, standard or full")
-@click.option("--only", multiple=True, metavar="NAME", help="a notebook's name, as database; may be repeated")
+@click.option("--only", metavar="NAMES", default="", help="notebooks to run, as database,redis; all where not given")
 @click.option("--into", type=click.Path(path_type=Path), help="the run's folder; one that exists is resumed")
-def run(profile: str, only: tuple[str, ...], into: Path | None) -> None:
-    """Measure by the notebooks, judge what they found, and print the verdicts."""
-    from capacity.suite import run_suite
+@click.option("--set", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="a notebook's parameter")
+def run(profile: str, only: str, into: Path | None, given: tuple[tuple[str, str], ...]) -> None:
+    """Measure by the notebooks, judge what they found, and write the report."""
+    from capacity.parameters import parse_values
+    from capacity.suite import Plan, run_suite
     from capacity.tables import verdicts_table
 
     project = Path.cwd()
     folder = (into or project / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")).resolve()
-    judged = run_suite(project, profile, only, folder, click.echo)
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    judged = run_suite(Plan(project, profile, names, parse_values(dict(given))), folder, click.echo)
     click.echo(verdicts_table(judged))
-    click.echo(f"run: {folder}")
+    click.echo(f"report: {folder / 'report.html'}")
 
 
 @main.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
-def verdict(folder: Path) -> None:
-    """Judge a run again: exit code 0 where all pass, 1 where any fails, 3 where something is undecided."""
-    from capacity.suite import gathered
+def report(folder: Path) -> None:
+    """Judge a run again and make its report again; exit code 0 all pass, 1 any fails, 3 something is undecided."""
+    from capacity.suite import reported
     from capacity.tables import verdicts_table
 
-    if not (folder / "manifest.json").exists():
-        raise CapacityError(f"there is no run in {folder}: manifest.json is missing")
-    judged = gathered(Path.cwd(), folder)
+    judged = reported(Path.cwd(), folder.resolve())
     click.echo(verdicts_table(judged))
     verdicts = {each for _, _, each in judged}
     sys.exit(1 if Verdict.FAIL in verdicts else 0 if verdicts == {Verdict.PASS} else 3)

@@ -82,6 +82,11 @@ class Objective:
             )
 
     @property
+    def section(self) -> str:
+        """The part of the system that it speaks of, as its finding's."""
+        return self.finding.partition(".")[0]
+
+    @property
     def promise(self) -> str:
         """The limit in words, as `< 500 ms`."""
         return f"{self.relation} {self.limit:,g}{' ' + self.unit if self.unit else ''}"
@@ -126,10 +131,10 @@ def judge_all(
     return [(each, by_name.get(each.finding), judge(by_name.get(each.finding), each)) for each in objectives]
 
 
-def read_objectives(path: Path) -> list[Objective]:
+def read_objectives(path: Path, *sections: str) -> list[Objective]:
     """The objectives of a YAML list of `finding`, `limit` (as `< 500 ms`), `title` and `source`.
 
-    Raises CapacityError naming the entry and what it accepts.
+    Where `sections` are named, only those on their findings. Raises CapacityError naming the entry and what it accepts.
     """
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -137,7 +142,8 @@ def read_objectives(path: Path) -> list[Objective]:
         raise CapacityError(f"cannot read the objectives in {path}: {str(error).splitlines()[0]}") from None
     if not isinstance(entries, list):
         raise CapacityError(f"{path} must be a list of objectives, each with `finding` and `limit`")
-    return [_objective(entry, path) for entry in entries]
+    objectives = [_objective(entry, path) for entry in entries]
+    return [each for each in objectives if not sections or each.section in sections]
 
 
 def _objective(entry: Any, path: Path) -> Objective:
@@ -179,7 +185,16 @@ def write_findings(path: Path, findings: Iterable[Finding]) -> None:
 
 
 def read_findings(path: Path) -> list[Finding]:
-    """The findings of a file written by `write_findings`; further keys of an entry are passed over."""
+    """The findings of a file written by `write_findings`, or of all such files in a folder.
+
+    Further keys of an entry are passed over. Raises CapacityError where there is none or it cannot be read.
+    """
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not files:
+        raise CapacityError(f"there are no findings in {path}; measure first")
+    try:
+        entries = [entry for file in files for entry in json.loads(file.read_text(encoding="utf-8"))]
+    except (OSError, ValueError) as error:
+        raise CapacityError(f"cannot read the findings in {path}: {error}") from None
     names = set(Finding.__dataclass_fields__)
-    entries = json.loads(path.read_text(encoding="utf-8"))
     return [finding_from_dict({key: value for key, value in entry.items() if key in names}) for entry in entries]

@@ -1,22 +1,38 @@
-"""Runs the notebooks with papermill against one system, and gathers what they found."""
+"""Runs the notebooks with papermill against one system, and makes their findings a run with verdicts and a report."""
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from capacity.errors import CapacityError
-from capacity.findings import Finding, finding_as_dict, judge_all, read_findings, read_objectives
+from capacity.findings import finding_as_dict, judge_all, read_findings, read_objectives
+from capacity.parameters import chosen_parameters, notebook_parameters
+from capacity.report import write_report
 from capacity.system.addresses import BATCH
 from capacity.system.embedded import open_system
+from capacity.system.machine import machine_facts
 from capacity.tables import Judged
 
 PROFILES = ("smoke", "standard", "full")
 MANIFEST = "manifest.json"
+REPORT = "readiness_report"
+RESERVED = frozenset({"live", "profile", "recording", "results", "findings", "objectives"})
 KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=40"]  # it warns of its TCP port at every start, which is on loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does: the project's folder, a profile, the notebooks named (all where none is), given parameters."""
+
+    project: Path
+    profile: str
+    only: Sequence[str] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def notebooks_in(project: Path) -> dict[str, Path]:
@@ -27,52 +43,60 @@ def notebooks_in(project: Path) -> dict[str, Path]:
     return {path.stem.partition("_")[2]: path for path in found}
 
 
-def run_suite(
-    project: Path, profile: str, only: Sequence[str], run: Path, say: Callable[[str], None] = print
-) -> list[Judged]:
-    """Measure by the notebooks (`only` those named) into the folder `run`; returns every objective with its verdict.
+def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list[Judged]:
+    """Measure by the notebooks of the plan into the folder `run`; returns every objective with its verdict.
 
     A notebook that finished in an earlier run into the same folder is not repeated. Raises CapacityError for unknown
-    names, and where a notebook fails; what was measured until then stays.
+    names and parameters, and where a notebook fails; what was measured until then stays.
     """
-    if profile not in PROFILES:
-        raise CapacityError(f"there is no profile {profile!r}; accepted are {', '.join(PROFILES)}")
-    notebooks = notebooks_in(project)
-    if unknown := [name for name in only if name not in notebooks]:
-        raise CapacityError(f"there is no notebook {unknown[0]!r}; accepted are {', '.join(notebooks)}")
-    wanted = {name: path for name, path in notebooks.items() if not only or name in only}
-    facts = _begun(run, profile)
+    wanted, given = _checked(plan)
+    facts = _begun(run, plan.profile)
     with open_system() as system, _environment({**system.as_environment(), BATCH: "1"}):
+        facts |= {"embedded": system.embedded, "machine": machine_facts()}
         for name, path in wanted.items():
             if name in facts["finished"]:
                 say(f"{name}: finished in this run before, not repeated")
                 continue
-            say(f"{name}: measuring with the profile {profile}")
-            _execute(name, path, run, profile)
+            say(f"{name}: measuring with the profile {plan.profile}")
+            recording = _unused(run / "recordings", name)
+            set_by_suite = {"live": True, "profile": plan.profile, "results": str(run / "findings")}
+            _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
             facts["finished"].append(name)
             _write(run / MANIFEST, facts)
-    return gathered(project, run)
+    return reported(plan.project, run)
 
 
-def gathered(project: Path, run: Path) -> list[Judged]:
-    """Judge the findings of a run, and write them with their verdicts to its findings.json."""
-    parts = sorted((run / "findings").glob("*.json"))
-    findings: list[Finding] = [each for part in parts for each in read_findings(part)]
-    sections = {each.section for each in findings}
-    objectives = [
-        each
-        for each in read_objectives(project / "data" / "objectives.yaml")
-        if each.finding.partition(".")[0] in sections
-    ]
-    judged = judge_all(findings, objectives)
+def reported(project: Path, run: Path) -> list[Judged]:
+    """Judge the findings of a run, write them with their verdicts to its findings.json, and make its report."""
+    if not (run / MANIFEST).exists():
+        raise CapacityError(f"there is no run in {run}: {MANIFEST} is missing")
+    found = read_findings(run / "findings")
+    objectives = project / "data" / "objectives.yaml"
+    judged = judge_all(found, read_objectives(objectives, *{each.section for each in found}))
     verdicts = {objective.finding: str(verdict) for objective, _, verdict in judged}
-    _write(run / "findings.json", [finding_as_dict(each) | {"verdict": verdicts.get(each.name)} for each in findings])
+    _write(run / "findings.json", [finding_as_dict(each) | {"verdict": verdicts.get(each.name)} for each in found])
+    notebooks = notebooks_in(project)
+    summary = _execute(notebooks[REPORT], run, {"findings": str(run / "findings"), "objectives": str(objectives)})
+    facts = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
+    executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts["finished"]]
+    write_report(run / "report.html", "Capacity report", _report_facts(run, facts), [summary, *executed])
     return judged
 
 
-def _execute(name: str, path: Path, run: Path, profile: str) -> None:
-    recording = _unused(run / "recordings", name)
-    parameters = {"live": True, "profile": profile, "recording": str(recording), "results": str(run / "findings")}
+def _checked(plan: Plan) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
+    """The notebooks to run and the parameters for each."""
+    if plan.profile not in PROFILES:
+        raise CapacityError(f"there is no profile {plan.profile!r}; accepted are {', '.join(PROFILES)}")
+    notebooks = {name: path for name, path in notebooks_in(plan.project).items() if name != REPORT}
+    if unknown := [name for name in plan.only if name not in notebooks]:
+        raise CapacityError(f"there is no notebook {unknown[0]!r}; accepted are {', '.join(notebooks)}")
+    wanted = {name: path for name, path in notebooks.items() if not plan.only or name in plan.only}
+    accepted = {name: notebook_parameters(path) for name, path in wanted.items()}
+    return wanted, chosen_parameters(accepted, plan.parameters, RESERVED)
+
+
+def _execute(path: Path, run: Path, parameters: Mapping[str, Any]) -> Path:
+    """Execute a notebook with the parameters; returns the executed copy in the run's folder."""
     import papermill  # takes two seconds to load, which a wrong word in the command need not wait for
     from papermill.exceptions import PapermillExecutionError
 
@@ -80,9 +104,11 @@ def _execute(name: str, path: Path, run: Path, profile: str) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     options = {"progress_bar": False, "kernel_name": "python3", "extra_arguments": KERNEL_ARGUMENTS}
     try:
-        papermill.execute_notebook(path, output, parameters, cwd=path.parent, **options)
+        papermill.execute_notebook(path, output, dict(parameters), cwd=path.parent, **options)
     except PapermillExecutionError as error:
-        raise CapacityError(f"the notebook {path.name} failed: {error.ename}: {error.evalue}; see {output}") from None
+        reason = error.evalue if error.ename == CapacityError.__name__ else f"{error.ename}: {error.evalue}"
+        raise CapacityError(f"the notebook {path.name} failed: {reason}; see {output}") from None
+    return output
 
 
 def _unused(folder: Path, name: str) -> Path:
@@ -99,9 +125,33 @@ def _begun(run: Path, profile: str) -> dict[str, Any]:
             raise CapacityError(f"{run} is a run with the profile {facts['profile']}; resume it with that one")
         return facts
     facts = {"profile": profile, "started_at": datetime.now(UTC).isoformat(timespec="seconds"), "finished": []}
-    run.mkdir(parents=True, exist_ok=True)
-    _write(run / MANIFEST, facts)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        _write(run / MANIFEST, facts)
+    except OSError as error:
+        raise CapacityError(f"the run's folder {run} cannot be written: {error.strerror}") from None
+    with suppress(OSError):  # a file system without links has no latest
+        latest = run.parent / "latest"
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(run.name)
     return facts
+
+
+def _report_facts(run: Path, facts: Mapping[str, Any]) -> dict[str, str]:
+    """What stands under the report's title."""
+    servers = set()
+    for manifest in sorted((run / "recordings").glob(f"*/{MANIFEST}")):
+        servers.add(json.loads(manifest.read_text(encoding="utf-8")).get("system", {}).get("server", ""))
+    machine = facts["machine"]
+    processor = f"{machine['cpus']} cores {machine.get('processor', machine['system'])}, {machine['memory_gib']} GiB"
+    whose = "started by the suite, on the machine that also made the load" if facts["embedded"] else "your own"
+    return {
+        "Measured": facts["started_at"].replace("T", " ").replace("+00:00", " UTC"),
+        "Profile": facts["profile"],
+        "Servers": f"{', '.join(sorted(servers - {''}))}; {whose}",
+        "Load made on": processor,
+        "Run": run.name,
+    }
 
 
 def _write(path: Path, values: Any) -> None:

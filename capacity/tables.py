@@ -1,11 +1,30 @@
-"""Findings and verdicts as text: units, intervals, and no more digits than the interval deserves."""
+"""Findings and verdicts as text and tables: units, intervals, and no more digits than the interval deserves."""
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from capacity.findings import Finding, Objective, Verdict
 
+if TYPE_CHECKING:  # the command prints tables of text, which need not wait for pandas
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+
 Judged = tuple[Objective, Finding | None, Verdict]
+COLOURS = {
+    Verdict.PASS: "#1b7f3b",
+    Verdict.FAIL: "#b00020",
+    Verdict.INCONCLUSIVE: "#a15c00",
+    Verdict.VOID: "#6b6b6b",
+    Verdict.NO_DATA: "#6b6b6b",
+}
+RESPONSES = {
+    "p50": "response_p50",
+    "p95": "response_p95",
+    "p99": "response_p99",
+    "longest": "response_max",
+    "succeeded": "success_rate",
+}
 
 
 def number_text(value: float, spread: float = 0.0) -> str:
@@ -40,8 +59,10 @@ def findings_table(findings: Iterable[Finding]) -> str:
 
 
 def verdicts_table(judged: Iterable[Judged]) -> str:
-    """One line an objective: verdict, title, promise and what was found."""
-    rows = [(str(verdict), each.title, each.promise, finding_text(found)) for each, found, verdict in judged]
+    """One line an objective: verdict, section, title, promise and what was found."""
+    rows = [
+        (str(verdict), each.section, each.title, each.promise, finding_text(found)) for each, found, verdict in judged
+    ]
     return aligned(rows)
 
 
@@ -50,3 +71,72 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
     lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def operations_table(findings: Iterable[Finding]) -> "pd.DataFrame":
+    """A row an operation with its percentiles, longest response time and success rate, as text with units."""
+    import pandas as pd
+
+    rows: dict[str, dict[str, str]] = {}
+    for finding in findings:
+        figure = finding.name.rpartition(".")[2]
+        if figure in RESPONSES.values():
+            name = finding.title.rpartition(", ")[0]
+            rows.setdefault(name, {})[figure] = finding_text(finding)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table[list(RESPONSES.values())].set_axis(list(RESPONSES), axis=1)
+
+
+def verdicts_style(judged: Iterable[Judged]) -> "Styler":
+    """The verdicts as a table in colour, for a notebook and the report."""
+    import pandas as pd
+
+    names = ["verdict", "section", "promise", "limit", "found", "source"]
+    rows = [
+        (verdict, each.section, each.title, each.promise, finding_text(found), each.source)
+        for each, found, verdict in judged
+    ]
+    table = pd.DataFrame(rows, columns=names)
+    colour = {verdict: f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
+    return table.style.hide(axis="index").map(lambda verdict: colour[verdict], subset=["verdict"])
+
+
+def quality_text(samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int]) -> str:
+    """Whether every operation is accounted for, Little's law over the load, and what speaks against the measurement."""
+    from capacity.analysis.quality import accounting, generator_problems, littles_law
+
+    counts = accounting(samples)
+    ended = ", ".join(f"{getattr(counts, name):,} {name}" for name in ("ok", "error", "timeout", "dropped"))
+    lines = [f"planned {counts.planned:,} = {ended}; unaccounted {counts.residue:,}"]
+    for law in (littles_law(samples, step) for step in steps):
+        explained = f"{law.throughput_per_s:,.0f}/s × {law.mean_response_s * 1000:.3g} ms"
+        lines.append(f"Little's law: {law.mean_in_system:.3g} in the system = {explained} + {law.residual:.1%}")
+    problems = generator_problems(samples, gauges, steps)
+    lines += [f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}" for each in problems]
+    return "\n".join(lines if problems else [*lines, "nothing speaks against this measurement"])
+
+
+def readiness_text(judged: Sequence[Judged]) -> str:
+    """The executive summary in Markdown: ready or not, and each promise that is broken or undecided, with why."""
+    by_verdict = {verdict: [row for row in judged if row[2] is verdict] for verdict in Verdict}
+    kept, broken = by_verdict[Verdict.PASS], by_verdict[Verdict.FAIL]
+    open_ones = len(judged) - len(kept) - len(broken)
+    word = "Not ready" if broken else "Undecided" if open_ones or not judged else "Ready"
+    lines = [
+        f"**{word}.** {len(kept)} of {len(judged)} promises hold, {len(broken)} broken, {open_ones} undecided.",
+        "",
+    ]
+    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.VOID, Verdict.NO_DATA):
+        lines += [
+            f"- {verdict}: {each.title}. {_reason(each, found, verdict)}" for each, found, _ in by_verdict[verdict]
+        ]
+    return "\n".join(lines)
+
+
+def _reason(objective: Objective, found: Finding | None, verdict: Verdict) -> str:
+    measured = f"Promised {objective.promise}, found {finding_text(found)}"
+    if verdict is Verdict.INCONCLUSIVE:
+        return f"{measured}: the interval holds the limit, so measure longer."
+    if verdict is Verdict.VOID and found is not None:
+        return f"The measurement does not count: {found.void}."
+    return f"{measured}."

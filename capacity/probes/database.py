@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from capacity.analysis.database import database_findings, row_security_findings
+import pandas as pd
+
+from capacity.analysis.database import database_findings, row_security_findings, row_security_pairs
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.probes.live import run_probe
@@ -38,12 +40,17 @@ def measure_database(
     return folder
 
 
-def run_database_probe(live: bool, profile: str, workloads: Path | str, folder: Path | str) -> Path:
-    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; return it."""
+def run_database_probe(
+    live: bool, profile: str, workloads: Path | str, folder: Path | str, *, prepared: bool = True
+) -> Path:
+    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; return it.
+
+    `workloads` is the folder of database.yaml and row_security.yaml; see `measure_database` for `prepared`.
+    """
 
     def probe(system: System, into: Path, progress: Progress) -> None:
         mix, pairs = (read_workload(Path(workloads) / f"{name}.yaml") for name in ("database", ROW_SECURITY))
-        measure_database(system, (mix, pairs), profile, into, progress)
+        measure_database(system, (mix, pairs), profile, into, progress, prepared=prepared)
 
     return run_probe(live, "database", folder, probe)
 
@@ -57,3 +64,9 @@ def read_database_findings(folder: Path) -> list[Finding]:
         name = f"{folder.name}/{ROW_SECURITY}"
         found += row_security_findings(name, pairs.samples, pairs.gauges, pairs.manifest)
     return found
+
+
+def read_row_security_pairs(folder: Path) -> pd.DataFrame:
+    """The interleaved pairs of a recording made by `measure_database`, as `row_security_pairs` gives them."""
+    pairs = open_recording(folder / ROW_SECURITY)
+    return row_security_pairs(pairs.samples[pairs.samples["step"].isin(pairs.manifest["sustained_steps"])])

@@ -1,7 +1,5 @@
 """One measurement: generator processes and a reader of gauges around one workload, into one recording."""
 
-import os
-import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from capacity.load.engine import clock
 from capacity.load.process import URL as LOAD_URL
 from capacity.probes.gauges import URL as GAUGES_URL
 from capacity.recording import create_recording, finish_recording
+from capacity.system.machine import machine_facts
 from capacity.workload import Shape, Workload
 
 LEAD_NS = 200_000_000  # from the last process being ready to the common origin
@@ -124,6 +123,5 @@ def _facts(measurement: Measurement) -> dict[str, Any]:
         "sustained_steps": shape.sustained_steps,
         "generators": measurement.generators,
         "prepared": measurement.prepared,
-        "machine": {"cpus": os.cpu_count(), "system": platform.platform(terse=True)},
-        "python": platform.python_version(),
+        "machine": machine_facts(),
     }

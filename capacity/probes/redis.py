@@ -44,7 +44,10 @@ def measure_redis(
 
 
 def run_redis_probe(live: bool, profile: str, workloads: Path | str, folder: Path | str) -> Path:
-    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; return it."""
+    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; return it.
+
+    `workloads` is the folder of redis.yaml and redis_reconnection.yaml.
+    """
 
     def probe(system: System, into: Path, progress: Progress) -> None:
         commands, reads = (read_workload(Path(workloads) / f"{name}.yaml") for name in ("redis", "redis_reconnection"))

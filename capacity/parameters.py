@@ -1,0 +1,69 @@
+"""The parameters of a notebook: what its tagged cell assigns, and whether given values fit."""
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from capacity.errors import CapacityError
+
+TAG = "parameters"
+
+
+def notebook_parameters(path: Path) -> dict[str, Any]:
+    """The names and default values of a notebook's cell tagged `parameters`.
+
+    Raises CapacityError where an assignment there is not a name and a literal.
+    """
+    for cell in nbformat.read(path, as_version=4).cells:  # type: ignore[no-untyped-call]
+        if TAG in cell.metadata.get("tags", []):
+            return dict(_assigned(statement, path) for statement in ast.parse(cell.source).body)
+    return {}
+
+
+def _assigned(statement: ast.stmt, path: Path) -> tuple[str, Any]:
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        try:
+            return statement.targets[0].id, ast.literal_eval(statement.value)
+        except ValueError:
+            pass
+    raise CapacityError(f"{path.name}: line {statement.lineno} of its parameters must assign a literal to a name")
+
+
+def parse_values(words: Mapping[str, str]) -> dict[str, Any]:
+    """Values that were given as text, read as YAML reads them: true, 3, 2.5 or text."""
+    return {name: yaml.safe_load(word) for name, word in words.items()}
+
+
+def chosen_parameters(
+    accepted: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any], reserved: frozenset[str]
+) -> dict[str, dict[str, Any]]:
+    """The given values that each notebook takes, by the notebook's name; `accepted` are the parameters of each.
+
+    Raises CapacityError for a name that no notebook has, one that the suite sets itself, and a value of another type
+    than the default (a whole number will do for a fraction).
+    """
+    names = sorted({name for parameters in accepted.values() for name in parameters} - reserved)
+    for name in given:
+        if name in reserved:
+            raise CapacityError(f"the parameter {name!r} is set by the suite itself; accepted are {', '.join(names)}")
+        if name not in names:
+            raise CapacityError(f"no notebook has the parameter {name!r}; accepted are {', '.join(names)}")
+    chosen: dict[str, dict[str, Any]] = {}
+    for notebook, parameters in accepted.items():
+        chosen[notebook] = {name: value for name, value in given.items() if name in parameters}
+        for name, value in chosen[notebook].items():
+            _check_type(name, value, parameters[name])
+    return chosen
+
+
+def _check_type(name: str, value: Any, default: Any) -> None:
+    wanted = type(default)
+    if not (type(value) is wanted or (wanted is float and type(value) is int)):
+        got = type(value).__name__
+        raise CapacityError(
+            f"the parameter {name} is {value!r}, a {got}, and must be a {wanted.__name__} as {default!r}"
+        )
