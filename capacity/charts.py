@@ -141,18 +141,22 @@ def _used(objective: Objective, finding: Finding | None) -> tuple[float, float, 
 def paired_differences(
     pairs: pd.DataFrame, cost: Finding, limit_ms: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """The differences with − without within interleaved pairs, and their median with its interval."""
+    """The differences with − without within interleaved rounds, and their median with its interval."""
     ax = _axes(ax)
     differences = (pairs["with"] - pairs["without"]).to_numpy()
     low, high = np.quantile(differences, [0.005, 0.995])
     ax.hist(differences, bins=np.linspace(low, high, 80).tolist(), color=PALETTE[0], alpha=0.6)
     if cost.value is not None and cost.low is not None and cost.high is not None:
         ax.axvspan(cost.low, cost.high, color=PALETTE[1], alpha=0.35, linewidth=0)
-        ax.axvline(cost.value, color=PALETTE[1], label=f"median of {len(pairs):,} pairs")
+        ax.axvline(cost.value, color=PALETTE[1], label=f"median of {len(pairs):,} rounds")
     ax.axvline(0, color="#888888", linewidth=1)
     if limit_ms is not None and limit_ms <= high:
         ax.axvline(limit_ms, color=LIMIT_COLOUR, linestyle="--", label=f"objective {limit_ms:g} ms")
-    ax.set(title="Cost of row-level security", xlabel="with − without row-level security, ms", ylabel="pairs")
+    ax.set(
+        title="Cost of row-level security",
+        xlabel="with − without row-level security, ms",
+        ylabel="rounds of four queries",
+    )
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return ax
 

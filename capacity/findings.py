@@ -21,6 +21,7 @@ RELATIONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "==": operator.eq,
 }
+SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
 LIMIT = re.compile(r"^(<=|>=|==|<|>)\s*([-+]?[\d_.]+(?:e[-+]?\d+)?)\s*(.*)$")
 
 
@@ -89,7 +90,7 @@ class Objective:
     @property
     def promise(self) -> str:
         """The limit in words, as `< 500 ms`."""
-        return f"{self.relation} {self.limit:,g}{' ' + self.unit if self.unit else ''}"
+        return f"{SIGNS.get(self.relation, self.relation)} {self.limit:,g}{' ' + self.unit if self.unit else ''}"
 
 
 def judge(finding: Finding | None, objective: Objective) -> Verdict:

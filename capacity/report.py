@@ -24,6 +24,11 @@ class Part:
     title: str
     pieces: list[Markup]
 
+    @property
+    def label(self) -> str:
+        """The name in words, as `Readiness report` for 80_readiness_report."""
+        return self.name.partition("_")[2].replace("_", " ").capitalize()
+
 
 def write_report(path: Path, title: str, facts: Mapping[str, str], notebooks: Sequence[Path]) -> None:
     """Write the page to `path`, whole or not at all, with the `facts` under its title and a part for each notebook.

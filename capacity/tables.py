@@ -19,11 +19,11 @@ COLOURS = {
     Verdict.NO_DATA: "#6b6b6b",
 }
 RESPONSES = {
-    "p50": "response_p50",
-    "p95": "response_p95",
-    "p99": "response_p99",
-    "longest": "response_max",
-    "succeeded": "success_rate",
+    "p50, ms": "response_p50",
+    "p95, ms": "response_p95",
+    "p99, ms": "response_p99",
+    "longest, ms": "response_max",
+    "succeeded, %": "success_rate",
 }
 
 
@@ -38,18 +38,18 @@ def number_text(value: float, spread: float = 0.0) -> str:
     return f"{value:,.{min(places, 6)}f}"
 
 
-def finding_text(finding: Finding | None) -> str:
+def finding_text(finding: Finding | None, *, unit: bool = True) -> str:
     """The value with its unit and interval, as `4.5 ms (3.7 to 6.2)`; what was not given says so."""
     if finding is None:
         return "not measured"
     if finding.value is None:
         return finding.note or "not given"
-    unit = f" {finding.unit}" if finding.unit else ""
+    name = f" {finding.unit}" if finding.unit and unit else ""
     if finding.low is None or finding.high is None:
-        return f"{number_text(finding.value)}{unit} (no interval)"
+        return f"{number_text(finding.value)}{name} (no interval)"
     spread = finding.high - finding.low
     value, low, high = (number_text(each, spread) for each in (finding.value, finding.low, finding.high))
-    return f"{value}{unit}" if spread == 0 else f"{value}{unit} ({low} to {high})"
+    return f"{value}{name}" if spread == 0 else f"{value}{name} ({low} to {high})"
 
 
 def findings_table(findings: Iterable[Finding]) -> str:
@@ -74,7 +74,7 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def operations_table(findings: Iterable[Finding]) -> "pd.DataFrame":
-    """A row an operation with its percentiles, longest response time and success rate, as text with units."""
+    """A row an operation with its percentiles, longest response time and success rate, as text."""
     import pandas as pd
 
     rows: dict[str, dict[str, str]] = {}
@@ -82,7 +82,7 @@ def operations_table(findings: Iterable[Finding]) -> "pd.DataFrame":
         figure = finding.name.rpartition(".")[2]
         if figure in RESPONSES.values():
             name = finding.title.rpartition(", ")[0]
-            rows.setdefault(name, {})[figure] = finding_text(finding)
+            rows.setdefault(name, {})[figure] = finding_text(finding, unit=False)
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table[list(RESPONSES.values())].set_axis(list(RESPONSES), axis=1)
 

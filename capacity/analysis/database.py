@@ -14,6 +14,7 @@ from capacity.samples import service_ns
 SECTION = "database"
 NS_PER_MS = 1e6
 MB = 1e6
+ROUND = 4  # queries, of which two are with row-level security: see `order: cycle` of a workload
 
 
 def database_findings(
@@ -61,23 +62,25 @@ def _storage_findings(part: Sustained) -> list[Finding]:
 
 
 def row_security_pairs(samples: pd.DataFrame) -> pd.DataFrame:
-    """Service times in ms of the k-th query without and with row-level security, as columns `without` and `with`.
+    """Service times in ms without and with row-level security, as columns `without` and `with`, a row for each round.
 
-    Both queries of a pair are the same and have the same arguments; only pairs that both succeeded are kept.
+    A round is four successive queries, without-with and with-without: the second query of a pair finds the rows warm, so
+    each time is the mean of one taken first and one taken second. Only rounds that succeeded as a whole are kept.
     """
-    times = {}
-    for name, operation in (("without", "without row security"), ("with", "with row security")):
-        mine = samples[samples["operation"] == operation].sort_values("seq")
-        times[name] = (service_ns(mine) / NS_PER_MS).where(mine["outcome"] == "ok").to_numpy(dtype=float)
-    shorter = min(len(values) for values in times.values())
-    return pd.DataFrame({name: values[:shorter] for name, values in times.items()}).dropna(ignore_index=True)
+    times = samples.assign(
+        round=samples["seq"] // ROUND,
+        side=samples["operation"].astype(str).map({"without row security": "without", "with row security": "with"}),
+        ms=(service_ns(samples) / NS_PER_MS).where(samples["outcome"] == "ok"),
+    )
+    whole = times.groupby("round")["ms"].transform("count") == ROUND
+    return times[whole].pivot_table(index="round", columns="side", values="ms").reset_index(drop=True)
 
 
 def row_security_findings(
     recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
 ) -> list[Finding]:
-    """What row-level security costs a query: the median of the differences within interleaved pairs."""
+    """What row-level security costs a query: the median of the differences within interleaved rounds."""
     part = sustained(SECTION, recording, samples, gauges, manifest)
     pairs = row_security_pairs(part.samples)
     cost = median_difference(pairs["without"], pairs["with"])
-    return [part.finding("row_security_cost", cost, "ms", "cost of row-level security, median of pairs")]
+    return [part.finding("row_security_cost", cost, "ms", "cost of row-level security, median of rounds")]
