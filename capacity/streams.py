@@ -24,22 +24,19 @@ class SampleWriter:
     """Appends the samples of one generator process to its stream.
 
     The engine packs rows of `ROW` into `buffer` at `position` itself, because a call for each sample would cost as
-    much as the rest of its bookkeeping; `flush` writes what is there. `error_code` numbers a class of failure.
+    much as the rest of its bookkeeping; `flush` writes what is there and must be called when `position` is at
+    `end`. `error_code` numbers a class of failure.
     """
 
     def __init__(self, folder: Path, worker: int) -> None:
         self.buffer = bytearray(ROW.size * ROWS_BUFFERED)
         self.position = 0
+        self.end = len(self.buffer)
         self.rows = 0
         self._errors: dict[str, int] = {}
         self._error_file = (folder / f"errors-{worker}.txt").open("a", encoding="utf-8")
         self._sink = pa.OSFile(str(folder / f"samples-{worker}.arrows"), "wb")
         self._stream = pa.ipc.new_stream(self._sink, STREAM_SCHEMA)
-
-    @property
-    def full(self) -> bool:
-        """Whether the next row would not fit."""
-        return self.position >= len(self.buffer)
 
     def error_code(self, name: str) -> int:
         """The code of a class of failure, from 1; its name is on disk before the first sample that has it."""

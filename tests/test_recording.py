@@ -24,7 +24,7 @@ def write_rows(writer: SampleWriter, first: int, count: int) -> None:
         row = (seq, seq, seq + 1, seq + 2, seq % 2, 2 if failed else 0, timed_out if failed else 0, 1)
         ROW.pack_into(writer.buffer, writer.position, *row)
         writer.position += ROW.size
-        if writer.full:
+        if writer.position == writer.end:
             writer.flush()
     writer.flush()
 

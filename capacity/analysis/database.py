@@ -64,8 +64,8 @@ def _storage_findings(part: Sustained) -> list[Finding]:
 def row_security_pairs(samples: pd.DataFrame) -> pd.DataFrame:
     """Service times in ms without and with row-level security, as columns `without` and `with`, a row for each round.
 
-    A round is four successive queries, without-with and with-without: the second query of a pair finds the rows warm, so
-    each time is the mean of one taken first and one taken second. Only rounds that succeeded as a whole are kept.
+    A round is four successive queries, with-without and without-with: the second query of a pair finds the rows warm,
+    so each time is the mean of one taken first and one taken second. Only rounds that succeeded as a whole are kept.
     """
     times = samples.assign(
         round=samples["seq"] // ROUND,

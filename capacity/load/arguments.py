@@ -4,36 +4,44 @@ import itertools
 import string
 import uuid
 from collections.abc import Iterator
+from collections.abc import Sequence as TypingSequence
 
 import numpy as np
 
 from capacity.workload import Operation, Parameter, Sequence, Text, Uniform, Uuid, Zipf
 
 BLOCK = 512  # values drawn at a time: some tens of microseconds
+DECIMAL = b"%d".__mod__
 LETTERS = np.frombuffer((string.ascii_letters + string.digits).encode(), dtype=np.uint8)
 
 
-def argument_values(operation: Operation, seed: int, shard: int = 0, shards: int = 1) -> Iterator[tuple[bytes, ...]]:
-    """The endless arguments of `operation`, one tuple a call, in the order of its `parameters`.
+def argument_streams(
+    operation: Operation, uses: TypingSequence[str], seed: int, shard: int = 0, shards: int = 1
+) -> Iterator[Iterator[bytes]]:
+    """The endless values for each of `uses`, which are names of the operation's parameters, in their order.
 
-    A parameter's stream depends on the seed, its name and the shard alone: two operations that share a parameter's
-    name and definition draw the same values, which is what makes interleaved pairs comparable.
+    A parameter's values depend on the seed, its name and the shard alone: a name that is used twice has the same value
+    in both places, and two operations that share a parameter's name and definition draw the same values, which is what
+    makes interleaved pairs comparable. The streams are made of the standard library's iterators, which run without a
+    frame of Python for each value; those of one operation must be read in step.
     """
-    sources = [
-        _values(parameter, np.random.default_rng([seed, shard, *name.encode()]), shard, shards)
-        for name, parameter in operation.parameters.items()
-    ]
-    return zip(*sources, strict=True) if sources else itertools.repeat(())
+    copies = {}
+    for name, parameter in operation.parameters.items():
+        draw = np.random.default_rng([seed, shard, *name.encode()])
+        values = _values(parameter, draw, shard, shards)
+        times = uses.count(name)
+        copies[name] = iter([values] if times == 1 else itertools.tee(values, times))
+    return (next(copies[name]) for name in uses)
 
 
 def _values(parameter: Parameter, draw: np.random.Generator, shard: int, shards: int) -> Iterator[bytes]:
     if isinstance(parameter, Sequence):
-        return (b"%d" % number for number in itertools.count(parameter.start + shard, shards))
+        return map(DECIMAL, itertools.count(parameter.start + shard, shards))
     if isinstance(parameter, Text):
         return _texts(parameter, draw)
     if isinstance(parameter, Uuid):
         return _uuids(draw)
-    return (b"%d" % number for block in _numbers(parameter, draw) for number in block)
+    return map(DECIMAL, itertools.chain.from_iterable(_numbers(parameter, draw)))
 
 
 def _numbers(parameter: Uniform | Zipf, draw: np.random.Generator) -> Iterator[list[int]]:

@@ -22,6 +22,9 @@ SPIN_NS = 20_000  # nearer than this, asking again costs less than setting the t
 TICK_NS = 20_000_000  # how late a time-out may be noticed
 FLUSH_NS = 200_000_000  # with the tick and the write itself, a flushed sample is at most 250 ms old
 REOPEN_NS = 100_000_000  # between two attempts to open a lost connection again
+ROW_BYTES = ROW.size
+OK, ERROR = int(Outcome.OK), int(Outcome.ERROR)
+pack_row = ROW.pack_into
 clock = time.monotonic_ns
 
 
@@ -141,6 +144,7 @@ class Engine:
         timer.close()
 
     def _receive(self, slot: Slot) -> None:
+        """Take an answer and send what is due next on the same connection: the path of nearly every operation."""
         try:
             code = slot.connection.receive()
         except ConnectionLostError as error:
@@ -153,15 +157,28 @@ class Engine:
             self._lose(slot, "an answer that nobody asked for")
             return
         now = clock() - self._origin
-        self._record(arrival, slot.sent, now, Outcome.ERROR if code else Outcome.OK, code)
-        self._arrivals.finished(now)
+        seq, scheduled, operation, step = arrival
+        samples = self._samples
+        position = samples.position
+        pack_row(samples.buffer, position, seq, scheduled, slot.sent, now, operation, ERROR if code else OK, code, step)
+        samples.position = position = position + ROW_BYTES
+        if position == samples.end:
+            samples.flush()
+        following = self._arrivals.following(now)
         if self._waiting:
-            self._send(slot, self._waiting.popleft())
-        elif self._arrivals.next_due <= now:
-            self._send(slot, self._arrivals.take())
-        else:
+            if following is not None:
+                self._dispatch(following)
+            following = self._waiting.popleft()
+        if following is None:
             slot.arrival = None
             self._idle.append(slot)
+            return
+        slot.arrival = following
+        slot.sent = clock() - self._origin
+        try:
+            slot.connection.send(following[2])
+        except ConnectionLostError as error:
+            self._lose(slot, str(error))
 
     def _dispatch(self, arrival: Arrival) -> None:
         """Send at once where a connection is free; the delay until then is the generator's own."""
@@ -186,9 +203,9 @@ class Engine:
     def _record(self, arrival: Arrival, sent: int, finished: int, outcome: int, error: int) -> None:
         seq, scheduled, operation, step = arrival
         samples = self._samples
-        ROW.pack_into(samples.buffer, samples.position, seq, scheduled, sent, finished, operation, outcome, error, step)
-        samples.position += ROW.size
-        if samples.full:
+        pack_row(samples.buffer, samples.position, seq, scheduled, sent, finished, operation, outcome, error, step)
+        samples.position += ROW_BYTES
+        if samples.position == samples.end:
             samples.flush()
 
     def _expire(self, now: int) -> None:

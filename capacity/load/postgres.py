@@ -1,5 +1,6 @@
 """One PostgreSQL connection over libpq's asynchronous calls: an operation is one transaction."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -7,12 +8,12 @@ import psycopg
 from psycopg import pq
 from psycopg.errors import lookup
 
-from capacity.load.arguments import argument_values
+from capacity.load.arguments import argument_streams
 from capacity.load.connection import OK, PENDING, ConnectionLostError
 from capacity.workload import Operation, Workload
 
-FAILED = frozenset({pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE})
-SYNC = pq.ExecStatus.PIPELINE_SYNC
+FAILED = frozenset({int(pq.ExecStatus.FATAL_ERROR), int(pq.ExecStatus.BAD_RESPONSE)})
+SYNC = int(pq.ExecStatus.PIPELINE_SYNC)
 
 Call = tuple[bytes, list[bytes]]  # prepared name or SQL, and its parameters
 
@@ -22,6 +23,7 @@ class PostgresStatements:
 
     def __init__(self, workload: Workload, shard: int = 0, shards: int = 1, prepared: bool = True) -> None:
         self.prepared = prepared
+        self.pipelined = any(len(operation.statements) > 1 for operation in workload.operations)
         self.sql = {
             f"s{code}_{place}".encode(): statement.sql.encode()
             for code, operation in enumerate(workload.operations)
@@ -35,22 +37,25 @@ class PostgresStatements:
 
 def statement_calls(
     operation: Operation, code: int, seed: int, shard: int = 0, shards: int = 1, *, prepared: bool = True
-) -> Iterator[list[Call]]:
+) -> Iterator[tuple[Call, ...]]:
     """The calls of one transaction with their arguments drawn, endless."""
-    places = {name: place for place, name in enumerate(operation.parameters)}
-    calls = [
-        (f"s{code}_{number}".encode() if prepared else each.sql.encode(), [places[name] for name in each.parameters])
-        for number, each in enumerate(operation.statements)
-    ]
-    for values in argument_values(operation, seed, shard, shards):
-        yield [(name, [values[place] for place in wanted]) for name, wanted in calls]
+    uses = [name for statement in operation.statements for name in statement.parameters]
+    streams = argument_streams(operation, uses, seed, shard, shards)
+    calls = []
+    for number, statement in enumerate(operation.statements):
+        name = f"s{code}_{number}".encode() if prepared else statement.sql.encode()
+        mine = [next(streams) for _ in statement.parameters]
+        arguments = map(list, zip(*mine, strict=True)) if mine else itertools.repeat([])
+        calls.append(zip(itertools.repeat(name), arguments, strict=True))
+    return zip(*calls, strict=True)
 
 
 class PostgresConnection:
     """A connection to the server at `url`; `error_code` numbers a class of failure.
 
     A transaction's statements go out together in libpq's pipeline mode and are one implicit transaction up to its
-    sync. Without prepared statements every call carries its SQL, as a transaction pooler needs it.
+    sync; a workload of single statements needs neither. Without prepared statements every call carries its SQL, as a
+    transaction pooler needs it.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class PostgresConnection:
         self._url = url
         self._statements = statements
         self._streams = statements.streams
+        self._pipelined = statements.pipelined
         self._error_code = error_code
         self._timeout_s = timeout_s
         self._code = OK
@@ -75,7 +81,8 @@ class PostgresConnection:
         self._pgconn.nonblocking = 0  # a send of one small message does not block, and needs no flush of its own
         if self._statements.prepared:
             self._prepare()
-        self._pgconn.enter_pipeline_mode()
+        if self._pipelined:
+            self._pgconn.enter_pipeline_mode()
         self._call = self._pgconn.send_query_prepared if self._statements.prepared else self._pgconn.send_query_params
         return self._pgconn.socket
 
@@ -85,7 +92,8 @@ class PostgresConnection:
         try:
             for name, values in self._streams[operation]():
                 self._call(name, values)
-            self._pgconn.pipeline_sync()
+            if self._pipelined:
+                self._pgconn.pipeline_sync()
         except psycopg.Error as error:
             raise ConnectionLostError(_lost(error)) from None
 
@@ -97,7 +105,9 @@ class PostgresConnection:
             while not connection.is_busy():
                 result = connection.get_result()
                 if result is None:
-                    continue
+                    if self._pipelined:
+                        continue
+                    return self._code
                 status = result.status
                 if status == SYNC:
                     return self._code

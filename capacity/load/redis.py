@@ -2,13 +2,12 @@
 
 import itertools
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import unquote, urlsplit
 
 import hiredis
 
-from capacity.load.arguments import argument_values
+from capacity.load.arguments import argument_streams
 from capacity.load.connection import OK, PENDING, ConnectionLostError
 from capacity.workload import PLACEHOLDER, Operation, Workload
 
@@ -27,24 +26,26 @@ class RedisCommands:
 
 def packed_commands(operation: Operation, seed: int, shard: int = 0, shards: int = 1) -> Iterator[bytes]:
     """The operation's command in the Redis protocol with its arguments drawn, endless."""
-    places = {name: place for place, name in enumerate(operation.parameters)}
-    if not places:
-        yield from itertools.repeat(_packed(operation.command))
-    words = [_parts(word, places) for word in operation.command]
-    for values in argument_values(operation, seed, shard, shards):
-        yield _packed([b"".join([values[part] if part.__class__ is int else part for part in word]) for word in words])
+    if not operation.parameters:
+        return itertools.repeat(_packed(operation.command))
+    split = [PLACEHOLDER.split(word) for word in operation.command]
+    uses = [name for word in split for name in word[1::2]]
+    streams = argument_streams(operation, uses, seed, shard, shards)
+    words = [_word(word[::2], [next(streams) for _ in word[1::2]]) for word in split]
+    return map(_packed, zip(*words, strict=True))
 
 
-def _parts(word: str, places: Mapping[str, int]) -> tuple[Any, ...]:
-    """A word as its text, in bytes, and the places of its parameters in between."""
-    texts_and_names = PLACEHOLDER.split(word)
-    parts = [places[part] if odd % 2 else part.encode() for odd, part in enumerate(texts_and_names)]
-    return tuple(part for part in parts if part != b"")
+def _word(texts: Sequence[str], streams: Sequence[Iterator[bytes]]) -> Iterator[bytes]:
+    """The values of a word: its texts with the streams' values in between."""
+    if not streams:
+        return itertools.repeat(texts[0].encode())
+    template = b"%b".join(text.encode().replace(b"%", b"%%") for text in texts)
+    if template == b"%b":
+        return streams[0]
+    return map(template.__mod__, streams[0] if len(streams) == 1 else zip(*streams, strict=True))
 
 
-def _packed(words: Iterable[str | bytes]) -> bytes:
-    packed: bytes = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  # its stub knows one word only
-    return packed
+_packed: Callable[[Iterable[str | bytes]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub is wrong
 
 
 class RedisConnection:

@@ -47,8 +47,7 @@ class Schedule:
 
     def operations(self) -> Iterator[int]:
         """The endless sequence of operations for a closed loop; shards draw from streams of their own."""
-        for chunk in self._choices(stream=self.index):
-            yield from chunk.tolist()
+        return itertools.chain.from_iterable(chunk.tolist() for chunk in self._choices(stream=self.index))
 
     def think_times_ns(self) -> Iterator[int]:
         """The endless sequence of exponential think times in nanoseconds."""
