@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS = never
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
-.PHONY: run lab record outputs test lint types lock clean
+.PHONY: run lab record outputs test lint types bench lock clean
 
 run: $(READY)  ## measures everything with the profile smoke
 	$(BIN)/capacity run --profile smoke
@@ -34,6 +34,9 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+bench: $(READY)  ## beside pgbench and redis-benchmark where these are installed; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
 
 $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

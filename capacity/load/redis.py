@@ -2,7 +2,7 @@
 
 import itertools
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import unquote, urlsplit
 
 import hiredis
@@ -27,7 +27,7 @@ class RedisCommands:
 def packed_commands(operation: Operation, seed: int, shard: int = 0, shards: int = 1) -> Iterator[bytes]:
     """The operation's command in the Redis protocol with its arguments drawn, endless."""
     if not operation.parameters:
-        return itertools.repeat(_packed(operation.command))
+        return itertools.repeat(_packed(tuple(operation.command)))
     split = [PLACEHOLDER.split(word) for word in operation.command]
     uses = [name for word in split for name in word[1::2]]
     streams = argument_streams(operation, uses, seed, shard, shards)
@@ -45,7 +45,8 @@ def _word(texts: Sequence[str], streams: Sequence[Iterator[bytes]]) -> Iterator[
     return map(template.__mod__, streams[0] if len(streams) == 1 else zip(*streams, strict=True))
 
 
-_packed: Callable[[Iterable[str | bytes]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub is wrong
+# Its stub knows a tuple of one word only.
+_packed: Callable[[tuple[str | bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
 class RedisConnection:

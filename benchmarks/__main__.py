@@ -1,0 +1,80 @@
+"""Run all benchmarks, print their tables, and write them to benchmarks/RESULTS.md."""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import dispatch, generators
+from capacity.system.embedded import open_system
+from capacity.system.machine import machine_facts
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def main() -> None:
+    """Against one embedded system; a tool that is not installed is named and left out."""
+    pgbench, redis_benchmark = shutil.which("pgbench"), shutil.which("redis-benchmark")
+    lines = ["# Benchmarks", "", _where(), ""]
+    with open_system({}) as system, tempfile.TemporaryDirectory() as place:
+        scratch, admin = Path(place), system.postgres_admin_url
+        if pgbench:
+            generators.fill_pgbench(pgbench, admin)
+        dispatch.idle()
+        delays = dispatch.dispatch_delays(pgbench, admin, system.redis_url, scratch)
+        lines += _section("Dispatch delay, open loop, Poisson arrivals", delays)
+        if pgbench:
+            agreement = [dispatch.agreement_with_pgbench(pgbench, admin, scratch)]
+            lines += _section("The same SELECT at the same rate: median response and service time", agreement)
+            lines += _section("Rate, closed loop", generators.compared_with_pgbench(pgbench, admin, scratch))
+        if redis_benchmark:
+            compared = generators.compared_with_redis_benchmark(redis_benchmark, system.redis_url, scratch)
+            lines += _section("Rate, closed loop", compared)
+    memory = subprocess.run([sys.executable, "-m", "benchmarks.memory"], check=True, capture_output=True, text=True)
+    lines += _section("Memory while recording", [json.loads(memory.stdout)])
+    for name, found in (("pgbench", pgbench), ("redis-benchmark", redis_benchmark)):
+        lines += [] if found else [f"{name} is not installed; its comparisons were left out.", ""]
+    RESULTS.write_text("\n".join(lines), encoding="utf-8")
+    print(f"written to {RESULTS}")
+
+
+def _where() -> str:
+    facts = machine_facts()
+    machine = f"{facts['cpus']} cores {facts.get('processor', '')}, {facts['system']}, Python {facts['python']}"
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"Measured {when} by `make bench` on {machine}; servers, generator and the other tool share it. "
+        "A rate's ratio is ours to theirs, the median of alternating pairs; every raw sample of ours was written."
+    )
+
+
+def _section(title: str, rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Print rows as they come; returns them as a table in Markdown."""
+    print(f"\n{title}", flush=True)
+    table: list[str] = []
+    for row in rows:
+        if not table:
+            table = [f"| {' | '.join(row)} |", f"|{'---|' * len(row)}"]
+            print("  ".join(row), flush=True)
+        cells = [_cell(value) for value in row.values()]
+        table.append(f"| {' | '.join(cells)} |")
+        print("  ".join(cells), flush=True)
+    return [f"## {title}", "", *table, ""]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, int | float) and abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if isinstance(value, float):
+        return "—" if math.isnan(value) else f"{value:.3g}"
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()
