@@ -93,7 +93,7 @@ def _pgbench(pgbench: str, url: str, rate: int, *words: str) -> str:
 
 
 def _pgbench_medians(pgbench: str, url: str, log: Path) -> tuple[float, float]:
-    """Response (from the schedule) and service p50 in ms: the log's latency is from the schedule, with its lag apart."""
+    """Response (from the schedule) and service p50 in ms; the log has the response and the lag in it."""
     _pgbench(pgbench, url, AGREEMENT_RATE, "--log", f"--log-prefix={log}")
     lines = [line.split() for file in log.parent.glob(f"{log.name}.*") for line in file.read_text().splitlines()]
     response = np.array([float(line[2]) for line in lines]) / 1e3

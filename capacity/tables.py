@@ -127,9 +127,9 @@ def readiness_text(judged: Sequence[Judged]) -> str:
         "",
     ]
     for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.VOID, Verdict.NO_DATA):
-        lines += [
-            f"- {verdict}: {each.title}. {_reason(each, found, verdict)}" for each, found, _ in by_verdict[verdict]
-        ]
+        for objective, found, _ in by_verdict[verdict]:
+            reason = _reason(objective, found, verdict)
+            lines.append(f"- {verdict}: {objective.section}, {objective.title}. {reason}")
     return "\n".join(lines)
 
 

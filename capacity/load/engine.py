@@ -1,14 +1,13 @@
 """The load engine: one loop over epoll, and the only module that reads the clock."""
 
 import gc
+import math
 import select
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from capacity.load.arrivals import NEVER, Arrivals
 from capacity.load.connection import PENDING, Connection, ConnectionLostError
@@ -111,10 +110,9 @@ class Engine:
         self._epoll.register(timer.descriptor, select.EPOLLIN | select.EPOLLET)
         self._epoll.register(self._reopener.descriptor, select.EPOLLIN)
         origin, arrivals, by_descriptor, poll = self._origin, self._arrivals, self._by_descriptor, self._epoll.poll
-        armed = next_tick = next_flush = 0
-        outgoing = self._outgoing
+        armed, outgoing = 0, self._outgoing
         self._cpu, self._starved = time.process_time_ns(), _starved_ns()
-        self._flushed = clock() - origin
+        self._flushed = next_tick = next_flush = clock() - origin  # before the origin: first times are slow
         while True:
             now = clock() - origin
             due = arrivals.next_due
@@ -265,16 +263,18 @@ class Engine:
         """Write the samples and the generator's own health since the last flush."""
         self._samples.flush()
         cpu, starved, lateness = time.process_time_ns(), _starved_ns(), self._lateness
+        elapsed = max(now - self._flushed, TICK_NS)
         health = {
-            "generator.cpu_share": (cpu - self._cpu) / max(now - self._flushed, 1),
+            "generator.cpu_share": (cpu - self._cpu) / elapsed,
             "generator.in_use": len(self._slots) - self._least_idle,
             "generator.waiting": self._most_waiting,
             "generator.exhaustions": self._exhaustions,
-            "generator.starved_share": (starved - self._starved) / max(now - self._flushed, 1),
+            "generator.starved_share": (starved - self._starved) / elapsed,
         }
         if lateness:
-            health["generator.lateness_p99_ms"] = float(np.quantile(lateness, 0.99)) / 1e6
-            health["generator.lateness_max_ms"] = max(lateness) / 1e6
+            lateness.sort()
+            health["generator.lateness_p99_ms"] = lateness[math.ceil(0.99 * len(lateness)) - 1] / 1e6
+            health["generator.lateness_max_ms"] = lateness[-1] / 1e6
         self._gauges.write(now, health)
         self._gauges.write_all(self._reconnections)
         self._lateness, self._reconnections = [], []

@@ -79,7 +79,7 @@ def test_an_operation_is_one_transaction(postgres_url: str, tmp_path: Path, prep
 
 def test_a_server_that_is_down_is_one_sentence() -> None:
     statements = PostgresStatements.__new__(PostgresStatements)
-    statements.prepared, statements.sql, statements.streams = True, {}, []
+    statements.prepared, statements.pipelined, statements.sql, statements.streams = True, False, {}, []
     connection = PostgresConnection("postgresql://127.0.0.1:1/x", statements, lambda name: 1, 2.0)
     with pytest.raises(ConnectionLostError, match=r"connection to server at .127\.0\.0\.1., port 1 failed") as refused:
         connection.open()

@@ -1,0 +1,82 @@
+"""A verdict is read from the whole interval, and nothing passes without data."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from capacity.errors import CapacityError
+from capacity.findings import Finding, Objective, Verdict, judge, read_findings, read_objectives, write_findings
+
+BELOW = Objective("a.x", "<", 10.0, "ms", "Latency", "test")
+FINDING = Finding("a.x", 5.0, "ms", 4.0, 6.0, 100, "r", "latency")
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "verdict"),
+    [
+        (4.0, 5.0, 6.0, Verdict.PASS),
+        (9.0, 9.5, 10.0, Verdict.INCONCLUSIVE),
+        (9.0, 9.5, 11.0, Verdict.INCONCLUSIVE),
+        (10.5, 11.0, 12.0, Verdict.FAIL),
+        (10.0, 10.0, 10.0, Verdict.FAIL),
+        (4.0, 5.0, math.inf, Verdict.INCONCLUSIVE),
+        (math.inf, math.inf, math.inf, Verdict.FAIL),
+        (None, 5.0, None, Verdict.INCONCLUSIVE),
+        (None, None, None, Verdict.NO_DATA),
+    ],
+)
+def test_the_verdict_is_of_the_interval(
+    low: float | None, value: float | None, high: float | None, verdict: Verdict
+) -> None:
+    assert judge(replace(FINDING, low=low, value=value, high=high), BELOW) is verdict
+
+
+def test_what_was_not_measured_or_does_not_count_never_passes() -> None:
+    assert judge(None, BELOW) is Verdict.NO_DATA
+    assert judge(replace(FINDING, void="the generator was late"), BELOW) is Verdict.VOID
+
+
+def test_another_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match="both must be the same"):
+        judge(replace(FINDING, unit="s"), BELOW)
+
+
+@pytest.mark.parametrize(
+    ("limit", "relation", "number", "unit", "promise"),
+    [
+        ("< 500 ms", "<", 500, "ms", "< 500 ms"),
+        (">= 99.5 %", ">=", 99.5, "%", "≥ 99.5 %"),
+        ("== 0", "==", 0, "", "= 0"),
+    ],
+)
+def test_limits_are_read_as_they_are_written(
+    tmp_path: Path, limit: str, read: tuple[str, float, str], promise: str
+) -> None:
+    path = tmp_path / "objectives.yaml"
+    path.write_text(f'- {{finding: a.x, limit: "{limit}", title: T, source: S}}\n- {{finding: b.y, limit: "< 1"}}\n')
+    (objective,) = read_objectives(path, "a")
+    assert (objective.relation, objective.limit, objective.unit) == read
+    assert objective.promise == promise
+
+
+@pytest.mark.parametrize("text", ["[{finding: a.x}]", "[{finding: a.x, limit: about 5}]", "a: b", "[{limit: '< 1'}]"])
+def test_wrong_objectives_are_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "o.yaml").write_text(text)
+    with pytest.raises(CapacityError) as refused:
+        read_objectives(tmp_path / "o.yaml")
+    assert "\n" not in str(refused.value)
+
+
+def test_findings_are_read_as_they_were_written(tmp_path: Path) -> None:
+    given = [FINDING, replace(FINDING, name="a.y", high=math.inf), replace(FINDING, value=None, low=None, high=None)]
+    write_findings(tmp_path / "one.json", given[:1])
+    write_findings(tmp_path / "two.json", given[1:])
+    assert read_findings(tmp_path / "one.json") == given[:1]
+    assert read_findings(tmp_path) == given
+
+
+def test_no_findings_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError, match=r"there are no findings in .*; measure first"):
+        read_findings(tmp_path)
