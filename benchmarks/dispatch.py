@@ -11,18 +11,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.generators import GET, ITEMS, SELECT
+from benchmarks.generators import GET, ITEMS
 from capacity.load.schedule import Schedule
 from capacity.probes.measurement import Measurement, measure
 from capacity.recording import open_recording
 from capacity.samples import dispatch_delay_ns, response_ns, service_ns
+from capacity.system.addresses import System
 from capacity.system.application.cache import prepare_cache
-from capacity.workload import Workload, parse_workload
+from capacity.system.application.database import DATASETS, prepare_database
+from capacity.workload import Workload, parse_workload, read_workload
 
 SECONDS = 5.0
 CONNECTIONS = 32
 PGBENCH_LAG = re.compile(r"rate limit schedule lag: avg ([\d.]+) \(max ([\d.]+)\) ms")
-AGREEMENT_RATE = 1000
+AGREEMENT_RATE = 500
+AGREEMENT_CONNECTIONS = 4
+OWNERS = 1000
+WORKLOADS = Path(__file__).parents[1] / "data" / "workloads"
 
 
 def dispatch_delays(pgbench: str | None, postgres_url: str, redis_url: str, scratch: Path) -> Iterator[dict[str, Any]]:
@@ -35,21 +40,32 @@ def dispatch_delays(pgbench: str | None, postgres_url: str, redis_url: str, scra
         due_ns = [due for _, due, _, _ in Schedule(workload, workload.shape("bench")).arrivals()]
         yield _delays(rate, "asyncio, call_at", asyncio.run(_asyncio_delays(due_ns)))
         if pgbench:
-            said = _pgbench(pgbench, postgres_url, rate)
+            said = _pgbench(pgbench, postgres_url, rate, CONNECTIONS, "-S")
             lag = PGBENCH_LAG.search(said)
             mean, longest = (float(each) for each in lag.groups()) if lag else (float("nan"), float("nan"))
             yield {"rate_per_s": rate, "tool": "pgbench -R", "mean_ms": mean, "p99_ms": float("nan"), "max_ms": longest}
 
 
-def agreement_with_pgbench(pgbench: str, url: str, scratch: Path, repeats: int = 5) -> dict[str, Any]:
-    """The median of a SELECT's response time at the same rate on the same server, alternating; both in ms."""
+def agreement_with_pgbench(pgbench: str, system: System, scratch: Path, repeats: int = 5) -> dict[str, Any]:
+    """The median times of notebook 10's SELECT at the same rate on the same server, alternating; in ms.
+
+    pgbench runs the same two statements in the same pipeline, prepared, with owners drawn alike.
+    """
+    prepare_database(system.postgres_admin_url, DATASETS["smoke"])
+    select = read_workload(WORKLOADS / "database.yaml").operations[0].model_dump()
+    select |= {"weight": 100, "parameters": {"owner": {"kind": "uniform", "low": 1, "high": OWNERS}}}
+    script = scratch / "select.sql"
+    calls = [each["sql"].replace("$1", ":owner") + ";" for each in select["statements"]]
+    script.write_text("\n".join([f"\\set owner random(1, {OWNERS})", "\\startpipeline", *calls, "\\endpipeline", ""]))
     own, others = [], []
     for number in range(repeats):
-        workload = _workload("postgres", SELECT, AGREEMENT_RATE)
-        folder = measure(Measurement(workload, "bench"), url, url, scratch / f"agreement-{number}")
-        samples = open_recording(folder).samples
+        workload = _workload("postgres", select, AGREEMENT_RATE, AGREEMENT_CONNECTIONS)
+        place, administrator = scratch / f"agreement-{number}", system.postgres_admin_url
+        samples = open_recording(
+            measure(Measurement(workload, "bench"), system.postgres_url, administrator, place)
+        ).samples
         own.append((float(response_ns(samples).median()) / 1e6, float(service_ns(samples).median()) / 1e6))
-        others.append(_pgbench_medians(pgbench, url, scratch / f"log-{number}"))
+        others.append(_pgbench_medians(pgbench, system.postgres_url, script, scratch / f"log-{number}"))
     own_response, own_service = np.median(own, axis=0)
     response, service = np.median(others, axis=0)
     return {
@@ -63,9 +79,9 @@ def agreement_with_pgbench(pgbench: str, url: str, scratch: Path, repeats: int =
     }
 
 
-def _workload(target: str, operation: dict[str, Any], rate: int) -> Workload:
+def _workload(target: str, operation: dict[str, Any], rate: int, connections: int = CONNECTIONS) -> Workload:
     stages = [{"name": "sustain", "seconds": SECONDS, "to": rate}]
-    values = {"name": "bench", "target": target, "connections": CONNECTIONS, "operations": [operation]}
+    values = {"name": "bench", "target": target, "connections": connections, "operations": [operation]}
     return parse_workload({**values, "shapes": {"bench": {"kind": "rate", "stages": stages}}})
 
 
@@ -87,14 +103,15 @@ async def _asyncio_delays(due_ns: list[int]) -> npt.NDArray[np.float64]:
     return np.array(late) * 1e3
 
 
-def _pgbench(pgbench: str, url: str, rate: int, *words: str) -> str:
-    options = ["-n", "-S", "-M", "prepared", "-j", "1", "-c", str(CONNECTIONS), "-T", f"{SECONDS:.0f}", "-R", str(rate)]
+def _pgbench(pgbench: str, url: str, rate: int, connections: int, *words: str) -> str:
+    options = ["-n", "-M", "prepared", "-j", "1", "-c", str(connections), "-T", f"{SECONDS:.0f}", "-R", str(rate)]
     return subprocess.run([pgbench, *options, *words, url], check=True, capture_output=True, text=True).stdout
 
 
-def _pgbench_medians(pgbench: str, url: str, log: Path) -> tuple[float, float]:
+def _pgbench_medians(pgbench: str, url: str, script: Path, log: Path) -> tuple[float, float]:
     """Response (from the schedule) and service p50 in ms; the log has the response and the lag in it."""
-    _pgbench(pgbench, url, AGREEMENT_RATE, "--log", f"--log-prefix={log}")
+    words = ("-f", str(script), "--log", f"--log-prefix={log}")
+    _pgbench(pgbench, url, AGREEMENT_RATE, AGREEMENT_CONNECTIONS, *words)
     lines = [line.split() for file in log.parent.glob(f"{log.name}.*") for line in file.read_text().splitlines()]
     response = np.array([float(line[2]) for line in lines]) / 1e3
     lag = np.array([float(line[6]) for line in lines]) / 1e3

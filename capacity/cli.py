@@ -1,5 +1,6 @@
 """The `capacity` command."""
 
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -46,10 +47,10 @@ def up() -> None:
 
 @main.command()
 @click.option("--profile", default="smoke", show_default=True, help="smoke, standard or full")
-@click.option("--only", metavar="NAMES", default="", help="notebooks to run, as database,redis; all where not given")
+@click.option("--only", multiple=True, metavar="NAME", help="a notebook to run, as database or database,redis")
 @click.option("--into", type=click.Path(path_type=Path), help="the run's folder; one that exists is resumed")
 @click.option("--set", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="a notebook's parameter")
-def run(profile: str, only: str, into: Path | None, given: tuple[tuple[str, str], ...]) -> None:
+def run(profile: str, only: tuple[str, ...], into: Path | None, given: tuple[tuple[str, str], ...]) -> None:
     """Measure by the notebooks, judge what they found, and write the report."""
     from capacity.parameters import parse_values
     from capacity.suite import Plan, run_suite
@@ -57,7 +58,7 @@ def run(profile: str, only: str, into: Path | None, given: tuple[tuple[str, str]
 
     project = Path.cwd()
     folder = (into or project / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")).resolve()
-    names = [name.strip() for name in only.split(",") if name.strip()]
+    names = [name.strip() for word in only for name in word.split(",") if name.strip()]
     judged = run_suite(Plan(project, profile, names, parse_values(dict(given))), folder, click.echo)
     click.echo(verdicts_table(judged))
     click.echo(f"report: {folder / 'report.html'}")
@@ -65,12 +66,59 @@ def run(profile: str, only: str, into: Path | None, given: tuple[tuple[str, str]
 
 @main.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
-def report(folder: Path) -> None:
-    """Judge a run again and make its report again; exit code 0 all pass, 1 any fails, 3 something is undecided."""
-    from capacity.suite import reported
+def verdict(folder: Path) -> None:
+    """Judge a run again: exit code 0 where all pass, 1 where any fails, 3 where something is undecided."""
+    from capacity.suite import judged_run
     from capacity.tables import verdicts_table
 
-    judged = reported(Path.cwd(), folder.resolve())
+    judged = judged_run(Path.cwd(), folder.resolve())
     click.echo(verdicts_table(judged))
     verdicts = {each for _, _, each in judged}
     sys.exit(1 if Verdict.FAIL in verdicts else 0 if verdicts == {Verdict.PASS} else 3)
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Make a run's report again."""
+    from capacity.suite import reported
+
+    reported(Path.cwd(), folder.resolve())
+    click.echo(f"report: {folder.resolve() / 'report.html'}")
+
+
+@main.command()
+@click.option("--profile", default="smoke", show_default=True, help="smoke, standard or full")
+@click.option("--remove", is_flag=True, help="remove the tables and keys instead; roles stay")
+def prepare(profile: str, remove: bool) -> None:
+    """Fill the tables and the cache of the servers that the environment names, as the probes do before they measure."""
+    from capacity.system.addresses import system_from
+    from capacity.system.application.cache import ITEMS, prepare_cache, remove_cache
+    from capacity.system.application.database import DATASETS, prepare_database, remove_database
+
+    if profile not in DATASETS:
+        raise CapacityError(f"there is no profile {profile!r}; accepted are {', '.join(DATASETS)}")
+    system = system_from(os.environ)
+    if not (system.postgres_admin_url or system.redis_url):
+        raise CapacityError("no server is named; set CAPACITY_POSTGRES_URL or CAPACITY_REDIS_URL")
+    if system.postgres_admin_url:
+        (
+            remove_database(system.postgres_admin_url)
+            if remove
+            else prepare_database(system.postgres_admin_url, DATASETS[profile])
+        )
+        click.echo("PostgreSQL: the schema capacity is " + ("removed" if remove else "filled"))
+    if system.redis_url:
+        (remove_cache(system.redis_url) if remove else prepare_cache(system.redis_url, ITEMS[profile]))
+        click.echo("Redis: the keys below capacity: are " + ("removed" if remove else "filled"))
+
+
+@main.command()
+def doctor() -> None:
+    """Say what this machine can measure with, and what is missing; exit code 2 where the suite cannot run."""
+    from capacity.system.doctor import examined
+
+    checks = examined()
+    for check in checks:
+        click.echo(f"{'ok' if check.fine else 'MISSING' if check.needed else 'note':8} {check.name:22} {check.said}")
+    sys.exit(2 if any(check.needed and not check.fine for check in checks) else 0)

@@ -66,21 +66,31 @@ def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list
     return reported(plan.project, run)
 
 
-def reported(project: Path, run: Path) -> list[Judged]:
-    """Judge the findings of a run, write them with their verdicts to its findings.json, and make its report."""
+def judged_run(project: Path, run: Path) -> list[Judged]:
+    """Judge the findings of a run, and write them with their verdicts to its findings.json."""
     if not (run / MANIFEST).exists():
         raise CapacityError(f"there is no run in {run}: {MANIFEST} is missing")
     found = read_findings(run / "findings")
-    objectives = project / "data" / "objectives.yaml"
-    judged = judge_all(found, read_objectives(objectives, *{each.section for each in found}))
+    judged = judge_all(found, read_objectives(_objectives(project), *{each.section for each in found}))
     verdicts = {objective.finding: str(verdict) for objective, _, verdict in judged}
     _write(run / "findings.json", [finding_as_dict(each) | {"verdict": verdicts.get(each.name)} for each in found])
+    return judged
+
+
+def reported(project: Path, run: Path) -> list[Judged]:
+    """As `judged_run`, and make the run's report.html from its executed notebooks."""
+    judged = judged_run(project, run)
     notebooks = notebooks_in(project)
-    summary = _execute(notebooks[REPORT], run, {"findings": str(run / "findings"), "objectives": str(objectives)})
+    judge_by = {"findings": str(run / "findings"), "objectives": str(_objectives(project))}
+    summary = _execute(notebooks[REPORT], run, judge_by)
     facts = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
     executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts["finished"]]
     write_report(run / "report.html", "Capacity report", _report_facts(run, facts), [summary, *executed])
     return judged
+
+
+def _objectives(project: Path) -> Path:
+    return project / "data" / "objectives.yaml"
 
 
 def _checked(plan: Plan) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
