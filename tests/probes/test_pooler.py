@@ -16,6 +16,7 @@ from capacity.probes.database import measure_database, read_database_findings
 from capacity.probes.measurement import Measurement, measure
 from capacity.recording import open_recording
 from capacity.system.addresses import System
+from capacity.system.application.database import DATASETS, prepare_database
 from capacity.workload import Workload, parse_workload, read_workload
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -41,6 +42,7 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not instal
 def pooled(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The system with the load going through the pooler; its administrator goes to the server itself."""
     assert PROGRAM
+    prepare_database(system.postgres_admin_url, DATASETS["smoke"])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         own_port = taken.getsockname()[1]
     info = psycopg.conninfo.conninfo_to_dict(system.postgres_url)
