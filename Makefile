@@ -20,6 +20,7 @@ record: $(READY)  ## the recordings that the notebooks open on, measured anew, a
 	rm -rf build/record
 	$(BIN)/capacity run --profile standard --into build/record
 	rm -rf data/recorded && cp -r build/record/recordings data/recorded
+	cp -r build/record/findings data/recorded/findings
 	$(MAKE) outputs
 
 outputs: $(READY)

@@ -10,6 +10,7 @@ import click
 
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
+from capacity.project import project_folder
 
 
 class Sentences(click.Group):
@@ -56,7 +57,7 @@ def run(profile: str, only: tuple[str, ...], into: Path | None, given: tuple[tup
     from capacity.suite import Plan, run_suite
     from capacity.tables import verdicts_table
 
-    project = Path.cwd()
+    project = project_folder()
     folder = (into or project / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")).resolve()
     names = [name.strip() for word in only for name in word.split(",") if name.strip()]
     judged = run_suite(Plan(project, profile, names, parse_values(dict(given))), folder, click.echo)
@@ -71,7 +72,7 @@ def verdict(folder: Path) -> None:
     from capacity.suite import judged_run
     from capacity.tables import verdicts_table
 
-    judged = judged_run(Path.cwd(), folder.resolve())
+    judged = judged_run(project_folder(), folder.resolve())
     click.echo(verdicts_table(judged))
     verdicts = {each for _, _, each in judged}
     sys.exit(1 if Verdict.FAIL in verdicts else 0 if verdicts == {Verdict.PASS} else 3)
@@ -83,7 +84,7 @@ def report(folder: Path) -> None:
     """Make a run's report again."""
     from capacity.suite import reported
 
-    reported(Path.cwd(), folder.resolve())
+    reported(project_folder(), folder.resolve())
     click.echo(f"report: {folder.resolve() / 'report.html'}")
 
 

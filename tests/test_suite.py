@@ -9,7 +9,7 @@ import pytest
 
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
-from capacity.suite import run_suite
+from capacity.suite import Plan, run_suite
 
 PROJECT = Path(__file__).parents[1]
 
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("suite") / "run"
-    judged = run_suite(PROJECT, "smoke", ["database"], run)
+    judged = run_suite(Plan(PROJECT, "smoke", ["database"]), run)
     assert {each.finding.partition(".")[0] for each, _, _ in judged} == {"database"}
     assert Verdict.VOID not in {verdict for _, _, verdict in judged}
     return run
@@ -30,24 +30,30 @@ def test_a_run_holds_its_recordings_findings_and_executed_notebooks(finished: Pa
     assert {each["verdict"] for each in findings} >= {"PASS", None}
     assert (finished / "recordings" / "database" / "manifest.json").exists()
     assert (finished / "notebooks" / "10_database.ipynb").exists()
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert page.index("Are we ready?") < page.index("How much does the database hold")
+    assert page.count("data:image/png;base64,") >= 5
+    assert (finished.parent / "latest").resolve() == finished
 
 
 def test_a_finished_notebook_is_not_repeated(finished: Path) -> None:
     said: list[str] = []
-    run_suite(PROJECT, "smoke", ["database"], finished, said.append)
+    run_suite(Plan(PROJECT, "smoke", ["database"]), finished, said.append)
     assert said == ["database: finished in this run before, not repeated"]
 
 
 def test_a_run_is_resumed_with_its_own_profile_only(finished: Path) -> None:
     with pytest.raises(CapacityError, match="is a run with the profile smoke; resume it with that one"):
-        run_suite(PROJECT, "full", [], finished)
+        run_suite(Plan(PROJECT, "full"), finished)
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--profile", "huge"], "there is no profile 'huge'; accepted are smoke, standard, full"),
-        (["--only", "mainframe"], "there is no notebook 'mainframe'; accepted are database, redis"),
+        (["--only", "redis,mainframe"], "there is no notebook 'mainframe'; accepted are database, redis"),
+        (["--set", "prepraed", "false"], "no notebook has the parameter 'prepraed'; accepted are prepared, workloads"),
+        (["--set", "prepared", "no way"], "the parameter prepared is 'no way', a str, and must be a bool as True"),
     ],
 )
 def test_an_unknown_name_is_one_sentence_and_exit_code_2(words: list[str], sentence: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, measure, quiet
+from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, prepare_database
@@ -43,13 +44,15 @@ def measure_database(
 def run_database_probe(
     live: bool, profile: str, workloads: Path | str, folder: Path | str, *, prepared: bool = True
 ) -> Path:
-    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; return it.
+    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; see `run_probe`.
 
-    `workloads` is the folder of database.yaml and row_security.yaml; see `measure_database` for `prepared`.
+    `workloads` is the folder (empty: the project's) of database.yaml and row_security.yaml; see `measure_database` for `prepared`.
     """
 
     def probe(system: System, into: Path, progress: Progress) -> None:
-        mix, pairs = (read_workload(Path(workloads) / f"{name}.yaml") for name in ("database", ROW_SECURITY))
+        mix, pairs = (
+            read_workload(in_project(workloads or WORKLOADS) / f"{name}.yaml") for name in ("database", ROW_SECURITY)
+        )
         measure_database(system, (mix, pairs), profile, into, progress, prepared=prepared)
 
     return run_probe(live, "database", folder, probe)

@@ -13,6 +13,7 @@ from capacity.findings import Finding
 from capacity.load.redis import CLIENT_NAME
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, measure, quiet
+from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application.cache import ITEMS, prepare_cache
@@ -44,13 +45,16 @@ def measure_redis(
 
 
 def run_redis_probe(live: bool, profile: str, workloads: Path | str, folder: Path | str) -> Path:
-    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; return it.
+    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; see `run_probe`.
 
-    `workloads` is the folder of redis.yaml and redis_reconnection.yaml.
+    `workloads` is the folder (empty: the project's) of redis.yaml and redis_reconnection.yaml.
     """
 
     def probe(system: System, into: Path, progress: Progress) -> None:
-        commands, reads = (read_workload(Path(workloads) / f"{name}.yaml") for name in ("redis", "redis_reconnection"))
+        commands, reads = (
+            read_workload(in_project(workloads or WORKLOADS) / f"{name}.yaml")
+            for name in ("redis", "redis_reconnection")
+        )
         measure_redis(system, (commands, reads), profile, into, progress)
 
     return run_probe(live, "redis", folder, probe)
