@@ -14,9 +14,7 @@ def project_folder(start: Path | None = None) -> Path:
     for folder in (first, *first.parents):
         if (folder / MARK).exists():
             return folder
-    raise CapacityError(
-        f"{first} is not within a project: no {MARK} is there or above; change into the project's folder"
-    )
+    raise CapacityError(f"{first} is not within a project: no {MARK} is there or above; change into its folder")
 
 
 def in_project(path: Path | str) -> Path:

@@ -44,9 +44,9 @@ def measure_database(
 def run_database_probe(
     live: bool, profile: str, workloads: Path | str, folder: Path | str, *, prepared: bool = True
 ) -> Path:
-    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; see `run_probe`.
+    """Where `live`, measure the database into `folder`; see `run_probe`, and `measure_database` for `prepared`.
 
-    `workloads` is the folder (empty: the project's) of database.yaml and row_security.yaml; see `measure_database` for `prepared`.
+    `workloads` is the folder (empty: the project's) of database.yaml and row_security.yaml.
     """
 
     def probe(system: System, into: Path, progress: Progress) -> None:

@@ -45,7 +45,7 @@ def measure_redis(
 
 
 def run_redis_probe(live: bool, profile: str, workloads: Path | str, folder: Path | str) -> Path:
-    """Where `live`, measure the system that the environment names (else an embedded one) into `folder`; see `run_probe`.
+    """Where `live`, measure Redis into `folder`; see `run_probe`.
 
     `workloads` is the folder (empty: the project's) of redis.yaml and redis_reconnection.yaml.
     """
