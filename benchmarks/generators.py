@@ -13,8 +13,8 @@ from capacity.recording import open_recording
 from capacity.system.application.cache import prepare_cache
 from capacity.workload import parse_workload
 
-SECONDS = 4.0
-REPEATS = 5
+SECONDS = 3.0
+REPEATS = 7
 SCALE = 10  # of pgbench's tables: 1,000,000 accounts
 ITEMS = 50_000
 SELECT = {

@@ -110,7 +110,7 @@ class Engine:
         self._epoll.register(timer.descriptor, select.EPOLLIN | select.EPOLLET)
         self._epoll.register(self._reopener.descriptor, select.EPOLLIN)
         origin, arrivals, by_descriptor, poll = self._origin, self._arrivals, self._by_descriptor, self._epoll.poll
-        armed, outgoing = 0, self._outgoing
+        armed, outgoing, receive, send = 0, self._outgoing, self._receive, self._send
         self._cpu, self._starved = time.process_time_ns(), _starved_ns()
         self._flushed = next_tick = next_flush = clock() - origin  # before the origin: first times are slow
         while True:
@@ -137,11 +137,11 @@ class Engine:
             for descriptor, _ in events:
                 slot = by_descriptor.get(descriptor)
                 if slot is not None:
-                    self._receive(slot)
+                    receive(slot)
                 elif descriptor == self._reopener.descriptor:
                     self._reopened()
             for slot, arrival in outgoing:
-                self._send(slot, arrival)
+                send(slot, arrival)
             outgoing.clear()
         self._flush(clock() - origin)
         timer.close()
