@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks import dispatch, generators
-from capacity.system.embedded import open_system
+from capacity.system.embedded import POSTGRES_SETTINGS, open_system
 from capacity.system.machine import machine_facts
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -22,7 +23,8 @@ def main() -> None:
     """Against one embedded system; a tool that is not installed is named and left out."""
     pgbench, redis_benchmark = shutil.which("pgbench"), shutil.which("redis-benchmark")
     lines = ["# Benchmarks", "", _where(), ""]
-    with open_system({}) as system, tempfile.TemporaryDirectory() as place:
+    more = patch.dict(POSTGRES_SETTINGS, max_connections="200")  # 100 of them are the load's own
+    with more, open_system({}) as system, tempfile.TemporaryDirectory() as place:
         scratch, admin = Path(place), system.postgres_admin_url
         if pgbench:
             generators.fill_pgbench(pgbench, admin)

@@ -12,6 +12,7 @@ from typing import Any
 from capacity.errors import CapacityError
 from capacity.findings import finding_as_dict, judge_all, read_findings, read_objectives
 from capacity.parameters import chosen_parameters, notebook_parameters
+from capacity.progress import shown_progress
 from capacity.report import write_report
 from capacity.system.addresses import BATCH
 from capacity.system.embedded import open_system
@@ -60,7 +61,8 @@ def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list
             say(f"{name}: measuring with the profile {plan.profile}")
             recording = _unused(run / "recordings", name)
             set_by_suite = {"live": True, "profile": plan.profile, "results": str(run / "findings")}
-            _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
+            with shown_progress(name, recording):
+                _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
             facts["finished"].append(name)
             _write(run / MANIFEST, facts)
     return reported(plan.project, run)

@@ -13,7 +13,7 @@ ITEMS = {"smoke": 50_000, "standard": 150_000, "full": 150_000}
 VALUE_BYTES = 1000
 LISTS = 100
 LIST_LENGTH = 200
-TIMEOUT_S = 10
+TIMEOUT_S = 5
 CHUNK = 1000
 SEED = 20251111
 
@@ -53,7 +53,7 @@ def _connected(url: str) -> Iterator[redis.Redis]:
     try:
         with redis_client(url, TIMEOUT_S) as client:
             yield client
-    except redis.ConnectionError as error:
+    except (redis.ConnectionError, redis.TimeoutError) as error:
         raise CapacityError(f"Redis does not answer: {error}; start it, or correct its address") from None
     except redis.RedisError as error:
         raise CapacityError(f"the cache could not be filled in Redis: {error}") from None

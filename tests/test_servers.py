@@ -1,0 +1,67 @@
+"""Servers that are down, refuse or hang give one clear sentence, exit code 2, and no traceback."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from capacity.system.addresses import System
+
+PROJECT = Path(__file__).parents[1]
+DOWN = "127.0.0.1:1"
+
+
+@pytest.fixture
+def hanging() -> Iterator[str]:
+    """The kernel accepts connections, and nobody ever answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def said(**environment: str) -> str:
+    """The one line that the command says before it ends with exit code 2."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("CAPACITY_")}
+    command = [sys.executable, "-c", "from capacity.cli import main; main()", "prepare"]
+    ran = subprocess.run(
+        command, cwd=PROJECT, env=plain | environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    lines = ran.stderr.strip().splitlines()
+    assert len(lines) == 1, ran.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("host", [DOWN, "hanging"])
+def test_postgres_that_is_down_or_hangs(host: str, hanging: str) -> None:
+    address = hanging if host == "hanging" else host
+    line = said(CAPACITY_POSTGRES_URL=f"postgresql://someone@{address}/postgres")
+    assert line.startswith("capacity: PostgreSQL does not answer: ")
+    assert line.endswith("; start it, or correct its address")
+
+
+@pytest.mark.parametrize("host", [DOWN, "hanging"])
+def test_redis_that_is_down_or_hangs(host: str, hanging: str) -> None:
+    address = hanging if host == "hanging" else host
+    line = said(CAPACITY_REDIS_URL=f"redis://{address}/0")
+    assert line.startswith("capacity: Redis does not answer: ")
+    assert line.endswith("; start it, or correct its address")
+
+
+def test_servers_that_refuse_say_why(system: System) -> None:
+    refused = system.postgres_admin_url.rpartition("/")[0] + "/no_such_database"
+    assert 'database "no_such_database" does not exist' in said(CAPACITY_POSTGRES_URL=refused)
+    assert "Redis" in said(CAPACITY_REDIS_URL=system.redis_url.replace("redis://", "redis://:wrong@"))
+
+
+def test_without_a_server_there_is_nothing_to_prepare() -> None:
+    assert said() == "capacity: no server is named; set CAPACITY_POSTGRES_URL or CAPACITY_REDIS_URL"
+
+
+def test_another_host_is_refused_before_it_is_opened() -> None:
+    line = said(CAPACITY_REDIS_URL="redis://redis.example/0")
+    assert "redis.example" in line
+    assert "CAPACITY_ALLOW_HOSTS" in line
