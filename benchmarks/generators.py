@@ -14,7 +14,7 @@ from capacity.system.application.cache import prepare_cache
 from capacity.workload import parse_workload
 
 SECONDS = 3.0
-REPEATS = 7
+REPEATS = 5
 SCALE = 10  # of pgbench's tables: 1,000,000 accounts
 ITEMS = 50_000
 SELECT = {

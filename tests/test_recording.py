@@ -130,7 +130,7 @@ def test_200_kills_lose_no_flushed_sample_and_mark_none_complete_wrongly(tmp_pat
 def test_the_processes_that_measure_never_import_pandas(tmp_path: Path) -> None:
     """The import takes a second, which would be a stall of the load where it comes at the first write."""
     code = (
-        "import sys; from pathlib import Path; import capacity.load.process, capacity.probes.gauges\n"
+        "import sys; from pathlib import Path; import capacity.load.generator, capacity.probes.gauges\n"
         "from capacity.streams import ROW, GaugeWriter, SampleWriter\n"
         "samples, gauges = SampleWriter(Path(sys.argv[1]), 0), GaugeWriter(Path(sys.argv[1]), 'x')\n"
         "ROW.pack_into(samples.buffer, 0, 0, 1, 2, 3, 0, 0, 0, 0); samples.position = ROW.size\n"

@@ -38,7 +38,7 @@ class Child:
         """What it says when it can begin; CapacityError is its own sentence where it cannot."""
         line = self.wait(READY_SECONDS)
         if line is None:
-            raise CapacityError(f"the process that does the {self._name} was not ready after {READY_SECONDS:g} s")
+            raise CapacityError(f"the {self._name} process was not ready after {READY_SECONDS:g} s")
         return line
 
     def begin(self, origin_ns: int) -> None:
@@ -51,7 +51,7 @@ class Child:
             return None
         line = self._process.stdout.readline()
         if not line:
-            raise CapacityError(f"the process that does the {self._name} ended early: {self._last_words()}")
+            raise CapacityError(f"the {self._name} process ended early: {self._last_words()}")
         said: dict[str, Any] = json.loads(line)
         if "error" in said:
             raise CapacityError(said["error"])
@@ -74,7 +74,7 @@ class Child:
                 self._process.stdin.write(line.encode() + b"\n")
                 self._process.stdin.flush()
         except BrokenPipeError:
-            raise CapacityError(f"the process that does the {self._name} ended early: {self._last_words()}") from None
+            raise CapacityError(f"the {self._name} process ended early: {self._last_words()}") from None
 
     def _last_words(self) -> str:
         self._process.wait()

@@ -10,7 +10,7 @@ from typing import Any
 from capacity.errors import CapacityError
 from capacity.load.child import Child, seconds_since
 from capacity.load.engine import clock
-from capacity.load.process import URL as LOAD_URL
+from capacity.load.generator import URL as LOAD_URL
 from capacity.probes.gauges import URL as GAUGES_URL
 from capacity.recording import create_recording, finish_recording
 from capacity.system.machine import machine_facts
@@ -67,7 +67,7 @@ def _run(
     gauges = _started("capacity.probes.gauges", task, {GAUGES_URL: urls[1]}, running)
     secrets = {LOAD_URL: urls[0]}
     generators = [
-        _started("capacity.load.process", {**task, "index": index}, secrets, running) for index in range(shards)
+        _started("capacity.load.generator", {**task, "index": index}, secrets, running) for index in range(shards)
     ]
     facts = gauges.wait_ready() | _admitted(workload, [each.wait_ready() for each in generators])
     origin_ns = clock() + LEAD_NS
