@@ -54,7 +54,7 @@ def test_redis_that_is_down_or_hangs(host: str, hanging: str) -> None:
 def test_servers_that_refuse_say_why(system: System) -> None:
     refused = system.postgres_admin_url.rpartition("/")[0] + "/no_such_database"
     assert 'database "no_such_database" does not exist' in said(CAPACITY_POSTGRES_URL=refused)
-    assert "Redis" in said(CAPACITY_REDIS_URL=system.redis_url.replace("redis://", "redis://:wrong@"))
+    assert "Redis" in said(CAPACITY_REDIS_URL=system.redis_url.replace("redis://", "redis://nobody:wrong@"))
 
 
 def test_without_a_server_there_is_nothing_to_prepare() -> None:
