@@ -102,16 +102,19 @@ def prepare(profile: str, remove: bool) -> None:
     system = system_from(os.environ)
     if not (system.postgres_admin_url or system.redis_url):
         raise CapacityError("no server is named; set CAPACITY_POSTGRES_URL or CAPACITY_REDIS_URL")
+    done = "removed" if remove else "filled"
     if system.postgres_admin_url:
-        (
+        if remove:
             remove_database(system.postgres_admin_url)
-            if remove
-            else prepare_database(system.postgres_admin_url, DATASETS[profile])
-        )
-        click.echo("PostgreSQL: the schema capacity is " + ("removed" if remove else "filled"))
+        else:
+            prepare_database(system.postgres_admin_url, DATASETS[profile])
+        click.echo(f"PostgreSQL: the schema capacity is {done}")
     if system.redis_url:
-        (remove_cache(system.redis_url) if remove else prepare_cache(system.redis_url, ITEMS[profile]))
-        click.echo("Redis: the keys below capacity: are " + ("removed" if remove else "filled"))
+        if remove:
+            remove_cache(system.redis_url)
+        else:
+            prepare_cache(system.redis_url, ITEMS[profile])
+        click.echo(f"Redis: the keys below capacity: are {done}")
 
 
 @main.command()

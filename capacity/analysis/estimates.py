@@ -92,11 +92,6 @@ def median_difference(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
     return Estimate(float(np.median(differences)), interval.low, interval.high, len(differences))
 
 
-def counted(n: int) -> Estimate:
-    """A number of events that were all counted: its interval is the number itself."""
-    return exactly(float(n), int(n))
-
-
 def exactly(value: float | None, count: int) -> Estimate:
     """A value without uncertainty, from `count` readings; None where there is none."""
     return Estimate(value, value, value, count)

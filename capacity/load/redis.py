@@ -3,7 +3,7 @@
 import itertools
 import math
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import unquote, urlsplit
 
 import hiredis
@@ -34,25 +34,20 @@ def packed_commands(operation: Operation, seed: int, shard: int = 0, shards: int
     uses = [name for word in split for name in word[1::2]]
     if len(uses) == 1 and _values_of(operation.parameters[uses[0]]) <= KEPT:
         (values,) = argument_streams(operation, uses, seed, shard, shards)
-        texts = [word[0] if len(word) == 1 else (word[0], word[2]) for word in split]
-        return map(_KeptCommands(texts).__getitem__, values)
+        return map(_KeptCommands([text.encode() for text in word[::2]] for word in split).__getitem__, values)
     streams = argument_streams(operation, uses, seed, shard, shards)
     words = [_word(word[::2], [next(streams) for _ in word[1::2]]) for word in split]
     return map(_packed, zip(*words, strict=True))
 
 
 class _KeptCommands(dict[bytes, bytes]):
-    """Commands with one argument by its value, each packed when it is first wanted: a third of the work of sending."""
+    """Commands with one argument by its value, packed when it is first wanted; a word is its texts around the value."""
 
-    def __init__(self, words: Sequence[str | tuple[str, str]]) -> None:
-        self._words = words
+    def __init__(self, words: Iterable[list[bytes]]) -> None:
+        self._words = list(words)
 
     def __missing__(self, value: bytes) -> bytes:
-        filled = (
-            word.encode() if isinstance(word, str) else word[0].encode() + value + word[1].encode()
-            for word in self._words
-        )
-        self[value] = command = _packed(tuple(filled))
+        self[value] = command = _packed(tuple(value.join(texts) for texts in self._words))
         return command
 
 
