@@ -3,55 +3,100 @@
 import itertools
 import string
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as TypingSequence
+from operator import itemgetter
 
 import numpy as np
 
 from capacity.workload import Operation, Parameter, Sequence, Text, Uniform, Uuid, Zipf
 
 BLOCK = 512  # values drawn at a time: some tens of microseconds
+KEPT = 100_000  # values of one parameter that are made once, some 10 MB
+TEXTS = 1024  # different texts of one parameter, fewer where they are long
+TEXT_BYTES = 16_000_000
 DECIMAL = b"%d".__mod__
 LETTERS = np.frombuffer((string.ascii_letters + string.digits).encode(), dtype=np.uint8)
 
 
+Render = Callable[[bytes], bytes]
+
+
 def argument_streams(
-    operation: Operation, uses: TypingSequence[str], seed: int, shard: int = 0, shards: int = 1
+    operation: Operation, uses: TypingSequence[tuple[str, Render | None]], seed: int, shard: int = 0, shards: int = 1
 ) -> Iterator[Iterator[bytes]]:
-    """The endless values for each of `uses`, which are names of the operation's parameters, in their order.
+    """The endless values for each of `uses`: the name of a parameter of the operation, and how its value is written.
 
     A parameter's values depend on the seed, its name and the shard alone: a name that is used twice has the same value
     in both places, and two operations that share a parameter's name and definition draw the same values, which is what
     makes interleaved pairs comparable. The streams are made of the standard library's iterators, which run without a
     frame of Python for each value; those of one operation must be read in step.
     """
-    copies = {}
+    streams = {}
     for name, parameter in operation.parameters.items():
         draw = np.random.default_rng([seed, shard, *name.encode()])
-        values = _values(parameter, draw, shard, shards)
-        times = uses.count(name)
-        copies[name] = iter([values] if times == 1 else itertools.tee(values, times))
-    return (next(copies[name]) for name in uses)
+        renders = [render for used, render in uses if used == name]
+        streams[name] = iter(_written(parameter, draw, renders, (shard, shards)))
+    return (next(streams[name]) for name, _ in uses)
 
 
-def _values(parameter: Parameter, draw: np.random.Generator, shard: int, shards: int) -> Iterator[bytes]:
-    if isinstance(parameter, Sequence):
-        return map(DECIMAL, itertools.count(parameter.start + shard, shards))
-    if isinstance(parameter, Text):
-        return _texts(parameter, draw)
+def _written(
+    parameter: Parameter, draw: np.random.Generator, renders: TypingSequence[Render | None], share: tuple[int, int]
+) -> list[Iterator[bytes]]:
+    """The same values once for each of `renders`; where a parameter has few, each is written once and kept."""
+    if isinstance(parameter, Sequence | Uuid) or _count(parameter) > KEPT:
+        copies = itertools.tee(_made(parameter, draw, *share), len(renders))
+        return [map(render, each) if render else each for each, render in zip(copies, renders, strict=True)]
+    values = _all_texts(parameter, draw) if isinstance(parameter, Text) else _all_numbers(parameter)
+    places = itertools.tee(_places(parameter, draw), len(renders))
+    return [
+        _looked_up(each, list(map(render, values)) if render else values)
+        for each, render in zip(places, renders, strict=True)
+    ]
+
+
+def _looked_up(places: Iterator[list[int]], written: list[bytes]) -> Iterator[bytes]:
+    return itertools.chain.from_iterable(itemgetter(*block)(written) for block in places)
+
+
+def _made(parameter: Parameter, draw: np.random.Generator, shard: int, shards: int) -> Iterator[bytes]:
+    """The values of a parameter that has too many to keep."""
     if isinstance(parameter, Uuid):
         return _uuids(draw)
-    return map(DECIMAL, itertools.chain.from_iterable(_numbers(parameter, draw)))
+    if isinstance(parameter, Uniform | Zipf):
+        return map(DECIMAL, map(parameter.low.__add__, itertools.chain.from_iterable(_places(parameter, draw))))
+    start = parameter.start if isinstance(parameter, Sequence) else 1
+    return map(DECIMAL, itertools.count(start + shard, shards))
 
 
-def _numbers(parameter: Uniform | Zipf, draw: np.random.Generator) -> Iterator[list[int]]:
+def _all_numbers(parameter: Uniform | Zipf) -> list[bytes]:
+    return [DECIMAL(parameter.low + place) for place in range(_count(parameter))]
+
+
+def _all_texts(parameter: Text, draw: np.random.Generator) -> list[bytes]:
+    """Windows at random places of one random text eight times as long: as hard to compress, far cheaper to draw."""
+    source = LETTERS[draw.integers(0, len(LETTERS), 8 * parameter.length + BLOCK)].tobytes()
+    starts = draw.integers(0, len(source) - parameter.length, _count(parameter), endpoint=True).tolist()
+    return [source[start : start + parameter.length] for start in starts]
+
+
+def _count(parameter: Uniform | Zipf | Text) -> int:
+    """How many values a parameter can have."""
     if isinstance(parameter, Uniform):
+        return parameter.high - parameter.low + 1
+    return parameter.count if isinstance(parameter, Zipf) else min(TEXTS, TEXT_BYTES // parameter.length)
+
+
+def _places(parameter: Uniform | Zipf | Text, draw: np.random.Generator) -> Iterator[list[int]]:
+    """Blocks of places among the parameter's values."""
+    if not isinstance(parameter, Zipf):
+        count = _count(parameter)
         while True:
-            yield draw.integers(parameter.low, parameter.high, BLOCK, endpoint=True).tolist()
+            yield draw.integers(0, count, BLOCK).tolist()
     shares = np.cumsum(np.arange(1, parameter.count + 1, dtype=np.float64) ** -parameter.exponent)
     shares /= shares[-1]
     while True:
-        yield (np.searchsorted(shares, draw.random(BLOCK), side="right") + parameter.low).tolist()
+        yield np.searchsorted(shares, draw.random(BLOCK), side="right").tolist()
 
 
 def _uuids(draw: np.random.Generator) -> Iterator[bytes]:
@@ -59,12 +104,3 @@ def _uuids(draw: np.random.Generator) -> Iterator[bytes]:
         block = draw.bytes(16 * BLOCK)
         for start in range(0, len(block), 16):
             yield str(uuid.UUID(bytes=block[start : start + 16], version=4)).encode()
-
-
-def _texts(parameter: Text, draw: np.random.Generator) -> Iterator[bytes]:
-    """Windows at random places of one random text eight times as long: as hard to compress, far cheaper to draw."""
-    source = LETTERS[draw.integers(0, len(LETTERS), 8 * parameter.length + BLOCK)].tobytes()
-    places = len(source) - parameter.length
-    while True:
-        for place in draw.integers(0, places, BLOCK, endpoint=True).tolist():
-            yield source[place : place + parameter.length]

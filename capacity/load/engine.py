@@ -1,16 +1,15 @@
 """The load engine: one loop over epoll, and the only module that reads the clock."""
 
 import gc
-import math
 import select
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from capacity.load.arrivals import NEVER, Arrivals
 from capacity.load.connection import PENDING, Connection, ConnectionLostError
+from capacity.load.health import Health
 from capacity.load.reopening import Reopener
 from capacity.load.schedule import Arrival
 from capacity.load.timer import Timer
@@ -32,6 +31,8 @@ class Slot:
     """A place for one connection: what is under way on it, and when it was sent; or when it was lost."""
 
     connection: Connection
+    send: Callable[[int], None]
+    receive: Callable[[], int]
     descriptor: int = -1
     arrival: Arrival | None = None
     sent: int = 0
@@ -44,7 +45,8 @@ class Engine:
 
     An operation whose connection is not free yet waits, and its response time counts from the schedule; after
     `timeout_s` of waiting it is dropped, after `timeout_s` without an answer it timed out and its connection is opened
-    anew. Times in the recording are nanoseconds from `origin_ns` on the monotonic clock.
+    anew. Free connections take turns, as those of separate clients do: the one used last would be the warmest.
+    Times in the recording are nanoseconds from `origin_ns` on the monotonic clock.
     """
 
     def __init__(
@@ -57,18 +59,12 @@ class Engine:
     ) -> None:
         self._arrivals = arrivals
         self._samples = samples
-        self._gauges = gauges
         self._timeout_ns = int(timeout_s * 1e9)
-        self._slots = [Slot(connection) for connection in connections]
+        self._slots = [Slot(each, each.send, each.receive) for each in connections]
         self._by_descriptor: dict[int, Slot] = {}
-        self._idle: list[Slot] = []
+        self._idle: deque[Slot] = deque()
         self._waiting: deque[Arrival] = deque()
-        self._outgoing: list[tuple[Slot, Arrival]] = []
-        self._lateness: list[int] = []
-        self._reconnections: list[tuple[int, str, float]] = []
-        self._least_idle = len(self._slots)
-        self._most_waiting = 0
-        self._exhaustions = 0
+        self._health = Health(gauges)
         self._epoll = select.epoll()
         self._reopener: Reopener[Slot] = Reopener()
         self.refused: list[str] = []
@@ -84,7 +80,6 @@ class Engine:
             except ConnectionLostError as error:
                 self.refused.append(str(error))
         self._slots = [slot for slot in self._slots if slot.descriptor >= 0]
-        self._least_idle = len(self._slots)
         gc.collect()
         gc.freeze()
         return len(self._slots)
@@ -105,14 +100,21 @@ class Engine:
             self._reopener.close()
             self._epoll.close()
 
-    def _loop(self) -> None:
-        timer = Timer()
+    def _loop(self) -> None:  # noqa: PLR0912, PLR0915
+        """Wait, take all answers that are there, then send what is due next on their connections: one page.
+
+        Answers are taken before anything is sent, so that none waits while we send; and a server that sleeps is woken
+        once for all of them, which costs a system call more than anything else here. What nearly every operation
+        passes through stands here in full, because a call of a function costs as much as all the rest of its line.
+        """
+        timer, origin, waiting, idle, samples = Timer(), self._origin, self._waiting, self._idle, self._samples
         self._epoll.register(timer.descriptor, select.EPOLLIN | select.EPOLLET)
         self._epoll.register(self._reopener.descriptor, select.EPOLLIN)
-        origin, arrivals, by_descriptor, poll = self._origin, self._arrivals, self._by_descriptor, self._epoll.poll
-        armed, outgoing, receive, send = 0, self._outgoing, self._receive, self._send
-        self._cpu, self._starved = time.process_time_ns(), _starved_ns()
-        self._flushed = next_tick = next_flush = clock() - origin  # before the origin: first times are slow
+        arrivals, slot_of, poll, buffer = self._arrivals, self._by_descriptor.get, self._epoll.poll, samples.buffer
+        following_by, armed = arrivals.following, 0
+        outgoing: list[tuple[Slot, int]] = []
+        self._health.begin(clock() - origin, len(idle))
+        next_tick = next_flush = clock() - origin  # before the origin: first times are slow
         while True:
             now = clock() - origin
             due = arrivals.next_due
@@ -120,7 +122,7 @@ class Engine:
                 self._dispatch(arrivals.take())
                 due = arrivals.next_due
             if now >= next_tick:
-                if due == NEVER and not self._waiting and all(slot.arrival is None for slot in self._slots):
+                if due == NEVER and not waiting and all(slot.arrival is None for slot in self._slots):
                     break
                 self._expire(now)
                 next_tick = now + TICK_NS
@@ -135,70 +137,65 @@ class Engine:
             else:
                 events = poll(0)
             for descriptor, _ in events:
-                slot = by_descriptor.get(descriptor)
-                if slot is not None:
-                    receive(slot)
-                elif descriptor == self._reopener.descriptor:
-                    self._reopened()
-            for slot, arrival in outgoing:
-                send(slot, arrival)
+                slot = slot_of(descriptor)
+                if slot is None:
+                    if descriptor == self._reopener.descriptor:
+                        self._reopened()
+                    continue
+                try:
+                    code = slot.receive()
+                except ConnectionLostError as error:
+                    self._lose(slot, str(error))
+                    continue
+                if code == PENDING:
+                    continue
+                arrival = slot.arrival
+                if arrival is None:
+                    self._lose(slot, "an answer that nobody asked for")
+                    continue
+                now = clock() - origin
+                seq, scheduled, operation, step = arrival
+                position = samples.position
+                outcome = ERROR if code else OK
+                pack_row(buffer, position, seq, scheduled, slot.sent, now, operation, outcome, code, step)
+                samples.position = position = position + ROW_BYTES
+                if position == samples.end:
+                    samples.flush()
+                following = following_by(now)
+                if waiting:
+                    if following is not None:
+                        self._dispatch(following)
+                    following = waiting.popleft()
+                slot.arrival = following
+                if following is None:
+                    idle.append(slot)
+                else:
+                    outgoing.append((slot, following[2]))
+            for slot, operation in outgoing:
+                slot.sent = clock() - origin
+                try:
+                    slot.send(operation)
+                except ConnectionLostError as error:
+                    self._lose(slot, str(error))
             outgoing.clear()
         self._flush(clock() - origin)
         timer.close()
 
-    def _receive(self, slot: Slot) -> None:
-        """Take an answer, and note what is due next on the same connection: the path of nearly every operation.
-
-        It is sent when all answers that are there have been taken, so that none waits while we send; and a server that
-        sleeps is woken once for all of them, which costs a system call more than anything else here.
-        """
-        try:
-            code = slot.connection.receive()
-        except ConnectionLostError as error:
-            self._lose(slot, str(error))
-            return
-        if code == PENDING:
-            return
-        arrival = slot.arrival
-        if arrival is None:
-            self._lose(slot, "an answer that nobody asked for")
-            return
-        now = clock() - self._origin
-        seq, scheduled, operation, step = arrival
-        samples = self._samples
-        position = samples.position
-        pack_row(samples.buffer, position, seq, scheduled, slot.sent, now, operation, ERROR if code else OK, code, step)
-        samples.position = position = position + ROW_BYTES
-        if position == samples.end:
-            samples.flush()
-        following = self._arrivals.following(now)
-        if self._waiting:
-            if following is not None:
-                self._dispatch(following)
-            following = self._waiting.popleft()
-        if following is None:
-            slot.arrival = None
-            self._idle.append(slot)
-            return
-        self._outgoing.append((slot, following))
-
     def _dispatch(self, arrival: Arrival) -> None:
         """Send at once where a connection is free; the delay until then is the generator's own."""
         if self._idle and not self._waiting:
-            slot = self._idle.pop()
-            self._least_idle = min(self._least_idle, len(self._idle))
+            slot = self._idle.popleft()
             self._send(slot, arrival)
-            self._lateness.append(slot.sent - arrival[1])
+            self._health.sent(slot.sent - arrival[1], len(self._idle))
         else:
-            self._exhaustions += not self._waiting
             self._waiting.append(arrival)
-            self._most_waiting = max(self._most_waiting, len(self._waiting))
+            self._health.waits(len(self._waiting))
 
     def _send(self, slot: Slot, arrival: Arrival) -> None:
         slot.arrival = arrival
         slot.sent = clock() - self._origin
         try:
-            slot.connection.send(arrival[2])
+            slot.send(arrival[2])
         except ConnectionLostError as error:
             self._lose(slot, str(error))
 
@@ -249,9 +246,9 @@ class Engine:
                 slot.reopen_at = now + REOPEN_NS
                 continue
             self._opened(slot, descriptor)
-            self._reconnections.append((now, "generator.reconnection_ms", (now - slot.lost) / 1e6))
+            self._health.reconnected(now, now - slot.lost)
         while self._waiting and self._idle:
-            self._send(self._idle.pop(), self._waiting.popleft())
+            self._send(self._idle.popleft(), self._waiting.popleft())
 
     def _opened(self, slot: Slot, descriptor: int) -> None:
         slot.descriptor = descriptor
@@ -262,29 +259,4 @@ class Engine:
     def _flush(self, now: int) -> None:
         """Write the samples and the generator's own health since the last flush."""
         self._samples.flush()
-        cpu, starved, lateness = time.process_time_ns(), _starved_ns(), self._lateness
-        elapsed = max(now - self._flushed, TICK_NS)
-        health = {
-            "generator.cpu_share": (cpu - self._cpu) / elapsed,
-            "generator.in_use": len(self._slots) - self._least_idle,
-            "generator.waiting": self._most_waiting,
-            "generator.exhaustions": self._exhaustions,
-            "generator.starved_share": (starved - self._starved) / elapsed,
-        }
-        if lateness:
-            lateness.sort()
-            health["generator.lateness_p99_ms"] = lateness[math.ceil(0.99 * len(lateness)) - 1] / 1e6
-            health["generator.lateness_max_ms"] = lateness[-1] / 1e6
-        self._gauges.write(now, health)
-        self._gauges.write_all(self._reconnections)
-        self._lateness, self._reconnections = [], []
-        self._cpu, self._starved, self._flushed = cpu, starved, now
-        self._least_idle, self._most_waiting = len(self._idle), len(self._waiting)
-
-
-def _starved_ns() -> int:
-    """How long this process was runnable without a core, in nanoseconds; 0 where the kernel does not say."""
-    try:
-        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0
+        self._health.write(now, len(self._slots), len(self._idle), len(self._waiting))

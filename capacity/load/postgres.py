@@ -39,7 +39,7 @@ def statement_calls(
     operation: Operation, code: int, seed: int, shard: int = 0, shards: int = 1, *, prepared: bool = True
 ) -> Iterator[tuple[Call, ...]]:
     """The calls of one transaction with their arguments drawn, endless."""
-    uses = [name for statement in operation.statements for name in statement.parameters]
+    uses = [(name, None) for statement in operation.statements for name in statement.parameters]
     streams = argument_streams(operation, uses, seed, shard, shards)
     calls = []
     for number, statement in enumerate(operation.statements):

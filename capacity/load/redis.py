@@ -1,19 +1,21 @@
 """One Redis connection over a raw socket: an operation is one command, parsed by hiredis."""
 
+import functools
 import itertools
-import math
+import operator
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
 import hiredis
 
 from capacity.load.arguments import argument_streams
 from capacity.load.connection import OK, PENDING, ConnectionLostError
-from capacity.workload import PLACEHOLDER, Operation, Parameter, Uniform, Workload, Zipf
+from capacity.workload import PLACEHOLDER, Operation, Workload
 
-READ_BYTES = 65_536
-KEPT = 100_000  # packed commands of one operation, some 10 MB
+READ_BYTES = 16_384
+INCOMPLETE = object()  # no number, which a reply may be
 CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection of ours
 
 
@@ -28,48 +30,61 @@ class RedisCommands:
 
 def packed_commands(operation: Operation, seed: int, shard: int = 0, shards: int = 1) -> Iterator[bytes]:
     """The operation's command in the Redis protocol with its arguments drawn, endless."""
-    if not operation.parameters:
-        return itertools.repeat(_packed(tuple(operation.command)))
-    split = [PLACEHOLDER.split(word) for word in operation.command]
-    uses = [name for word in split for name in word[1::2]]
-    if len(uses) == 1 and _values_of(operation.parameters[uses[0]]) <= KEPT:
-        (values,) = argument_streams(operation, uses, seed, shard, shards)
-        return map(_KeptCommands([text.encode() for text in word[::2]] for word in split).__getitem__, values)
+    words = _words(operation.command)
+    if not words:
+        return itertools.repeat(_command(operation.command))
+    uses = [(name, word.written if word.is_single else None) for word in words for name in word.names]
     streams = argument_streams(operation, uses, seed, shard, shards)
-    words = [_word(word[::2], [next(streams) for _ in word[1::2]]) for word in split]
-    return map(_packed, zip(*words, strict=True))
+    parts = [next(streams) if word.is_single else word.joined([next(streams) for _ in word.names]) for word in words]
+    return functools.reduce(functools.partial(map, operator.add), parts)
 
 
-class _KeptCommands(dict[bytes, bytes]):
-    """Commands with one argument by its value, packed when it is first wanted; a word is its texts around the value."""
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A word with parameters, between the texts of the word; `before` and `after` are constant parts of the command.
 
-    def __init__(self, words: Iterable[list[bytes]]) -> None:
-        self._words = list(words)
+    These are written together with a value, which happens once for each that is kept.
+    """
 
-    def __missing__(self, value: bytes) -> bytes:
-        self[value] = command = _packed(tuple(value.join(texts) for texts in self._words))
-        return command
+    before: bytes
+    texts: list[bytes]
+    names: list[str]
+    after: bytes
 
+    @property
+    def is_single(self) -> bool:
+        return len(self.names) == 1
 
-def _values_of(parameter: Parameter) -> float:
-    """How many values a parameter can have."""
-    if isinstance(parameter, Uniform):
-        return parameter.high - parameter.low + 1
-    return parameter.count if isinstance(parameter, Zipf) else math.inf
+    def joined(self, streams: Sequence[Iterator[bytes]]) -> Iterator[bytes]:
+        """The word with the values of several streams."""
+        return itertools.starmap(self.written, zip(*streams, strict=True))
 
-
-def _word(texts: Sequence[str], streams: Sequence[Iterator[bytes]]) -> Iterator[bytes]:
-    """The values of a word: its texts with the streams' values in between."""
-    if not streams:
-        return itertools.repeat(texts[0].encode())
-    template = b"%b".join(text.encode().replace(b"%", b"%%") for text in texts)
-    if template == b"%b":
-        return streams[0]
-    return map(template.__mod__, streams[0] if len(streams) == 1 else zip(*streams, strict=True))
+    def written(self, *values: bytes) -> bytes:
+        """The word with its values."""
+        pieces = (piece for pair in zip(self.texts, (*values, b""), strict=True) for piece in pair)
+        return self.before + _bulk(b"".join(pieces)) + self.after
 
 
-# Its stub knows a tuple of one word only.
-_packed: Callable[[tuple[str | bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
+def _words(command: Sequence[str]) -> list[_Word]:
+    """The words that have parameters, with the constant ones around them."""
+    words: list[_Word] = []
+    constant = b"*%d\r\n" % len(command)
+    for split in map(PLACEHOLDER.split, command):
+        texts = [text.encode() for text in split[::2]]
+        if len(split) > 1:
+            words.append(_Word(constant, texts, split[1::2], b""))
+            constant = b""
+        else:
+            constant += _bulk(texts[0])
+    return [*words[:-1], replace(words[-1], after=constant)] if words else []
+
+
+def _command(words: Sequence[str]) -> bytes:
+    return b"*%d\r\n" % len(words) + b"".join(_bulk(word.encode()) for word in words)
+
+
+def _bulk(word: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(word), word)
 
 
 class RedisConnection:
@@ -80,6 +95,7 @@ class RedisConnection:
         self._streams = commands.streams
         self._error_code: Callable[[str], int] = error_code
         self._timeout_s = timeout_s
+        self._buffer = bytearray(READ_BYTES)
 
     def open(self) -> int:
         """Connect, log in, choose the database and give a name; ConnectionLostError says why not."""
@@ -87,13 +103,15 @@ class RedisConnection:
         try:
             self._socket = socket.create_connection((host, port), timeout=self._timeout_s)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._reader = hiredis.Reader(notEnoughData=PENDING)
+            self._reader = hiredis.Reader(notEnoughData=INCOMPLETE)
             for command in self._greeting():
                 self._greet(command)
         except OSError as error:
             raise ConnectionLostError(error.strerror or "timed out while connecting") from None
         self._socket.setblocking(False)
-        self._receive, self._send = self._socket.recv, self._socket.send
+        self._receive, self._send = self._socket.recv_into, self._socket.send
+        self._gets = self._reader.gets
+        self._feed: Callable[..., object] = self._reader.feed  # its stub does not know a bytearray
         descriptor: int = self._socket.fileno()
         return descriptor
 
@@ -110,17 +128,16 @@ class RedisConnection:
     def receive(self) -> int:
         """Read one reply; an error reply's class is its first word, as OOM or WRONGTYPE."""
         try:
-            data = self._receive(READ_BYTES)
+            length = self._receive(self._buffer)
         except BlockingIOError:
             return PENDING
         except OSError as error:
             raise ConnectionLostError(error.strerror or "connection lost") from None
-        if not data:
+        if not length:
             raise ConnectionLostError("connection closed by the server")
-        self._reader.feed(data)
-        reply = self._reader.gets()
-        incomplete = reply is PENDING
-        if incomplete:
+        self._feed(self._buffer, 0, length)
+        reply = self._gets()
+        if reply is INCOMPLETE:
             return PENDING
         if reply.__class__ is hiredis.ReplyError:
             return self._error_code(str(reply).split(" ", 1)[0])
@@ -139,9 +156,9 @@ class RedisConnection:
         yield ("CLIENT", "SETNAME", CLIENT_NAME)
 
     def _greet(self, command: tuple[str, ...]) -> None:
-        self._socket.sendall(_packed(command))
-        reply = PENDING
-        while reply is PENDING:
+        self._socket.sendall(_command(command))
+        reply: object = INCOMPLETE
+        while reply is INCOMPLETE:
             data = self._socket.recv(READ_BYTES)
             if not data:
                 raise ConnectionLostError("connection closed by the server")
