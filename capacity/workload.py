@@ -1,103 +1,16 @@
 """A workload: weighted operations and the shapes of load, read from YAML and validated."""
 
 import math
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from capacity.errors import CapacityError
+from capacity.operation import Operation, Strict
 
 WEIGHT_TOTAL = 100.0
-PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
-
-
-class Strict(BaseModel):
-    """A part of a workload file: unknown keys are refused and values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Uniform(Strict):
-    """A whole number between `low` and `high`, both included, each as likely."""
-
-    kind: Literal["uniform"]
-    low: int
-    high: int
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Uniform":
-        if self.low > self.high:
-            raise ValueError(f"low {self.low} is above high {self.high}")
-        return self
-
-
-class Zipf(Strict):
-    """A whole number from `low`, number k of `count` with a chance proportional to k to the power −`exponent`."""
-
-    kind: Literal["zipf"]
-    count: Annotated[int, Field(ge=1, le=10_000_000)]
-    exponent: PositiveFloat = 1.0
-    low: int = 1
-
-
-class Sequence(Strict):
-    """`start`, `start` + 1, …, no number twice, whatever the number of generator processes."""
-
-    kind: Literal["sequence"]
-    start: int = 1
-
-
-class Uuid(Strict):
-    """A version 4 UUID from the workload's seed."""
-
-    kind: Literal["uuid"]
-
-
-class Text(Strict):
-    """`length` letters and digits."""
-
-    kind: Literal["text"]
-    length: Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-Parameter = Annotated[Uniform | Zipf | Sequence | Uuid | Text, Field(discriminator="kind")]
-
-
-class Statement(Strict):
-    """One SQL statement with `$1`, `$2`, … for the operation's parameters named in `parameters`, in that order."""
-
-    sql: Annotated[str, Field(min_length=1)]
-    parameters: list[str] = []
-
-
-class Operation(Strict):
-    """One kind of work: SQL `statements` in one transaction, or one Redis `command`.
-
-    `weight` is its share of the mix in percent. Names in braces in a command's words, as `item:{key}`, are parameters.
-    `row_security` says that the operation's rows are filtered by row-level security.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_ -]*$", max_length=60)]
-    weight: Annotated[float, Field(ge=0)]
-    statements: list[Statement] = []
-    command: list[str] = []
-    parameters: dict[str, Parameter] = {}
-    row_security: bool = False
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Operation":
-        if bool(self.statements) == bool(self.command):
-            raise ValueError("an operation has either `statements` (SQL) or a `command` (Redis)")
-        used = {name for statement in self.statements for name in statement.parameters}
-        used |= {name for word in self.command for name in PLACEHOLDER.findall(word)}
-        for name in sorted(used - set(self.parameters)):
-            raise ValueError(f"uses the parameter {name!r}, which is missing from its `parameters`")
-        for name in sorted(set(self.parameters) - used):
-            raise ValueError(f"declares the parameter {name!r} and does not use it")
-        return self
 
 
 class Stage(Strict):
@@ -140,7 +53,7 @@ class Workload(Strict):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
     title: str = ""
-    target: Literal["postgres", "redis"]
+    target: Literal["postgres", "redis", "http", "bullmq"]
     connections: PositiveInt
     timeout_ms: PositiveFloat = 5000.0
     seed: int = 1
@@ -157,7 +70,7 @@ class Workload(Strict):
         if len(set(names)) < len(names):
             raise ValueError(f"the operations {', '.join(names)} must have different names")
         for operation in self.operations:
-            if bool(operation.statements) != (self.target == "postgres"):
+            if operation.target != self.target:
                 raise ValueError(f"the operation {operation.name!r} is not one for {self.target}")
         return self
 

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "samples", "streams", "findings", "workload", "project"},
+    {"errors", "samples", "streams", "findings", "operation", "workload", "project"},
     {"analysis"},
     {"recording", "load", "system"},
     {"probes"},

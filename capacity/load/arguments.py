@@ -9,7 +9,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from capacity.workload import Operation, Parameter, Sequence, Text, Uniform, Uuid, Zipf
+from capacity.operation import Operation, Parameter, Sequence, Text, Uniform, Uuid, Zipf
 
 BLOCK = 512  # values drawn at a time: some tens of microseconds
 KEPT = 100_000  # values of one parameter that are made once, some 10 MB

@@ -10,7 +10,8 @@ from psycopg.errors import lookup
 
 from capacity.load.arguments import argument_streams
 from capacity.load.connection import OK, PENDING, ConnectionLostError
-from capacity.workload import Operation, Workload
+from capacity.operation import Operation
+from capacity.workload import Workload
 
 FAILED = frozenset({int(pq.ExecStatus.FATAL_ERROR), int(pq.ExecStatus.BAD_RESPONSE)})
 SYNC = int(pq.ExecStatus.PIPELINE_SYNC)

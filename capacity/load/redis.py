@@ -12,7 +12,8 @@ import hiredis
 
 from capacity.load.arguments import argument_streams
 from capacity.load.connection import OK, PENDING, ConnectionLostError
-from capacity.workload import PLACEHOLDER, Operation, Workload
+from capacity.operation import PLACEHOLDER, Operation
+from capacity.workload import Workload
 
 READ_BYTES = 16_384
 INCOMPLETE = object()  # no number, which a reply may be

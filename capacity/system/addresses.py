@@ -14,6 +14,10 @@ from capacity.errors import CapacityError
 POSTGRES_URL = "CAPACITY_POSTGRES_URL"
 POSTGRES_ADMIN_URL = "CAPACITY_POSTGRES_ADMIN_URL"
 REDIS_URL = "CAPACITY_REDIS_URL"
+GATEWAY_URL = "CAPACITY_GATEWAY_URL"
+QUEUE = "CAPACITY_QUEUE"
+QUEUE_PREFIX = "CAPACITY_QUEUE_PREFIX"
+LEDGER = "CAPACITY_LEDGER"
 EMBEDDED = "CAPACITY_EMBEDDED"
 ALLOWED = "CAPACITY_ALLOW_HOSTS"
 BATCH = "CAPACITY_BATCH"  # set where nobody watches: no progress bar
@@ -25,12 +29,18 @@ class System:
     """The addresses of a system under test; an empty one is a part that it does not have.
 
     Load goes to `postgres_url` as an ordinary role; `postgres_admin_url` fills the tables and reads the statistics.
+    `queue` is the name of a BullMQ queue in that Redis below `queue_prefix`; `ledger` is the folder in which the
+    reference workers note what they did, where these serve the queue.
     `embedded` says that the suite started the servers itself. Addresses may hold passwords, so they are not printed.
     """
 
     postgres_url: str = field(default="", repr=False)
     postgres_admin_url: str = field(default="", repr=False)
     redis_url: str = field(default="", repr=False)
+    gateway_url: str = field(default="", repr=False)
+    queue: str = ""
+    queue_prefix: str = "bull"
+    ledger: str = ""
     embedded: bool = False
 
     def as_environment(self) -> dict[str, str]:
@@ -39,6 +49,10 @@ class System:
             POSTGRES_URL: self.postgres_url,
             POSTGRES_ADMIN_URL: self.postgres_admin_url,
             REDIS_URL: self.redis_url,
+            GATEWAY_URL: self.gateway_url,
+            QUEUE: self.queue,
+            QUEUE_PREFIX: self.queue_prefix if self.queue else "",
+            LEDGER: self.ledger,
             EMBEDDED: "1" if self.embedded else "",
         }
         return {name: value for name, value in addresses.items() if value}
@@ -51,6 +65,10 @@ def system_from(environment: Mapping[str, str] = os.environ) -> System:
         postgres_url=url,
         postgres_admin_url=environment.get(POSTGRES_ADMIN_URL, "") or url,
         redis_url=environment.get(REDIS_URL, ""),
+        gateway_url=environment.get(GATEWAY_URL, "").rstrip("/"),
+        queue=environment.get(QUEUE, ""),
+        queue_prefix=environment.get(QUEUE_PREFIX, "") or "bull",
+        ledger=environment.get(LEDGER, ""),
         embedded=environment.get(EMBEDDED) == "1",
     )
     for name, address in ((POSTGRES_URL, url), (POSTGRES_ADMIN_URL, system.postgres_admin_url)):
@@ -58,6 +76,8 @@ def system_from(environment: Mapping[str, str] = os.environ) -> System:
             check_postgres_address(address, environment, name)
     if system.redis_url:
         check_redis_address(system.redis_url, environment)
+    if system.gateway_url:
+        check_gateway_address(system.gateway_url, environment)
     return system
 
 
@@ -92,6 +112,20 @@ def check_redis_address(url: str, environment: Mapping[str, str] = os.environ) -
             "without TLS or options"
         )
     _check_host(parts.hostname or "127.0.0.1", environment, REDIS_URL)
+
+
+def check_gateway_address(url: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse an address of a gateway that is malformed or whose host may not be loaded; raises CapacityError."""
+    parts = urlsplit(url)
+    try:
+        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed or parts.query or parts.path.strip("/") or parts.username:
+        raise CapacityError(
+            f"{GATEWAY_URL} is not an address that can be loaded; give http[s]://host:port without a path"
+        )
+    _check_host(parts.hostname or "", environment, GATEWAY_URL)
 
 
 LIBPQ_HOSTS = {"host": "PGHOST", "hostaddr": "PGHOSTADDR"}
