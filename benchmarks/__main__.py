@@ -32,7 +32,7 @@ def main() -> None:
         delays = dispatch.dispatch_delays(pgbench, admin, system.redis_url, scratch)
         lines += _section("Dispatch delay, open loop, Poisson arrivals", delays)
         if pgbench:
-            agreement = [dispatch.agreement_with_pgbench(pgbench, system, scratch)]
+            agreement = dispatch.agreement_with_pgbench(pgbench, system, scratch)
             lines += _section("Notebook 10's SELECT at the same rate: median response and service time", agreement)
             lines += _section("Rate, closed loop", generators.compared_with_pgbench(pgbench, admin, scratch))
         if redis_benchmark:

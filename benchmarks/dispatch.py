@@ -25,9 +25,10 @@ SECONDS = 5.0
 CONNECTIONS = 32
 PGBENCH_LAG = re.compile(r"rate limit schedule lag: avg ([\d.]+) \(max ([\d.]+)\) ms")
 AGREEMENT_RATE = 500
-AGREEMENT_CONNECTIONS = 1  # with more, the tools differ in which they take, and so in how warm its server process is
-AGREEMENT_SECONDS = 2.0
-AGREEMENT_REPEATS = 15
+AGREEMENT_CONNECTIONS = 4
+AGREEMENT_SECONDS = 20.0
+AGREEMENT_LEAD_SECONDS = 5.0  # pgbench begins at once, our processes when they are ready
+AGREEMENT_REPEATS = 5
 OWNERS = 1000
 WORKLOADS = Path(__file__).parents[1] / "data" / "workloads"
 
@@ -48,10 +49,11 @@ def dispatch_delays(pgbench: str | None, postgres_url: str, redis_url: str, scra
             yield {"rate_per_s": rate, "tool": "pgbench -R", "mean_ms": mean, "p99_ms": float("nan"), "max_ms": longest}
 
 
-def agreement_with_pgbench(pgbench: str, system: System, scratch: Path) -> dict[str, Any]:
-    """The median times of notebook 10's SELECT at the same rate on the same server, in ms; alternating pairs.
+def agreement_with_pgbench(pgbench: str, system: System, scratch: Path) -> Iterator[dict[str, Any]]:
+    """The median times of notebook 10's SELECT at the same rate on the same server, in ms: one row a repetition.
 
-    pgbench runs the same two statements in the same pipeline, prepared, with owners drawn alike.
+    Both tools run at the same time, so that whatever the machine does falls on both alike. pgbench runs the same two
+    statements in the same pipeline, prepared, with owners drawn alike, and its clients take turns as ours do.
     """
     prepare_database(system.postgres_admin_url, DATASETS["smoke"])
     select = read_workload(WORKLOADS / "database.yaml").operations[0].model_dump()
@@ -59,25 +61,41 @@ def agreement_with_pgbench(pgbench: str, system: System, scratch: Path) -> dict[
     script = scratch / "select.sql"
     calls = [each["sql"].replace("$1", ":owner") + ";" for each in select["statements"]]
     script.write_text("\n".join([f"\\set owner random(1, {OWNERS})", "\\startpipeline", *calls, "\\endpipeline", ""]))
-    own, others = [], []
+    workload = _workload("postgres", select, AGREEMENT_RATE, AGREEMENT_CONNECTIONS, AGREEMENT_SECONDS)
     for number in range(AGREEMENT_REPEATS):
-        workload = _workload("postgres", select, AGREEMENT_RATE, AGREEMENT_CONNECTIONS, AGREEMENT_SECONDS)
-        place, administrator = scratch / f"agreement-{number}", system.postgres_admin_url
-        measure(Measurement(workload, "bench"), system.postgres_url, administrator, place)
-        samples = open_recording(place).samples
-        own.append((float(response_ns(samples).median()) / 1e6, float(service_ns(samples).median()) / 1e6))
-        others.append(_pgbench_medians(pgbench, system.postgres_url, script, scratch / f"log-{number}"))
-    ratios = np.array(own) / np.array(others)
+        yield _agreement(pgbench, system, workload, script, scratch / f"agreement-{number}")
+
+
+def _agreement(pgbench: str, system: System, workload: Workload, script: Path, place: Path) -> dict[str, Any]:
+    """Both for `AGREEMENT_SECONDS`; of pgbench's log, which begins earlier and ends later, the same seconds count."""
+    log = place.with_name(f"{place.name}-log")
+    seconds = AGREEMENT_SECONDS + AGREEMENT_LEAD_SECONDS
+    words = ["-c", str(AGREEMENT_CONNECTIONS), "-T", f"{seconds:.0f}", "-f", str(script)]
+    command = _pgbench_command(pgbench, system.postgres_url, AGREEMENT_RATE, *words, "--log", f"--log-prefix={log}")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
+        recording = open_recording(
+            measure(Measurement(workload, "bench"), system.postgres_url, system.postgres_admin_url, place)
+        )
+    if other.returncode:
+        raise subprocess.CalledProcessError(other.returncode, command)
+    begin_us = recording.manifest["origin_unix_ns"] / 1e3
+    lines = [line.split() for file in log.parent.glob(f"{log.name}.*") for line in file.read_text().splitlines()]
+    table = np.array([[int(line[4]) * 1e6 + int(line[5]), int(line[2]), int(line[6])] for line in lines])
+    inside = table[(table[:, 0] >= begin_us) & (table[:, 0] < begin_us + AGREEMENT_SECONDS * 1e6)]
+    own_response = float(response_ns(recording.samples).median()) / 1e6
+    own_service = float(service_ns(recording.samples).median()) / 1e6
+    response = float(np.median(inside[:, 1])) / 1e3
+    service = float(np.median(inside[:, 1] - inside[:, 2])) / 1e3
     return {
         "rate_per_s": AGREEMENT_RATE,
-        "own_response_ms": float(np.median(own, axis=0)[0]),
-        "pgbench_response_ms": float(np.median(others, axis=0)[0]),
-        "response_ratio": float(np.median(ratios, axis=0)[0]),
-        "own_service_ms": float(np.median(own, axis=0)[1]),
-        "pgbench_service_ms": float(np.median(others, axis=0)[1]),
-        "service_ratio": float(np.median(ratios, axis=0)[1]),
-        "service_lowest": float(ratios[:, 1].min()),
-        "service_highest": float(ratios[:, 1].max()),
+        "own_count": len(recording.samples),
+        "pgbench_count": len(inside),
+        "own_response_ms": own_response,
+        "pgbench_response_ms": response,
+        "response_ratio": own_response / response,
+        "own_service_ms": own_service,
+        "pgbench_service_ms": service,
+        "service_ratio": own_service / service,
     }
 
 
@@ -108,18 +126,12 @@ async def _asyncio_delays(due_ns: list[int]) -> npt.NDArray[np.float64]:
 
 
 def _pgbench(pgbench: str, url: str, rate: int, *words: str) -> str:
-    options = ["-n", "-M", "prepared", "-j", "1", "-R", str(rate)]
-    return subprocess.run([pgbench, *options, *words, url], check=True, capture_output=True, text=True).stdout
+    command = _pgbench_command(pgbench, url, rate, *words)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def _pgbench_medians(pgbench: str, url: str, script: Path, log: Path) -> tuple[float, float]:
-    """Response (from the schedule) and service p50 in ms; the log has the response and the lag in it."""
-    words = ("-c", str(AGREEMENT_CONNECTIONS), "-T", f"{AGREEMENT_SECONDS:.0f}", "-f", str(script))
-    _pgbench(pgbench, url, AGREEMENT_RATE, *words, "--log", f"--log-prefix={log}")
-    lines = [line.split() for file in log.parent.glob(f"{log.name}.*") for line in file.read_text().splitlines()]
-    response = np.array([float(line[2]) for line in lines]) / 1e3
-    lag = np.array([float(line[6]) for line in lines]) / 1e3
-    return float(np.median(response)), float(np.median(response - lag))
+def _pgbench_command(pgbench: str, url: str, rate: int, *words: str) -> list[str]:
+    return [pgbench, "-n", "-M", "prepared", "-j", "1", "-R", str(rate), *words, url]
 
 
 def idle(seconds: float = 1.0) -> None:

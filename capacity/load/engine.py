@@ -260,3 +260,8 @@ class Engine:
         """Write the samples and the generator's own health since the last flush."""
         self._samples.flush()
         self._health.write(now, len(self._slots), len(self._idle), len(self._waiting))
+
+
+def unix_ns_of(monotonic_ns: int) -> int:
+    """The wall clock's time at a moment of the monotonic clock, by which a recording is laid beside other records."""
+    return time.time_ns() + monotonic_ns - clock()

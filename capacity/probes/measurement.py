@@ -9,7 +9,7 @@ from typing import Any
 
 from capacity.errors import CapacityError
 from capacity.load.child import Child, seconds_since
-from capacity.load.engine import clock
+from capacity.load.engine import clock, unix_ns_of
 from capacity.load.generator import URL as LOAD_URL
 from capacity.probes.gauges import URL as GAUGES_URL
 from capacity.recording import create_recording, finish_recording
@@ -71,7 +71,8 @@ def _run(
     ]
     facts = gauges.wait_ready() | _admitted(workload, [each.wait_ready() for each in generators])
     origin_ns = clock() + LEAD_NS
-    facts |= {"started_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    started = datetime.now(UTC)
+    facts |= {"started_at": started.isoformat(timespec="seconds"), "origin_unix_ns": unix_ns_of(origin_ns)}
     for child in (gauges, *generators):
         child.begin(origin_ns)
     planned = measurement.shape.seconds
