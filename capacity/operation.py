@@ -71,7 +71,7 @@ class Statement(Strict):
 class Request(Strict):
     """One HTTP request; names in braces in its path, headers and body, as `/api/posts?after={post}`, are parameters."""
 
-    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     path: Annotated[str, Field(pattern=r"^/\S*$")]
     headers: dict[str, str] = {}
     body: str = ""

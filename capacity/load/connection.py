@@ -4,6 +4,7 @@ from typing import Protocol
 
 PENDING = -1  # receive: the answer is not complete yet
 OK = 0
+CLOSES = -2  # receive: CLOSES − code is an outcome after which the server ends the connection
 
 
 class ConnectionLostError(Exception):
@@ -13,8 +14,8 @@ class ConnectionLostError(Exception):
 class Connection(Protocol):
     """One connection to a server: `send` an operation, `receive` its outcome.
 
-    `receive` is called when the descriptor is readable. It returns PENDING, OK, or the code of a class of failure.
-    Both raise ConnectionLostError when the connection cannot be used any more.
+    `receive` is called when the descriptor is readable. It returns PENDING, OK, the code of a class of failure, or
+    CLOSES less one of the last two. Both raise ConnectionLostError when the connection cannot be used any more.
     """
 
     def open(self) -> int:

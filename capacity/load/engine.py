@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from capacity.load.arrivals import NEVER, Arrivals
-from capacity.load.connection import PENDING, Connection, ConnectionLostError
+from capacity.load.connection import CLOSES, OK, PENDING, Connection, ConnectionLostError
 from capacity.load.health import Health
 from capacity.load.reopening import Reopener
 from capacity.load.schedule import Arrival
@@ -21,7 +21,7 @@ TICK_NS = 20_000_000  # how late a time-out may be noticed
 FLUSH_NS = 200_000_000  # with the tick and the write itself, a flushed sample is at most 250 ms old
 REOPEN_NS = 100_000_000  # between two attempts to open a lost connection again
 ROW_BYTES = ROW.size
-OK, ERROR = int(Outcome.OK), int(Outcome.ERROR)
+ERROR = int(Outcome.ERROR)
 pack_row = ROW.pack_into
 clock = time.monotonic_ns
 
@@ -147,7 +147,9 @@ class Engine:
                 except ConnectionLostError as error:
                     self._lose(slot, str(error))
                     continue
-                if code == PENDING:
+                if code < OK:
+                    if code != PENDING:
+                        self._close(slot, CLOSES - code)
                     continue
                 arrival = slot.arrival
                 if arrival is None:
@@ -156,7 +158,7 @@ class Engine:
                 now = clock() - origin
                 seq, scheduled, operation, step = arrival
                 position = samples.position
-                outcome = ERROR if code else OK
+                outcome = ERROR if code else OK  # Outcome.OK is 0 too
                 pack_row(buffer, position, seq, scheduled, slot.sent, now, operation, outcome, code, step)
                 samples.position = position = position + ROW_BYTES
                 if position == samples.end:
@@ -219,20 +221,34 @@ class Engine:
             self._record(arrival, now, now, Outcome.DROPPED, self._samples.error_code("no free connection"))
             self._arrivals.finished(now)
 
+    def _close(self, slot: Slot, code: int) -> None:
+        """Take an answer after which the server ends the connection, and open another."""
+        now = clock() - self._origin
+        arrival, sent = slot.arrival, slot.sent
+        self._away(slot, now)
+        if arrival is not None:
+            self._record(arrival, sent, now, ERROR if code else OK, code)
+            self._arrivals.finished(now)
+
     def _lose(self, slot: Slot, reason: str, outcome: Outcome = Outcome.ERROR) -> None:
         """Close a connection; what was under way on it failed for that reason."""
         now = clock() - self._origin
+        arrival, sent = slot.arrival, slot.sent
+        self._away(slot, now)
+        if arrival is not None:
+            self._record(arrival, sent, now, outcome, self._samples.error_code(reason))
+            self._arrivals.finished(now)
+
+    def _away(self, slot: Slot, now: int) -> None:
+        """Take a connection out of use, and open it again beside the loop."""
         self._epoll.unregister(slot.descriptor)
         del self._by_descriptor[slot.descriptor]
         slot.connection.close()
         slot.descriptor, slot.lost = -1, now
-        self._reopen(slot)
-        arrival, slot.arrival = slot.arrival, None
-        if arrival is None:
+        if slot.arrival is None:
             self._idle.remove(slot)
-            return
-        self._record(arrival, slot.sent, now, outcome, self._samples.error_code(reason))
-        self._arrivals.finished(now)
+        slot.arrival = None
+        self._reopen(slot)
 
     def _reopen(self, slot: Slot) -> None:
         slot.reopen_at = NEVER

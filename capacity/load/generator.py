@@ -10,6 +10,7 @@ from capacity.load.arrivals import arrivals_of
 from capacity.load.child import end_with_parent, read_line, run_child, say
 from capacity.load.connection import Connection
 from capacity.load.engine import Engine
+from capacity.load.http import HttpConnection, HttpRequests
 from capacity.load.postgres import PostgresConnection, PostgresStatements
 from capacity.load.redis import RedisCommands, RedisConnection
 from capacity.load.schedule import Schedule
@@ -42,6 +43,9 @@ def _connections(
     workload: Workload, task: dict[str, Any], error_code: Callable[[str], int], count: int, timeout_s: float
 ) -> list[Connection]:
     url, index, shards = os.environ[URL], task["index"], task["shards"]
+    if workload.target == "http":
+        requests = HttpRequests(url, workload, index, shards)
+        return [HttpConnection(url, requests, error_code, timeout_s) for _ in range(count)]
     if workload.target == "redis":
         commands = RedisCommands(workload, index, shards)
         return [RedisConnection(url, commands, error_code, timeout_s) for _ in range(count)]

@@ -1,0 +1,171 @@
+"""One HTTP/1.1 connection over a raw socket, kept alive: an operation is one request, parsed by httptools."""
+
+import itertools
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from urllib.parse import SplitResult, urlsplit
+
+import httptools
+
+from capacity.load.arguments import argument_streams
+from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError
+from capacity.operation import PLACEHOLDER, Operation, Request
+from capacity.workload import Workload
+
+READ_BYTES = 65_536
+FAILED = 400  # the first status that is a failure; a redirection is an answer
+RETRY_AFTER = re.compile(rb"\r\nretry-after: *([^\r\n]{1,40})", re.IGNORECASE)
+JSON = "application/json"
+
+
+class HttpRequests:
+    """The requests of a workload to the gateway at `url`, endless, one stream an operation."""
+
+    def __init__(self, url: str, workload: Workload, shard: int = 0, shards: int = 1) -> None:
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        self.streams = [
+            packed_requests(operation, host, workload.seed, shard, shards).__next__ for operation in workload.operations
+        ]
+
+
+def packed_requests(operation: Operation, host: str, seed: int, shard: int = 0, shards: int = 1) -> Iterator[bytes]:
+    """The operation's request as it goes over the wire with its arguments drawn, endless."""
+    if operation.request is None:
+        raise ValueError(f"the operation {operation.name!r} has no request")
+    packed = _Packed(operation.request, host)
+    if not packed.names:
+        return itertools.repeat(packed.written())
+    if len(packed.names) == 1:
+        return next(argument_streams(operation, [(packed.names[0], packed.written)], seed, shard, shards))
+    uses = [(name, None) for name in packed.names]
+    streams = argument_streams(operation, uses, seed, shard, shards)
+    return itertools.starmap(packed.written, zip(*streams, strict=True))
+
+
+class _Packed:
+    """A request's head and body, each as texts between parameters; `names` are theirs in that order."""
+
+    def __init__(self, request: Request, host: str) -> None:
+        given = {name.lower() for name in request.headers}
+        headers = {} if "host" in given else {"Host": host}
+        headers |= {"Content-Type": JSON} if request.body and "content-type" not in given else {}
+        lines = [f"{request.method} {request.path} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in (headers | request.headers).items()]
+        head, body = PLACEHOLDER.split("\r\n".join(lines)), PLACEHOLDER.split(request.body)
+        self._head, self._body = ([text.encode() for text in part[::2]] for part in (head, body))
+        self._has_body = bool(request.body) or request.method in ("POST", "PUT", "PATCH")
+        self.names = [*head[1::2], *body[1::2]]
+
+    def written(self, *values: bytes) -> bytes:
+        """The request with its values."""
+        within_head = len(self._head) - 1
+        head, body = _filled(self._head, values[:within_head]), _filled(self._body, values[within_head:])
+        length = b"\r\nContent-Length: %d" % len(body) if self._has_body else b""
+        return b"%b%b\r\n\r\n%b" % (head, length, body)
+
+
+def _filled(texts: list[bytes], values: tuple[bytes, ...]) -> bytes:
+    return b"".join(piece for pair in zip(texts, (*values, b""), strict=True) for piece in pair)
+
+
+class HttpConnection:
+    """A connection to the gateway at `url`; `error_code` numbers a class of failure.
+
+    A failure's class is its status, as `500`. One that says when to come again, as a gateway that sheds load does, is
+    a class of its own, as `503, retry after 30`.
+    """
+
+    def __init__(self, url: str, requests: HttpRequests, error_code: Callable[[str], int], timeout_s: float) -> None:
+        self._address = urlsplit(url)
+        self._streams = requests.streams
+        self._error_code = error_code
+        self._timeout_s = timeout_s
+
+    def open(self) -> int:
+        """Connect, with TLS where the address says https; ConnectionLostError says why not."""
+        try:
+            self._socket = _connected(self._address, self._timeout_s)
+        except OSError as error:
+            raise ConnectionLostError(error.strerror or str(error) or "timed out while connecting") from None
+        self._socket.setblocking(False)
+        self._receive, self._send = self._socket.recv, self._socket.send
+        self._answer = _Answer()
+        self._parser = self._answer.parser
+        return self._socket.fileno()
+
+    def send(self, operation: int) -> None:
+        """Send the next request of that operation."""
+        request = self._streams[operation]()
+        try:
+            sent = self._send(request)
+            if sent < len(request):
+                self._send_rest(request[sent:])
+        except OSError as error:
+            raise ConnectionLostError(error.strerror or "connection lost") from None
+
+    def receive(self) -> int:
+        """Read what has arrived, to the end of the answer; see CLOSES for one that ends the connection."""
+        answer = self._answer
+        try:
+            while not answer.complete:
+                data = self._receive(READ_BYTES)
+                if not data:
+                    raise ConnectionLostError("connection closed by the server")
+                answer.head = answer.head or data
+                self._parser.feed_data(data)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return PENDING
+        except OSError as error:
+            raise ConnectionLostError(error.strerror or "connection lost") from None
+        except httptools.HttpParserError as error:
+            raise ConnectionLostError(f"not HTTP: {error}") from None
+        status = self._parser.get_status_code()
+        code = OK if status < FAILED else self._error_code(_failure(status, answer.head))
+        answer.complete, answer.head = False, b""
+        return code if answer.keeps_alive else CLOSES - code
+
+    def close(self) -> None:
+        """Close the socket without a farewell."""
+        self._socket.close()
+
+    def _send_rest(self, rest: bytes) -> None:
+        """A request larger than the socket's buffer goes out while the loop waits: the server reads as it comes."""
+        self._socket.settimeout(self._timeout_s)
+        self._socket.sendall(rest)
+        self._socket.setblocking(False)
+
+
+class _Answer:
+    """What the parser calls: notes that an answer is complete, and whether the connection stays open after it."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.keeps_alive = True
+        self.head = b""  # what was read first of an answer
+        self.parser = httptools.HttpResponseParser(self)
+
+    def on_message_complete(self) -> None:
+        """The last byte of an answer has been read."""
+        self.complete = True
+        self.keeps_alive = self.parser.should_keep_alive()
+
+
+def _connected(address: SplitResult, timeout_s: float) -> socket.socket:
+    secure = address.scheme == "https"
+    host, port = address.hostname or "127.0.0.1", address.port or (443 if secure else 80)
+    plain = socket.create_connection((host, port), timeout=timeout_s)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not secure:
+        return plain
+    try:
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+    except OSError:
+        plain.close()
+        raise
+
+
+def _failure(status: int, head: bytes) -> str:
+    retry = RETRY_AFTER.search(head)
+    return f"{status}, retry after {retry[1].decode('latin-1').strip()}" if retry else str(status)

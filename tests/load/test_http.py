@@ -1,0 +1,162 @@
+"""An HTTP connection reads whole answers, names failures, and opens again where the server closes."""
+
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from capacity.load.arrivals import arrivals_of
+from capacity.load.engine import Engine, clock
+from capacity.load.http import HttpConnection, HttpRequests, packed_requests
+from capacity.load.schedule import Schedule
+from capacity.operation import Operation
+from capacity.recording import create_recording, finish_recording, open_recording
+from capacity.samples import check_samples
+from capacity.streams import GaugeWriter, SampleWriter
+from capacity.workload import parse_workload
+
+OWNER = {"owner": {"kind": "uniform", "low": 7, "high": 7}}
+Answer = Callable[[bytes], list[bytes]]
+
+
+def operation(**request: Any) -> Operation:
+    return Operation.model_validate({"name": "a", "weight": 100, "parameters": OWNER, "request": request})
+
+
+@contextmanager
+def server(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server of one thread a connection; `answer` gives the pieces for a request, and b"" closes after them."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(plain: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(plain, server_side=True) if context else plain as client:
+            while request := client.recv(65536):
+                for piece in answer(request):
+                    if not piece:
+                        return
+                    client.sendall(piece)
+
+    def accept() -> None:
+        while True:
+            try:
+                client = listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"{'https' if context else 'http'}://localhost:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def drive(url: str, path: Path, rate: float = 100) -> tuple[pd.DataFrame, pd.DataFrame]:
+    stages = [{"name": "sustain", "seconds": 0.5, "to": rate}]
+    values = {"name": "w", "target": "http", "connections": 2, "timeout_ms": 2000}
+    values |= {"operations": [operation(path="/{owner}").model_dump()]}
+    values |= {"shapes": {"test": {"kind": "rate", "arrivals": "uniform", "stages": stages}}}
+    workload = parse_workload(values)
+    create_recording(path, {"operations": ["a"]})
+    samples, gauges = SampleWriter(path, 0), GaugeWriter(path, "generator")
+    requests = HttpRequests(url, workload)
+    pool = [HttpConnection(url, requests, samples.error_code, 2.0) for _ in range(2)]
+    engine = Engine(arrivals_of(Schedule(workload, workload.shape("test"))), pool, samples, gauges, 2.0)
+    assert engine.connect() == 2, engine.refused
+    engine.run(clock())
+    samples.close()
+    gauges.close()
+    finish_recording(path, {})
+    recording = open_recording(path)
+    return check_samples(recording.samples), recording.gauges
+
+
+def ok(*headers: str, body: bytes = b"hello") -> bytes:
+    lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def test_a_request_is_written_whole_with_its_arguments() -> None:
+    made = next(packed_requests(operation(path="/a/{owner}", headers={"X-Owner": "{owner}"}), "h:1", 1))
+    assert made == b"GET /a/7 HTTP/1.1\r\nHost: h:1\r\nX-Owner: 7\r\n\r\n"
+    posted = operation(method="POST", path="/b", body='{"owner": {owner}}')
+    assert next(packed_requests(posted, "h:1", 1)) == (
+        b'POST /b HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"owner": 7}'
+    )
+
+
+def test_answers_in_pieces_and_in_chunks_are_read_to_their_end(tmp_path: Path) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    turns = iter(range(1_000_000))
+
+    def answer(_: bytes) -> list[bytes]:
+        whole = ok(body=b"x" * 100_000) if next(turns) % 2 else chunked
+        return [whole[:10], whole[10:60], whole[60:]]
+
+    with server(answer) as url:
+        samples, gauges = drive(url, tmp_path / "r")
+    assert set(samples["outcome"]) == {"ok"}
+    assert len(samples) == 50
+    assert "generator.reconnection_ms" not in set(gauges["gauge"])
+
+
+def test_a_failure_is_its_status_and_one_that_sheds_load_is_a_class_of_its_own(tmp_path: Path) -> None:
+    busy = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 30\r\nContent-Length: 4\r\n\r\n"
+    broken = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+    turns = iter(range(1_000_000))
+    with server(lambda _: [busy, b"busy"] if next(turns) % 2 else [broken]) as url:
+        samples, _ = drive(url, tmp_path / "r")
+    assert set(samples["outcome"]) == {"error"}
+    assert set(samples["error"]) == {"500", "503, retry after 30"}
+
+
+def test_a_server_that_closes_after_each_answer_is_opened_again_and_nothing_is_lost(tmp_path: Path) -> None:
+    with server(lambda _: [ok("Connection: close"), b""]) as url:
+        samples, gauges = drive(url, tmp_path / "r")
+    assert set(samples["outcome"]) == {"ok"}
+    assert (gauges["gauge"] == "generator.reconnection_ms").sum() >= len(samples) - 2
+
+
+def test_a_connection_that_is_cut_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    turns = iter(range(1_000_000))
+    with server(lambda _: [ok()[:20], b""] if next(turns) % 10 == 9 else [ok()]) as url:
+        samples, _ = drive(url, tmp_path / "r")
+    failed = samples[samples["outcome"] == "error"]
+    assert len(failed) == pytest.approx(len(samples) / 10, abs=1)
+    assert set(failed["error"]) == {"connection closed by the server"}
+
+
+def test_what_is_not_http_is_said_so(tmp_path: Path) -> None:
+    with server(lambda _: [b"220 mail.example ESMTP\r\n"]) as url:
+        samples, _ = drive(url, tmp_path / "r")
+    assert all(str(error).startswith("not HTTP: ") for error in samples["error"])
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost".split()
+    key, file = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(["openssl", *words, "-keyout", key, "-out", file], check=True, capture_output=True)
+    return key, file
+
+
+def test_tls_is_spoken_and_an_unknown_certificate_is_refused(
+    certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, file = certificate
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    with server(lambda _: [ok(body=b"x" * 50_000)], context) as url:
+        with pytest.raises(AssertionError, match="certificate verify failed"):
+            drive(url, tmp_path / "refused")
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        samples, _ = drive(url, tmp_path / "r")
+    assert set(samples["outcome"]) == {"ok"}
