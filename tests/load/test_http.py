@@ -142,7 +142,8 @@ def test_what_is_not_http_is_said_so(tmp_path: Path) -> None:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost".split()
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    words += ["-addext", "subjectAltName=DNS:localhost"]
     key, file = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(["openssl", *words, "-keyout", key, "-out", file], check=True, capture_output=True)
     return key, file
