@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from benchmarks.generators import GET, ITEMS
 from capacity.load.schedule import Schedule
-from capacity.probes.measurement import Measurement, measure
+from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.recording import open_recording
 from capacity.samples import dispatch_delay_ns, response_ns, service_ns
 from capacity.system.addresses import System
@@ -38,7 +38,9 @@ def dispatch_delays(pgbench: str | None, postgres_url: str, redis_url: str, scra
     prepare_cache(redis_url, ITEMS)
     for rate in (1_000, 10_000):
         workload = _workload("redis", GET, rate)
-        folder = measure(Measurement(workload, "bench"), redis_url, redis_url, scratch / f"rate-{rate}")
+        folder = measure(
+            Measurement(workload, "bench"), redis_url, [gauges_of(redis=redis_url)], scratch / f"rate-{rate}"
+        )
         yield _delays(rate, "capacity", dispatch_delay_ns(open_recording(folder).samples).to_numpy() / 1e6)
         due_ns = [due for _, due, _, _ in Schedule(workload, workload.shape("bench")).arrivals()]
         yield _delays(rate, "asyncio, call_at", asyncio.run(_asyncio_delays(due_ns)))
@@ -74,7 +76,12 @@ def _agreement(pgbench: str, system: System, workload: Workload, script: Path, p
     command = _pgbench_command(pgbench, system.postgres_url, AGREEMENT_RATE, *words, "--log", f"--log-prefix={log}")
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
         recording = open_recording(
-            measure(Measurement(workload, "bench"), system.postgres_url, system.postgres_admin_url, place)
+            measure(
+                Measurement(workload, "bench"),
+                system.postgres_url,
+                [gauges_of(postgres=system.postgres_admin_url)],
+                place,
+            )
         )
     if other.returncode:
         raise subprocess.CalledProcessError(other.returncode, command)

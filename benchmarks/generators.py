@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
-from capacity.probes.measurement import Measurement, measure
+from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.recording import open_recording
 from capacity.system.application.cache import prepare_cache
 from capacity.workload import parse_workload
@@ -107,7 +107,7 @@ def _own_rate(target: str, operation: dict[str, Any], connections: int, url: str
     stages.append({"name": "sustain", "seconds": SECONDS, "to": connections})
     values = {"name": "bench", "target": target, "connections": connections, "operations": [operation]}
     workload = parse_workload({**values, "shapes": {"bench": {"kind": "users", "stages": stages}}})
-    measure(Measurement(workload, "bench"), url, url, place)
+    measure(Measurement(workload, "bench"), url, [gauges_of(**{target: url})], place)
     samples = open_recording(place).samples
     finished = samples.loc[samples["outcome"] == "ok", "finished_ns"]
     return float(finished.between(0.5e9, (0.5 + SECONDS) * 1e9).sum()) / SECONDS

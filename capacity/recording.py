@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from capacity.errors import CapacityError
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
-from capacity.streams import GAUGE_SCHEMA
+from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA
 
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the length of the recording
@@ -28,12 +28,13 @@ ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the len
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What a recording folder holds; `manifest["state"]` is complete or interrupted."""
+    """What a recording folder holds; `manifest["state"]` is complete or interrupted, `jobs` are those of a queue."""
 
     samples: pd.DataFrame
     gauges: pd.DataFrame
     manifest: dict[str, Any]
     path: Path
+    jobs: pd.DataFrame
 
 
 def create_recording(path: Path, facts: Mapping[str, Any]) -> Path:
@@ -55,7 +56,7 @@ def finish_recording(path: Path, facts: Mapping[str, Any], complete: bool = True
     `complete` False leaves the state interrupted. The streams go only when the manifest stands.
     """
     manifest = {**_read_manifest(path), **facts}
-    streams = sorted(path.glob("samples-*.arrows")) + sorted(path.glob("gauges-*.arrows"))
+    streams = [stream for kind in SCHEMAS for stream in sorted(path.glob(f"{kind}-*.arrows"))]
     parts = [_convert(stream, manifest["operations"]) for stream in streams]
     state = "complete" if complete else "interrupted"
     _write_manifest(path, {**manifest, "state": state, "parts": parts})
@@ -78,9 +79,9 @@ def open_recording(path: Path | str) -> Recording:
             stream.name: pa.Table.from_batches(_decoded(stream, manifest["operations"]), _schema(stream))
             for stream in sorted(path.glob("*.arrows"))
         }
-    samples = [table for name, table in tables.items() if name.startswith("samples-")]
-    gauges = [table for name, table in tables.items() if name.startswith("gauges-")]
-    return Recording(_samples_frame(samples), _gauges_frame(gauges), manifest, path)
+    of = {kind: [table for name, table in tables.items() if name.startswith(f"{kind}-")] for kind in SCHEMAS}
+    frames = _samples_frame(of["samples"]), _gauges_frame(of["gauges"])
+    return Recording(*frames, manifest, path, _jobs_frame(of["jobs"]))
 
 
 def _samples_frame(tables: list[pa.Table]) -> pd.DataFrame:
@@ -99,6 +100,12 @@ def _gauges_frame(tables: list[pa.Table]) -> pd.DataFrame:
     return frame.sort_values("at_ns", kind="stable", ignore_index=True)
 
 
+def _jobs_frame(tables: list[pa.Table]) -> pd.DataFrame:
+    joined = pa.concat_tables(tables) if tables else JOB_SCHEMA.empty_table()
+    frame: pd.DataFrame = joined.to_pandas()
+    return frame.astype({"operation": "category", "outcome": "category"})
+
+
 NAME = pa.dictionary(pa.int16(), pa.string())
 SAMPLES_ON_DISK = pa.schema(
     {
@@ -115,8 +122,11 @@ SAMPLES_ON_DISK = pa.schema(
 )
 
 
+SCHEMAS = {"samples": SAMPLES_ON_DISK, "gauges": GAUGE_SCHEMA, "jobs": JOB_SCHEMA}
+
+
 def _schema(stream: Path) -> pa.Schema:
-    return SAMPLES_ON_DISK if stream.name.startswith("samples-") else GAUGE_SCHEMA
+    return SCHEMAS[stream.name.partition("-")[0]]
 
 
 def _decoded(stream: Path, operations: list[str]) -> Iterator[pa.RecordBatch]:

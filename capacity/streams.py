@@ -19,6 +19,20 @@ ROW_TYPE = np.dtype(
 )
 STREAM_SCHEMA = pa.schema([(name, pa.from_numpy_dtype(ROW_TYPE[name])) for name in ROW_TYPE.names or ()])
 GAUGE_SCHEMA = pa.schema([("at_ns", pa.int64()), ("gauge", pa.string()), ("value", pa.float64())])
+# A finished job as its queue has it; times in ms of the wall clock, 0 where the queue does not know it.
+JOB_SCHEMA = pa.schema(
+    {
+        "job": pa.string(),
+        "operation": pa.string(),
+        "added_ms": pa.int64(),
+        "delay_ms": pa.int64(),
+        "started_ms": pa.int64(),
+        "finished_ms": pa.int64(),
+        "attempts": pa.int64(),
+        "outcome": pa.string(),
+        "reason": pa.string(),
+    }
+)
 ROWS_BUFFERED = 32_768
 
 
@@ -94,12 +108,34 @@ class GaugeWriter:
         self._sink.close()
 
 
+class JobWriter:
+    """Appends finished jobs to their stream; each `write` is on disk when it returns."""
+
+    def __init__(self, folder: Path) -> None:
+        self._sink = pa.OSFile(str(folder / "jobs-queue.arrows"), "wb")
+        self._stream = pa.ipc.new_stream(self._sink, JOB_SCHEMA)
+
+    def write(self, jobs: Sequence[Sequence[str | int]]) -> None:
+        """Append jobs, each with its values in the order of JOB_SCHEMA."""
+        if jobs:
+            columns = [
+                _texts(values) if field.type == pa.string() else _column(np.array(values, dtype=np.int64), field.type)
+                for field, values in zip(JOB_SCHEMA, zip(*jobs, strict=True), strict=True)
+            ]
+            self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=JOB_SCHEMA))
+
+    def close(self) -> None:
+        """End the stream."""
+        self._stream.close()
+        self._sink.close()
+
+
 def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     """The values as an array made of their memory: `pa.array` would import pandas, for a second in mid-load."""
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
-def _texts(values: Sequence[str]) -> pa.Array:
+def _texts(values: Sequence[Any]) -> pa.Array:
     encoded = [value.encode() for value in values]
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     return pa.Array.from_buffers(pa.string(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))])

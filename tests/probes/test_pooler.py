@@ -13,7 +13,7 @@ import pytest
 
 from capacity.errors import CapacityError
 from capacity.probes.database import measure_database, read_database_findings
-from capacity.probes.measurement import Measurement, measure
+from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, prepare_database
@@ -98,7 +98,9 @@ def test_prepared_statements_through_it_are_not_a_success(pooled: System, tmp_pa
     """The reason for measuring without them: a statement is prepared on one server connection and used on another."""
     measurement = Measurement(short("database"), "smoke", prepared=True)
     try:
-        measure(measurement, pooled.postgres_url, pooled.postgres_admin_url, tmp_path / "prepared")
+        measure(
+            measurement, pooled.postgres_url, [gauges_of(postgres=pooled.postgres_admin_url)], tmp_path / "prepared"
+        )
     except CapacityError as error:
         assert "prepared statement" in str(error)
         return

@@ -7,7 +7,7 @@ import redis
 
 from capacity.errors import CapacityError
 from capacity.findings import Finding
-from capacity.probes.measurement import Measurement, measure
+from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.redis import measure_redis, read_redis_findings
 from capacity.recording import open_recording
 from capacity.system.addresses import System
@@ -74,12 +74,12 @@ def test_out_of_memory_is_an_error_with_its_class_and_is_counted(system: System,
             "parameters": {"number": {"kind": "sequence"}, "value": {"kind": "text", "length": 100_000}},
         }
     ]
-    workload = parse_workload(values)
+    workload, url = parse_workload(values), system.redis_url
     with redis.Redis.from_url(system.redis_url) as client:
         limit = client.config_get("maxmemory")["maxmemory"]
         client.config_set("maxmemory", client.info("memory")["used_memory"] + 20_000_000)
         try:
-            measure(Measurement(workload, "smoke"), system.redis_url, system.redis_url, tmp_path / "full")
+            measure(Measurement(workload, "smoke"), url, [gauges_of(redis=url)], tmp_path / "full")
         finally:
             client.config_set("maxmemory", limit)
     samples = open_recording(tmp_path / "full").samples

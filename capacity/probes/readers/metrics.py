@@ -1,0 +1,38 @@
+"""The figures that a gateway exposes about itself as Prometheus text."""
+
+import http.client
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from capacity.errors import CapacityError
+from capacity.probes.readers import TIMEOUT_S, Reader
+
+LINE = re.compile(r"^([A-Za-z_:][\w:]*) (\S+)$", re.MULTILINE)
+PATH = "/metrics"
+
+
+def metrics_reader(url: str) -> tuple[Reader, dict[str, Any]]:
+    """A function that reads the lines `name value` of the gateway at `url`, as gauges `gateway.name`.
+
+    A gateway without such a page has none; CapacityError where it is down.
+    """
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc.rpartition("@")[2], timeout=TIMEOUT_S)
+
+    def fetched() -> http.client.HTTPResponse:
+        connection.request("GET", PATH)
+        return connection.getresponse()
+
+    def read() -> dict[str, float]:
+        answer = fetched()
+        text = answer.read().decode(errors="replace")
+        return {f"gateway.{name}": float(value) for name, value in LINE.findall(text)} if answer.status == 200 else {}
+
+    try:
+        answer = fetched()
+        answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise CapacityError(f"the gateway does not answer: {error}; start it, or correct its address") from None
+    return read, {"server": answer.getheader("server") or "an HTTP server"}

@@ -1,0 +1,53 @@
+"""PostgreSQL's own figures, from its statistics views."""
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from capacity.errors import CapacityError
+from capacity.probes.readers import TIMEOUT_S, Reader
+
+ACTIVITY = """
+SELECT count(*) AS connections, count(*) FILTER (WHERE state = 'active') AS active,
+       count(*) FILTER (WHERE state = 'idle') AS idle,
+       count(*) FILTER (WHERE wait_event_type = 'Lock') AS lock_waiting
+FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+DATABASE = """
+SELECT xact_commit AS commits, xact_rollback AS rollbacks, blks_read AS blocks_read, blks_hit AS blocks_hit, deadlocks,
+       pg_database_size(datid) AS size_bytes
+FROM pg_stat_database WHERE datname = current_database()
+"""
+# Up to version 17 every operation moved `op_bytes`; from 18 on the bytes are counted, and the log is among them.
+IO = """
+SELECT coalesce(sum(reads), 0)::float8 AS reads, coalesce(sum(read_time), 0) AS read_ms,
+       coalesce(sum({read}), 0)::float8 AS read_bytes, coalesce(sum(writes), 0)::float8 AS writes,
+       coalesce(sum(write_time), 0) AS write_ms, coalesce(sum({write}), 0)::float8 AS write_bytes,
+       coalesce(sum(fsyncs) FILTER (WHERE object = 'wal'), 0)::float8 AS log_syncs,
+       coalesce(sum(fsync_time) FILTER (WHERE object = 'wal'), 0) AS log_sync_ms
+FROM pg_stat_io
+"""
+SETTINGS = ("max_connections", "superuser_reserved_connections", "reserved_connections", "shared_buffers")
+
+
+def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
+    """A function that reads PostgreSQL's gauges, and the facts of the server; CapacityError where it is down."""
+    try:
+        connection = psycopg.connect(
+            url, autocommit=True, prepare_threshold=None, connect_timeout=TIMEOUT_S, row_factory=dict_row
+        )
+    except psycopg.Error as error:
+        raise CapacityError(f"PostgreSQL does not answer: {' '.join(str(error).split())}") from None
+    version = connection.info.server_version // 10_000
+    found = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(SETTINGS)])
+    facts = {"server": f"PostgreSQL {connection.info.parameter_status('server_version')}"}
+    facts |= {row["name"]: row["setting"] for row in found}
+    moved = ("read_bytes", "write_bytes") if version >= 18 else ("reads * op_bytes", "writes * op_bytes")
+    queries = [ACTIVITY, DATABASE, *([IO.format(read=moved[0], write=moved[1])] if version >= 16 else [])]
+
+    def read() -> dict[str, float]:
+        rows = [connection.execute(query.encode()).fetchone() or {} for query in queries]
+        return {f"postgres.{name}": float(value or 0) for row in rows for name, value in row.items()}
+
+    return read, facts
