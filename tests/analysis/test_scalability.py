@@ -17,6 +17,7 @@ USERS = np.array([1, 18, 36, 72, 108, 144, 216])
 SCRIPTS_PER_HOUR = np.array([64.9, 995.9, 1652.4, 1853.2, 1828.9, 1775.0, 1702.2])
 LEVELS = np.array([1.0, 2, 4, 8, 16, 32, 64])
 TRIES = 400
+HELD = 0.917  # 95 %, less three standard errors of 400 tries
 
 
 def law(n: Any, contention: float, coherency: float, unit: float = 100.0) -> Any:
@@ -100,9 +101,9 @@ def test_the_interval_of_the_peak_holds_it() -> None:
     peaks = [fit_usl(LEVELS, measured).peak for measured in noisy(0.03, 0.0005, TRIES)]
     truth = math.sqrt(0.97 / 0.0005)
     held = [peak is not None and peak.concurrency_low <= truth <= peak.concurrency_high for peak in peaks]
-    assert np.mean(held) >= 0.93
+    assert np.mean(held) > HELD
     top = law(truth, 0.03, 0.0005)
-    assert np.mean([peak is not None and peak.throughput_low <= top <= peak.throughput_high for peak in peaks]) >= 0.93
+    assert np.mean([peak is not None and peak.throughput_low <= top <= peak.throughput_high for peak in peaks]) > HELD
 
 
 @pytest.mark.parametrize(("contention", "coherency"), [(0.03, 0.0005), (0.2, 0.0), (0.0, 0.0)])
@@ -112,7 +113,7 @@ def test_the_band_holds_the_curve_95_times_in_100(contention: float, coherency: 
     bands = [fit_usl(LEVELS, measured).band(at) for measured in noisy(contention, coherency, TRIES)]
     truth = law(at, contention, coherency)
     held = np.mean([(band["low"] <= truth) & (truth <= band["high"]) for band in bands], axis=0)
-    assert held.min() >= 0.93
+    assert held.min() > HELD
 
 
 def test_noise_that_grows_with_throughput_has_its_own_band() -> None:
@@ -125,7 +126,7 @@ def test_noise_that_grows_with_throughput_has_its_own_band() -> None:
             noise: Literal["constant", "proportional"] = kind
             row = fit_usl(LEVELS, measured, noise).band(at).iloc[0]
             held[kind].append(row["low"] <= law(at, 0.03, 0.0005) <= row["high"])
-    assert np.mean(held["proportional"]) >= 0.93
+    assert np.mean(held["proportional"]) > HELD
     assert np.mean(held["constant"]) <= 0.85
 
 
