@@ -1,0 +1,78 @@
+"""How long to measure, and how small a difference repeated runs can show."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, stats
+
+from capacity.analysis.estimates import CONFIDENCE, Estimate
+from capacity.analysis.percentiles import effective_count, minimum_samples, percentile_interval
+
+POWER = 0.8  # the customary chance of finding a change that is there (Cohen 1988)
+
+
+def seconds_needed(values: npt.ArrayLike, seconds: float, quantile: float = 0.99, within: float = 0.1) -> float:
+    """How many seconds to run to know a percentile to ± a share of itself at 95 %, from the values of a shorter pilot.
+
+    `values` of `seconds` of load in time order, in any unit, +inf where censored; `within` 0.1 is ± 10 %, half of the
+    interval's width. The interval between order statistics narrows with the root of the number of independent values
+    that these are worth, and that grows with time: seconds × (half of the pilot's width / half wanted)². A pilot with
+    few values beyond the percentile knows its width roughly, so ask again of the longer run. How much one run differs
+    from the next, no longer run can show.
+    Raises ValueError where the pilot does not bound the percentile, saying how long a pilot would.
+    Source: David and Nagaraja, Order Statistics (2003), 7.1 and 10.2.
+    """
+    if not (0 < seconds < math.inf and 0 < within < math.inf):
+        raise ValueError(
+            f"seconds_needed needs a pilot longer than 0 s and a share above 0 and got {seconds:g} s and {within:g}"
+        )
+    pilot = np.asarray(values, dtype=float)
+    worth = effective_count(pilot, quantile)
+    found = percentile_interval(pilot, quantile, CONFIDENCE, worth)
+    if found.value == math.inf:
+        raise ValueError(
+            f"the quantile {quantile:g} lies among the censored values; lower the load or wait longer for answers"
+        )
+    if found.low is None or found.value is None or found.high is None or math.isinf(found.high - found.low):
+        enough = 2 * seconds * minimum_samples(quantile, CONFIDENCE) / max(1.0, worth)
+        raise ValueError(
+            f"the pilot's {len(pilot):,} values are worth {worth:,.0f} independent ones and do not bound the quantile "
+            f"{quantile:g}; run it for about {max(enough, 2 * seconds):,.0f} s"
+        )
+    if found.value <= 0:
+        raise ValueError(f"a share of a percentile needs one above 0 and it is {found.value:g}; give times as measured")
+    half = (found.high - found.low) / 2
+    return seconds * (half / (within * found.value)) ** 2
+
+
+def smallest_detectable_change(repetitions: npt.ArrayLike, power: float = POWER) -> Estimate:
+    """The smallest change that as many runs before and after it show, from one value a run of an unchanged system.
+
+    In the unit of `repetitions`: a change as large is found by the two-sided t test at 5 % with a probability of
+    `power`, a smaller one more rarely, and a difference below it proves nothing. From the noncentral t distribution
+    with 2k − 2 degrees of freedom and the standard deviation between the k runs; low and high are from the interval of
+    this deviation (chi-squared), which is wide where the runs are few.
+    Raises ValueError for fewer than 2 runs, values that are not finite and a power outside (0.05, 1).
+    Source: Montgomery, Design and Analysis of Experiments (2017), 2.4.
+    """
+    runs = np.asarray(repetitions, dtype=float)
+    error = 1 - CONFIDENCE
+    if len(runs) < 2 or not np.isfinite(runs).all():
+        raise ValueError(
+            f"the variation between runs needs 2 or more finite values and got {np.isfinite(runs).sum()} of {len(runs)}"
+            "; repeat the run"
+        )
+    if not error < power < 1:
+        raise ValueError(f"the power must lie between {error:g} and 1, both excluded, and is {power:g}")
+    degrees, deviation = len(runs) - 1, float(runs.std(ddof=1))
+    change = _noncentrality(2 * degrees, power) * math.sqrt(2 / len(runs)) * deviation
+    narrow, wide = np.sqrt(degrees / stats.chi2.ppf([1 - error / 2, error / 2], degrees)).tolist()
+    return Estimate(change, change * narrow, change * wide, len(runs))
+
+
+def _noncentrality(degrees: int, power: float) -> float:
+    """How many standard errors the truth must be from 0 for the t test to say so with this probability."""
+    critical = stats.t.ppf((1 + CONFIDENCE) / 2, degrees)
+    farthest = 2 * (critical + stats.t.ppf(power, degrees))
+    return float(optimize.brentq(lambda far: stats.nct.sf(critical, degrees, far) - power, 0.0, farthest))
