@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from capacity.errors import CapacityError
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
-from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA
+from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA, LEDGER_SCHEMA
 
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the length of the recording
@@ -28,13 +28,17 @@ ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the len
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What a recording folder holds; `manifest["state"]` is complete or interrupted, `jobs` are those of a queue."""
+    """What a recording folder holds; `manifest["state"]` is complete or interrupted, `jobs` are those of a queue.
+
+    `ledger` is what the workers of that queue noted themselves, None where they keep none.
+    """
 
     samples: pd.DataFrame
     gauges: pd.DataFrame
     manifest: dict[str, Any]
     path: Path
     jobs: pd.DataFrame
+    ledger: pd.DataFrame | None
 
 
 def create_recording(path: Path, facts: Mapping[str, Any]) -> Path:
@@ -81,7 +85,7 @@ def open_recording(path: Path | str) -> Recording:
         }
     of = {kind: [table for name, table in tables.items() if name.startswith(f"{kind}-")] for kind in SCHEMAS}
     frames = _samples_frame(of["samples"]), _gauges_frame(of["gauges"])
-    return Recording(*frames, manifest, path, _jobs_frame(of["jobs"]))
+    return Recording(*frames, manifest, path, _jobs_frame(of["jobs"]), _ledger_frame(of["ledger"]))
 
 
 def _samples_frame(tables: list[pa.Table]) -> pd.DataFrame:
@@ -106,6 +110,21 @@ def _jobs_frame(tables: list[pa.Table]) -> pd.DataFrame:
     return frame.astype({"operation": "category", "outcome": "category"})
 
 
+def _ledger_frame(tables: list[pa.Table]) -> pd.DataFrame | None:
+    if not tables:
+        return None
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return frame.astype({"event": "category", "operation": "category"})
+
+
+def add_ledger(path: Path, ledger: pd.DataFrame) -> None:
+    """Put what the workers noted into a recording under way; the columns are LEDGER_SCHEMA's."""
+    plain = ledger[LEDGER_SCHEMA.names].astype({"event": str, "operation": str})
+    table = pa.Table.from_pandas(plain, LEDGER_SCHEMA, preserve_index=False)
+    with pa.OSFile(str(path / "ledger-workers.arrows"), "wb") as sink, pa.ipc.new_stream(sink, LEDGER_SCHEMA) as stream:
+        stream.write_table(table)
+
+
 NAME = pa.dictionary(pa.int16(), pa.string())
 SAMPLES_ON_DISK = pa.schema(
     {
@@ -122,7 +141,7 @@ SAMPLES_ON_DISK = pa.schema(
 )
 
 
-SCHEMAS = {"samples": SAMPLES_ON_DISK, "gauges": GAUGE_SCHEMA, "jobs": JOB_SCHEMA}
+SCHEMAS = {"samples": SAMPLES_ON_DISK, "gauges": GAUGE_SCHEMA, "jobs": JOB_SCHEMA, "ledger": LEDGER_SCHEMA}
 
 
 def _schema(stream: Path) -> pa.Schema:

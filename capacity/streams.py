@@ -33,6 +33,17 @@ JOB_SCHEMA = pa.schema(
         "reason": pa.string(),
     }
 )
+# What a worker noted itself about an attempt at a job; the time is of the wall clock.
+LEDGER_SCHEMA = pa.schema(
+    {
+        "event": pa.string(),  # started, completed or failed
+        "job": pa.string(),
+        "operation": pa.string(),
+        "attempt": pa.int64(),
+        "at_ns": pa.int64(),
+        "reason": pa.string(),
+    }
+)
 ROWS_BUFFERED = 32_768
 
 

@@ -1,9 +1,10 @@
 """Findings that every part of the system has: response times, success, throughput, and what the server counted."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from capacity.findings import Finding
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 NS_PER_S = 1e9
+Clock = Literal["response", "service", "dispatch"]
+NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +90,23 @@ def sustained(
 
 def response_findings(part: Sustained) -> list[Finding]:
     """Response times and success of each operation and of all together, and the throughput of what succeeded."""
-    table = pd.concat([latency_table(part.samples), latency_table(part.samples, by=None)])
-    found = [each for name, row in table.iterrows() for each in _operation_findings(part, str(name), row)]
+    found = [each for name, row in rows_of(part.samples) for each in _operation_findings(part, name, row)]
     return [*found, _throughput(part)]
 
 
+def rows_of(samples: pd.DataFrame, clock: Clock = "response") -> "list[tuple[str, pd.Series[float]]]":
+    """The rows of `latency_table` of each operation by name, and of all together as `all`."""
+    table = pd.concat([latency_table(samples, clock=clock), latency_table(samples, by=None, clock=clock)])
+    return [(str(name), row) for name, row in table.iterrows()]
+
+
+def operation_slug(name: str) -> str:
+    """An operation's name as a part of a finding's, as `get_api_posts` for GET /api/posts."""
+    return NOT_PLAIN.sub("_", name.lower()).strip("_")
+
+
 def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> Iterable[Finding]:
-    prefix, title = ("", "all operations") if name == "all" else (f"{name.lower().replace(' ', '_')}.", name)
+    prefix, title = ("", "all operations") if name == "all" else (f"{operation_slug(name)}.", name)
     timed = int(row["count"] - row["error"])
     for quantile, share in QUANTILES.items():
         estimate = percentile_estimate(row, quantile, timed)

@@ -11,7 +11,7 @@ from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
 from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
-from capacity.system.addresses import System
+from capacity.system.addresses import POSTGRES_URL, System, require
 from capacity.system.application.database import DATASETS, prepare_database
 from capacity.workload import Workload, read_workload
 
@@ -34,6 +34,7 @@ def measure_database(
     """
     if profile not in DATASETS:
         raise CapacityError(f"there is no dataset for the profile {profile!r}; it has {', '.join(DATASETS)}")
+    require(POSTGRES_URL, system.postgres_url)
     prepare_database(system.postgres_admin_url, DATASETS[profile])
     for workload, place in zip(workloads, (folder, folder / ROW_SECURITY), strict=True):
         measurement = Measurement(workload, profile, prepared=prepared)

@@ -15,7 +15,7 @@ from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
 from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
-from capacity.system.addresses import System
+from capacity.system.addresses import REDIS_URL, System, require
 from capacity.system.application.cache import ITEMS, prepare_cache
 from capacity.system.clients import redis_client
 from capacity.workload import Workload, read_workload
@@ -36,7 +36,7 @@ def measure_redis(
     if profile not in ITEMS:
         raise CapacityError(f"there is no cache for the profile {profile!r}; it has {', '.join(ITEMS)}")
     commands, reads = workloads
-    url = system.redis_url
+    url = require(REDIS_URL, system.redis_url)
     prepare_cache(url, ITEMS[profile])
     measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, progress)
     with _connections_ended(url):

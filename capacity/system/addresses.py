@@ -58,6 +58,13 @@ class System:
         return {name: value for name, value in addresses.items() if value}
 
 
+def require(name: str, address: str) -> str:
+    """The address, which the variable `name` gives; CapacityError where there is none."""
+    if not address:
+        raise CapacityError(f"{name} is not set, and nothing is started beside a gateway or queue of yours; set it")
+    return address
+
+
 def system_from(environment: Mapping[str, str] = os.environ) -> System:
     """The system that the environment names, its hosts checked before anything is opened."""
     url = environment.get(POSTGRES_URL, "")

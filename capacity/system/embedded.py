@@ -64,10 +64,11 @@ class Server:
 def open_system(environment: Mapping[str, str] = os.environ) -> Iterator[System]:
     """The system that the environment names; what it does not name is embedded, and stopped at the end.
 
+    Where it names a gateway or a queue, the system is somebody's own, and nothing is embedded beside it.
     Raises CapacityError where an address is refused or a server cannot be started.
     """
     named = system_from(environment)
-    if named.postgres_url and named.redis_url:
+    if (named.postgres_url and named.redis_url) or named.gateway_url or named.queue:
         yield named
         return
     with open_home() as home:
@@ -88,7 +89,7 @@ def start_postgres(home: Home) -> tuple[str, str]:
     options: dict[str, Any] = {"env": _bare_environment(), **other_user}
     made = subprocess.run([programs / "initdb", *initialise], cwd="/", capture_output=True, check=False, **options)
     if made.returncode:
-        raise CapacityError(f"PostgreSQL could not be set up in {home.folder}: {_last_line(made.stderr)}")
+        raise CapacityError(f"PostgreSQL could not be set up in {home.folder}: {last_line(made.stderr)}")
     settings = [word for name, value in POSTGRES_SETTINGS.items() for word in ("-c", f"{name}={value}")]
 
     def command(port: int) -> list[str | Path]:
@@ -131,7 +132,7 @@ def _redis_url(port: int) -> str:
 def _start(home: Home, server: Server) -> int:
     """Start a server on a free port and wait until it answers; returns the port."""
     for _ in range(TRIES):
-        port = _free_port()
+        port = free_port()
         home.start(server.command(port), server.stop, server.log, **server.options)
         deadline = time.monotonic() + START_SECONDS
         while home.running and time.monotonic() < deadline:
@@ -139,7 +140,7 @@ def _start(home: Home, server: Server) -> int:
                 return port
             time.sleep(POLL_SECONDS)
         home.stop_last()
-    raise CapacityError(f"{server.name} did not start: {_last_line(server.log.read_bytes())}")
+    raise CapacityError(f"{server.name} did not start: {last_line(server.log.read_bytes())}")
 
 
 def _runnable_programs(home: Home) -> tuple[Path, dict[str, Any]]:
@@ -182,13 +183,15 @@ def _postgres_url(user: str, port: int) -> str:
     return f"postgresql://{user}@127.0.0.1:{port}/postgres"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody uses now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
 
 
-def _last_line(output: bytes) -> str:
+def last_line(output: bytes) -> str:
+    """The last line of what a process said."""
     lines = output.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"

@@ -35,8 +35,8 @@ class Home:
         (self.folder / OWNER).write_text(json.dumps(mine), encoding="utf-8")
         self._servers: list[tuple[subprocess.Popen[bytes], signal.Signals]] = []
 
-    def start(self, command: Sequence[str | Path], stop: signal.Signals, log: Path, **options: Any) -> None:
-        """Start a server that `stop` ends; its own session keeps a terminal's Ctrl-C from it."""
+    def start(self, command: Sequence[str | Path], stop: signal.Signals, log: Path, **options: Any) -> int:
+        """Start a server that `stop` ends and return its pid; its own session keeps a terminal's Ctrl-C from it."""
         with log.open("ab") as sink:
             server = subprocess.Popen(
                 [str(word) for word in command],
@@ -48,6 +48,7 @@ class Home:
                 **options,
             )
         self._servers.append((server, stop))
+        return server.pid
 
     @property
     def running(self) -> bool:

@@ -1,5 +1,6 @@
 """The figures that a gateway exposes about itself as Prometheus text."""
 
+import http
 import http.client
 import re
 from typing import Any
@@ -15,6 +16,7 @@ PATH = "/metrics"
 def metrics_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     """A function that reads the lines `name value` of the gateway at `url`, as gauges `gateway.name`.
 
+    Of a name that begins with `gateway_` that is left out.
     A gateway without such a page has none; CapacityError where it is down.
     """
     parts = urlsplit(url)
@@ -28,7 +30,8 @@ def metrics_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     def read() -> dict[str, float]:
         answer = fetched()
         text = answer.read().decode(errors="replace")
-        return {f"gateway.{name}": float(value) for name, value in LINE.findall(text)} if answer.status == 200 else {}
+        lines = LINE.findall(text) if answer.status == http.HTTPStatus.OK else []
+        return {f"gateway.{name.removeprefix('gateway_')}": float(value) for name, value in lines}
 
     try:
         answer = fetched()

@@ -1,0 +1,63 @@
+"""The jobs of a queue as samples: the course of each from the moment it was due to its end."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
+
+NS_PER_MS = 1_000_000
+OUTCOME_OF = {"completed": "ok", "failed": "error"}
+
+
+def job_ids(samples: pd.DataFrame, manifest: Mapping[str, Any]) -> "pd.Series[str]":
+    """The id of the job that each sample of a queue's producer added, null for one that was dropped.
+
+    A producer numbers the jobs of an operation as it sends them, which is in the order of `seq`.
+    """
+    sent = samples[samples["outcome"] != "dropped"].sort_values(["worker", "seq"])
+    codes = sent["operation"].map({name: code for code, name in enumerate(manifest["operations"])}).astype(int)
+    numbers = sent.groupby(["worker", "operation"], observed=True).cumcount()
+    ids = manifest["token"] + "-" + sent["worker"].astype(str) + "-" + codes.astype(str) + "-" + numbers.astype(str)
+    reindexed: pd.Series[str] = ids.reindex(samples.index)
+    return reindexed
+
+
+def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """A sample frame with a row for each job that was to be added, and the column `attempts`.
+
+    `samples` are the producer's, `jobs` what the queue said of those that finished. A job is scheduled when it was due,
+    its intended delay included; sent when its last attempt was started; finished when that ended. So its response time
+    is from due to done, its service time the run, and, at the first attempt, its dispatch delay the wait for a worker.
+    A job that failed for good is an error; one that never finished while it was watched is a timeout at the end of the
+    recording. What was not added keeps the producer's outcome. The queue's clock has whole milliseconds, rounded down.
+    """
+    ended = jobs.drop(columns="operation").drop_duplicates("job")
+    both = samples.assign(job=job_ids(samples, manifest)).merge(ended, on="job", how="left", suffixes=("", "_job"))
+    known = both["outcome_job"].notna().to_numpy()
+    origin = int(manifest["origin_unix_ns"])
+    due = both["scheduled_ns"].to_numpy() + _ns(both["delay_ms"])
+    started = np.maximum(_ns(both["started_ms"]) - origin, due)
+    finished = np.maximum(_ns(both["finished_ms"]) - origin, started)
+    end = max([*samples["finished_ns"], *finished[known]], default=0)
+    never = ~known & (both["outcome"] == "ok").to_numpy()
+    outcome = both["outcome"].astype(object).where(~never, "timeout").where(~known, both["outcome_job"].map(OUTCOME_OF))
+    reason = both["reason"].astype(object).where(both["outcome_job"] == "failed")
+    frame = both.assign(
+        scheduled_ns=due,
+        sent_ns=np.maximum(np.where(known, started, both["sent_ns"]), due),
+        outcome=pd.Categorical(outcome, categories=list(OUTCOMES)),
+        error=reason.where(known, both["error"].astype(object)),
+        attempts=both["attempts"].fillna(0).astype(int),
+    )
+    frame["finished_ns"] = np.where(known, finished, np.where(never, end, both["finished_ns"]))
+    frame["finished_ns"] = frame["finished_ns"].clip(lower=frame["sent_ns"])
+    return frame.astype(SAMPLE_COLUMNS)[[*SAMPLE_COLUMNS, "attempts", "job"]]
+
+
+def _ns(milliseconds: "pd.Series[float]") -> npt.NDArray[np.int64]:
+    whole: npt.NDArray[np.int64] = milliseconds.fillna(0).to_numpy().astype(np.int64)
+    return whole * NS_PER_MS

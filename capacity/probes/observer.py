@@ -1,0 +1,135 @@
+"""A process that watches a BullMQ queue from outside: its counts as gauges, and its finished jobs by their hashes.
+
+It reads what every BullMQ keeps, whatever language its workers are written in. Jobs that the measurement itself added
+are removed once they have been read, so that a long measurement does not fill the server; others are left alone.
+"""
+
+import contextlib
+import json
+import os
+import select
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from capacity.errors import CapacityError
+from capacity.load.bullmq import Queue
+from capacity.load.child import read_line, run_child, say
+from capacity.load.engine import clock
+from capacity.probes.readers import TIMEOUT_S
+from capacity.streams import GaugeWriter, JobWriter
+from capacity.system.clients import redis_client
+
+URL = "CAPACITY_QUEUE_URL"
+INTERVAL_S = 0.1
+CHUNK = 2000  # jobs read at a time: some tens of milliseconds
+LISTS, SETS = ("wait", "paused", "active"), ("prioritized", "delayed", "completed", "failed")
+FINISHED = ("completed", "failed")
+FIELDS = ("name", "timestamp", "opts", "processedOn", "finishedOn", "atm", "failedReason")
+LEFT_OVERS = ("", ":logs", ":lock")
+
+
+def main(task: dict[str, Any]) -> None:
+    """Watch the task's queue until stdin ends, and read once more what has finished by then."""
+    folder = Path(task["folder"])
+    observer = Observer(redis_client(os.environ[URL], TIMEOUT_S), Queue(**task["queue"]), task["token"])
+    try:
+        counts = observer.counts()
+    except redis.RedisError as error:
+        raise CapacityError(f"Redis does not answer: {error}") from None
+    gauges, jobs = GaugeWriter(folder, "queue"), JobWriter(folder)
+    say({"queue_before": counts})
+    origin_ns = int(read_line())
+    ended = False
+    while not ended:
+        ended = bool(select.select([0], [], [], INTERVAL_S)[0])
+        with contextlib.suppress(redis.RedisError):  # a server that is down has nothing to read
+            gauges.write(clock() - origin_ns, {f"queue.{name}": count for name, count in observer.counts().items()})
+            for found in observer.finished():
+                jobs.write(found)
+                observer.remove_own(found)
+    gauges.close()
+    jobs.close()
+
+
+class Observer:
+    """Reads a queue's counts and the jobs that finished since the last reading."""
+
+    def __init__(self, client: redis.Redis, queue: Queue, token: str) -> None:
+        self._client = client
+        self._queue = queue
+        self._own = f"{token}-" if token else None
+        self._seen: dict[str, set[str]] = {outcome: set() for outcome in FINISHED}
+        self._since = {outcome: self._last_score(outcome) for outcome in FINISHED}
+
+    def counts(self) -> dict[str, float]:
+        """How many jobs are in each state, and in the dead letter queue beside it."""
+        pipeline = self._client.pipeline(transaction=False)
+        for part in LISTS:
+            pipeline.llen(self._queue.key(part))
+        for part in SETS:
+            pipeline.zcard(self._queue.key(part))
+        pipeline.llen(Queue(f"{self._queue.name}-dead", self._queue.prefix).key("wait"))
+        return dict(zip((*LISTS, *SETS, "dead"), map(float, pipeline.execute()), strict=True))
+
+    def finished(self) -> Iterator[list[tuple[str | int, ...]]]:
+        """The jobs that finished since the last reading, some at a time, each in the order of JOB_SCHEMA."""
+        for outcome in FINISHED:
+            key, since, seen = self._queue.key(outcome), self._since[outcome], self._seen[outcome]
+            scored: Any = self._client.zrangebyscore(key, since, "+inf", withscores=True)
+            fresh = [(number.decode(), score) for number, score in scored if number.decode() not in seen]
+            for start in range(0, len(fresh), CHUNK):
+                part = fresh[start : start + CHUNK]
+                yield self._read([number for number, _ in part], outcome)
+            if fresh:
+                last = max(score for _, score in fresh)
+                # Jobs may still finish within the last millisecond.
+                self._seen[outcome] = {number for number, score in fresh if score == last} | (
+                    seen if last == since else set()
+                )
+                self._since[outcome] = last
+
+    def remove_own(self, jobs: list[tuple[str | int, ...]]) -> None:
+        """Remove those of these jobs that the measurement added itself."""
+        if self._own is None:
+            return
+        pipeline = self._client.pipeline(transaction=False)
+        for job in jobs:
+            number, outcome = str(job[0]), str(job[7])
+            if number.startswith(self._own):
+                pipeline.zrem(self._queue.key(outcome), number)
+                pipeline.unlink(*(self._queue.key(number + part) for part in LEFT_OVERS))
+        pipeline.execute()
+
+    def _last_score(self, outcome: str) -> float:
+        """What had finished before is not this measurement's."""
+        key = self._queue.key(outcome)
+        last: Any = self._client.zrange(key, -1, -1, withscores=True)
+        if not last:
+            return 0.0
+        at_last: Any = self._client.zrangebyscore(key, last[0][1], last[0][1])
+        self._seen[outcome] = {number.decode() for number in at_last}
+        return float(last[0][1])
+
+    def _read(self, numbers: list[str], outcome: str) -> list[tuple[str | int, ...]]:
+        pipeline = self._client.pipeline(transaction=False)
+        for number in numbers:
+            pipeline.hmget(self._queue.key(number), *FIELDS)
+        return [
+            _job(number, values, outcome)
+            for number, values in zip(numbers, pipeline.execute(), strict=True)
+            if values[0] is not None  # removed by its own producer's wish before it was read
+        ]
+
+
+def _job(number: str, values: list[bytes | None], outcome: str) -> tuple[str | int, ...]:
+    name, added, options, started, finished, attempts, reason = ((value or b"").decode() for value in values)
+    delay = json.loads(options or "{}").get("delay") or 0
+    times = (int(added or 0), int(delay), int(float(started or 0)), int(float(finished or 0)))
+    return (number, name, *times, int(attempts or 0), outcome, reason if outcome == "failed" else "")
+
+
+if __name__ == "__main__":
+    run_child(main)
