@@ -14,6 +14,7 @@ from capacity.system.application.cache import prepare_cache
 from capacity.workload import parse_workload
 
 SECONDS = 3.0
+GAUGES = {"postgres": "postgres", "redis": "redis", "http": "gateway"}  # what watches the server
 REPEATS = 5
 SCALE = 10  # of pgbench's tables: 1,000,000 accounts
 ITEMS = 50_000
@@ -59,10 +60,10 @@ def compared_with_pgbench(pgbench: str, url: str, scratch: Path) -> Iterator[dic
             f"{SECONDS:.0f}",
             url,
         ]
-        yield _compared(
+        yield compared(
             f"SELECT, prepared, {connections} connections",
             "pgbench",
-            lambda place, n=connections: _own_rate("postgres", SELECT, n, url, place),
+            lambda place, n=connections: own_rate("postgres", SELECT, n, url, place),
             lambda command=command: _pgbench_rate(command),
             scratch / f"select-{connections}",
         )
@@ -76,19 +77,19 @@ def compared_with_redis_benchmark(program: str, url: str, scratch: Path) -> Iter
         words = [*operation["command"][:1], "capacity:item:__rand_int__", *(["xxx"] if operation is SET else [])]
         for connections in (16, 50):
             command = [program, "-p", port, "-c", str(connections), "-n", "300000", "-r", str(ITEMS), "--csv", *words]
-            yield _compared(
+            yield compared(
                 f"{operation['name']}, {connections} connections",
                 "redis-benchmark",
-                lambda place, each=operation, n=connections: _own_rate("redis", each, n, url, place),
+                lambda place, each=operation, n=connections: own_rate("redis", each, n, url, place),
                 lambda command=command: _redis_benchmark_rate(command),
                 scratch / f"{operation['name']}-{connections}",
             )
 
 
-def _compared(
+def compared(
     what: str, other: str, own: Callable[[Path], float], others: Callable[[], float], scratch: Path
 ) -> dict[str, Any]:
-    """Alternating and repeated; the ratio is the median of the ratios of the pairs."""
+    """Alternating and repeated, one row: the ratio is the median of the ratios of the pairs."""
     pairs = [(own(scratch / str(number)), others()) for number in range(REPEATS)]
     ratios = sorted(ours / theirs for ours, theirs in pairs)
     return {
@@ -102,12 +103,13 @@ def _compared(
     }
 
 
-def _own_rate(target: str, operation: dict[str, Any], connections: int, url: str, place: Path) -> float:
+def own_rate(target: str, operation: dict[str, Any], connections: int, url: str, place: Path) -> float:
+    """Operations per second of this generator in a closed loop, all samples written."""
     stages = [{"name": "warm up", "seconds": 0.5, "to": connections, "ramp": True}]
     stages.append({"name": "sustain", "seconds": SECONDS, "to": connections})
     values = {"name": "bench", "target": target, "connections": connections, "operations": [operation]}
     workload = parse_workload({**values, "shapes": {"bench": {"kind": "users", "stages": stages}}})
-    measure(Measurement(workload, "bench"), url, [gauges_of(**{target: url})], place)
+    measure(Measurement(workload, "bench"), url, [gauges_of(**{GAUGES[target]: url})], place)
     samples = open_recording(place).samples
     finished = samples.loc[samples["outcome"] == "ok", "finished_ns"]
     return float(finished.between(0.5e9, (0.5 + SECONDS) * 1e9).sum()) / SECONDS

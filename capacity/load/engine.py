@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from capacity.load.arrivals import NEVER, Arrivals
-from capacity.load.connection import CLOSES, OK, PENDING, Connection, ConnectionLostError
+from capacity.load.connection import CLOSES, PENDING, Connection, ConnectionLostError
 from capacity.load.health import Health
 from capacity.load.reopening import Reopener
 from capacity.load.schedule import Arrival
@@ -21,7 +21,7 @@ TICK_NS = 20_000_000  # how late a time-out may be noticed
 FLUSH_NS = 200_000_000  # with the tick and the write itself, a flushed sample is at most 250 ms old
 REOPEN_NS = 100_000_000  # between two attempts to open a lost connection again
 ROW_BYTES = ROW.size
-ERROR = int(Outcome.ERROR)
+ERROR = int(Outcome.ERROR)  # a code of a class of failure is above 0, and 0 is both OK and Outcome.OK
 pack_row = ROW.pack_into
 clock = time.monotonic_ns
 
@@ -147,7 +147,7 @@ class Engine:
                 except ConnectionLostError as error:
                     self._lose(slot, str(error))
                     continue
-                if code < OK:
+                if code < 0:
                     if code != PENDING:
                         self._close(slot, CLOSES - code)
                     continue
@@ -158,8 +158,7 @@ class Engine:
                 now = clock() - origin
                 seq, scheduled, operation, step = arrival
                 position = samples.position
-                outcome = ERROR if code else OK  # Outcome.OK is 0 too
-                pack_row(buffer, position, seq, scheduled, slot.sent, now, operation, outcome, code, step)
+                pack_row(buffer, position, seq, scheduled, slot.sent, now, operation, code and ERROR, code, step)
                 samples.position = position = position + ROW_BYTES
                 if position == samples.end:
                     samples.flush()
@@ -227,7 +226,7 @@ class Engine:
         arrival, sent = slot.arrival, slot.sent
         self._away(slot, now)
         if arrival is not None:
-            self._record(arrival, sent, now, ERROR if code else OK, code)
+            self._record(arrival, sent, now, code and ERROR, code)
             self._arrivals.finished(now)
 
     def _lose(self, slot: Slot, reason: str, outcome: Outcome = Outcome.ERROR) -> None:

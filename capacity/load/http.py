@@ -14,7 +14,7 @@ from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError
 from capacity.operation import PLACEHOLDER, Operation, Request
 from capacity.workload import Workload
 
-READ_BYTES = 65_536
+READ_BYTES = 16_384
 FAILED = 400  # the first status that is a failure; a redirection is an answer
 RETRY_AFTER = re.compile(rb"\r\nretry-after: *([^\r\n]{1,40})", re.IGNORECASE)
 JSON = "application/json"
@@ -92,7 +92,7 @@ class HttpConnection:
         self._socket.setblocking(False)
         self._receive, self._send = self._socket.recv, self._socket.send
         self._answer = _Answer()
-        self._parser = self._answer.parser
+        self._parse, self._status = self._answer.parser.feed_data, self._answer.parser.get_status_code
         return self._socket.fileno()
 
     def send(self, operation: int) -> None:
@@ -109,22 +109,32 @@ class HttpConnection:
         """Read what has arrived, to the end of the answer; see CLOSES for one that ends the connection."""
         answer = self._answer
         try:
-            while not answer.complete:
+            while True:
                 data = self._receive(READ_BYTES)
+                self._parse(data)
+                if answer.complete:
+                    break
                 if not data:
                     raise ConnectionLostError("connection closed by the server")
                 answer.head = answer.head or data
-                self._parser.feed_data(data)
         except (BlockingIOError, ssl.SSLWantReadError):
             return PENDING
         except OSError as error:
             raise ConnectionLostError(error.strerror or "connection lost") from None
         except httptools.HttpParserError as error:
             raise ConnectionLostError(f"not HTTP: {error}") from None
-        status = self._parser.get_status_code()
-        code = OK if status < FAILED else self._error_code(_failure(status, answer.head))
-        answer.complete, answer.head = False, b""
-        return code if answer.keeps_alive else CLOSES - code
+        answer.complete = False
+        status = self._status()
+        if status < FAILED and answer.keeps_alive:
+            answer.head = b""
+            return OK
+        return self._unusual(status, answer.head or data)
+
+    def _unusual(self, status: int, head: bytes) -> int:
+        """The outcome of a failure, or of an answer after which the server ends the connection."""
+        self._answer.head = b""
+        code = OK if status < FAILED else self._error_code(_failure(status, head))
+        return code if self._answer.keeps_alive else CLOSES - code
 
     def close(self) -> None:
         """Close the socket without a farewell."""
