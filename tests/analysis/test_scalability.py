@@ -1,14 +1,14 @@
 """The law has published answers, inverses that are inverses, and says where the data do not give a peak."""
 
 import math
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capacity.analysis.scalability import ScalabilityModel, fit_usl
+from capacity.analysis.scalability import Noise, ScalabilityModel, fit_usl
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -119,13 +119,12 @@ def test_the_band_holds_the_curve_95_times_in_100(contention: float, coherency: 
 def test_noise_that_grows_with_throughput_has_its_own_band() -> None:
     """Of noise in proportion to X, the constant kind holds the curve at 16 times the highest level too rarely."""
     draw, at = np.random.default_rng(5), 1024.0
-    held: dict[str, list[bool]] = {"constant": [], "proportional": []}
+    held: dict[Noise, list[bool]] = {"constant": [], "proportional": []}
     for _ in range(TRIES):
         measured = law(LEVELS, 0.03, 0.0005) * (1 + 0.03 * draw.normal(size=len(LEVELS)))
-        for kind in ("constant", "proportional"):
-            noise: Literal["constant", "proportional"] = kind
+        for noise in get_args(Noise):
             row = fit_usl(LEVELS, measured, noise).band(at).iloc[0]
-            held[kind].append(row["low"] <= law(at, 0.03, 0.0005) <= row["high"])
+            held[noise].append(row["low"] <= law(at, 0.03, 0.0005) <= row["high"])
     assert np.mean(held["proportional"]) > HELD
     assert np.mean(held["constant"]) <= 0.85
 
@@ -201,6 +200,19 @@ def test_a_peak_beyond_the_levels_is_flagged() -> None:
     assert seen(model) == ["the peak at 100 lies beyond the highest level measured, 8"]
 
 
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(
+    st.dictionaries(st.integers(1, 10_000), st.floats(1e-3, 1e9), min_size=3, max_size=10),
+    st.sampled_from(get_args(Noise)),
+)
+def test_whatever_was_measured_is_fitted_without_a_warning(measured: dict[int, float], noise: Noise) -> None:
+    model = fit_usl(list(measured), list(measured.values()), noise)
+    assert 0 <= model.contention <= 1 and 0 <= model.coherency <= 1 and model.unit_throughput > 0
+    band = model.band([1, *measured, 1e6])
+    assert (band["low"] <= band["throughput"]).all() and (band["throughput"] <= band["high"]).all()
+    assert model.peak is None or model.peak.concurrency > model.lowest
+
+
 LEAVE_OUT = "leave out levels that were not measured or where nothing was completed"
 
 
@@ -228,6 +240,12 @@ def test_data_that_cannot_be_fitted_are_refused_in_one_sentence(
         fit_usl(concurrency, throughput)
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
+
+
+def test_an_unknown_kind_of_noise_is_refused() -> None:
+    with pytest.raises(ValueError) as refused:
+        fit_usl(USERS, SCRIPTS_PER_HOUR, "even")  # type: ignore[arg-type]
+    assert str(refused.value) == "the noise 'even' is unknown; accepted are constant, proportional"
 
 
 @pytest.mark.parametrize("level", [0, -1.0, math.nan, math.inf])
