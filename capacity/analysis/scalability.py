@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ WIDEST = 700.0  # exp of more is no float; an interval as wide says that nothing
 
 Floats = npt.NDArray[np.float64]
 Level = TypeVar("Level", float, Floats)
+Noise = Literal["constant", "proportional"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class ScalabilityModel:
         It bounds the mean throughput, not a single measurement, and widens away from the levels measured. Delta method
         on the logarithm of X, which keeps it above 0, with Student's t. Not a parametric bootstrap, which takes the
         noise guessed from a handful of levels for certain: from 7 levels its 95 % band held the curve 79 to 87 times in
-        100, this one 95 to 98 times. Source: Seber and Wild, Nonlinear Regression (1989), 5.1.
+        100, this one 94 to 98 times. Source: Seber and Wild, Nonlinear Regression (1989), 5.1.
         """
         levels = np.atleast_1d(np.asarray(concurrency, dtype=float))
         rows = [(level, self.throughput_at(level), *self._bounds(level)) for level in levels.tolist()]
@@ -159,9 +160,7 @@ class ScalabilityModel:
         return self.unit_throughput / divisor if divisor > 0 else math.inf
 
 
-def fit_usl(
-    concurrency: npt.ArrayLike, throughput: npt.ArrayLike, noise: Literal["constant", "proportional"] = "constant"
-) -> ScalabilityModel:
+def fit_usl(concurrency: npt.ArrayLike, throughput: npt.ArrayLike, noise: Noise = "constant") -> ScalabilityModel:
     """The Universal Scalability Law fitted by least squares to the throughput measured at levels of concurrency.
 
     A level may be measured repeatedly. `noise` "constant" takes it to be as large at all levels (as published fits do),
@@ -170,6 +169,8 @@ def fit_usl(
     squared residuals over n − 3. What is doubtful about a fit is in its `problems`.
     Raises ValueError for fewer than 3 levels, series of unlike length, and numbers that are not finite and above 0.
     """
+    if noise not in get_args(Noise):
+        raise ValueError(f"the noise {noise!r} is unknown; accepted are {', '.join(get_args(Noise))}")
     levels, measured = _checked(concurrency, throughput)
     coefficients, covariance = _least_squares(levels, measured, noise == "proportional")
     sigma, kappa, gamma = coefficients.tolist()

@@ -1,14 +1,15 @@
 """The law has published answers, inverses that are inverses, and says where the data do not give a peak."""
 
+import functools
 import math
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capacity.analysis.scalability import ScalabilityModel, fit_usl
+from capacity.analysis.scalability import Noise, ScalabilityModel, fit_usl
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -28,6 +29,11 @@ def noisy(contention: float, coherency: float, tries: int, share: float = 0.03) 
     """Measurements at LEVELS whose noise is `share` of the mean throughput at each of them."""
     truth, draw = law(LEVELS, contention, coherency), np.random.default_rng(11)
     return [np.abs(truth + share * truth.mean() * draw.normal(size=len(LEVELS))) for _ in range(tries)]
+
+
+@functools.cache
+def fits(contention: float, coherency: float) -> list[ScalabilityModel]:
+    return [fit_usl(LEVELS, measured) for measured in noisy(contention, coherency, TRIES)]
 
 
 def test_the_published_fit_is_found() -> None:
@@ -93,12 +99,12 @@ def test_the_peak_is_the_top_of_the_curve() -> None:
 
 @pytest.mark.parametrize(("coherency", "least", "most"), [(0.0, 0.0, 0.05), (0.0005, 0.95, 1.0)])
 def test_a_peak_is_given_where_there_is_one(coherency: float, least: float, most: float) -> None:
-    found = [fit_usl(LEVELS, measured).peak for measured in noisy(0.03, coherency, TRIES)]
+    found = [model.peak for model in fits(0.03, coherency)]
     assert least <= np.mean([peak is not None for peak in found]) <= most
 
 
 def test_the_interval_of_the_peak_holds_it() -> None:
-    peaks = [fit_usl(LEVELS, measured).peak for measured in noisy(0.03, 0.0005, TRIES)]
+    peaks = [model.peak for model in fits(0.03, 0.0005)]
     truth = math.sqrt(0.97 / 0.0005)
     held = [peak is not None and peak.concurrency_low <= truth <= peak.concurrency_high for peak in peaks]
     assert np.mean(held) > HELD
@@ -110,7 +116,7 @@ def test_the_interval_of_the_peak_holds_it() -> None:
 def test_the_band_holds_the_curve_95_times_in_100(contention: float, coherency: float) -> None:
     """Within the levels and at four times the highest; where a coefficient is on its bound it holds more."""
     at = np.array([1.0, 8, 32, 64, 256])
-    bands = [fit_usl(LEVELS, measured).band(at) for measured in noisy(contention, coherency, TRIES)]
+    bands = [model.band(at) for model in fits(contention, coherency)]
     truth = law(at, contention, coherency)
     held = np.mean([(band["low"] <= truth) & (truth <= band["high"]) for band in bands], axis=0)
     assert held.min() > HELD
@@ -119,13 +125,12 @@ def test_the_band_holds_the_curve_95_times_in_100(contention: float, coherency: 
 def test_noise_that_grows_with_throughput_has_its_own_band() -> None:
     """Of noise in proportion to X, the constant kind holds the curve at 16 times the highest level too rarely."""
     draw, at = np.random.default_rng(5), 1024.0
-    held: dict[str, list[bool]] = {"constant": [], "proportional": []}
-    for _ in range(TRIES):
+    held: dict[Noise, list[bool]] = {"constant": [], "proportional": []}
+    for _ in range(200):
         measured = law(LEVELS, 0.03, 0.0005) * (1 + 0.03 * draw.normal(size=len(LEVELS)))
-        for kind in ("constant", "proportional"):
-            noise: Literal["constant", "proportional"] = kind
+        for noise in get_args(Noise):
             row = fit_usl(LEVELS, measured, noise).band(at).iloc[0]
-            held[kind].append(row["low"] <= law(at, 0.03, 0.0005) <= row["high"])
+            held[noise].append(row["low"] <= law(at, 0.03, 0.0005) <= row["high"])
     assert np.mean(held["proportional"]) > HELD
     assert np.mean(held["constant"]) <= 0.85
 
@@ -201,6 +206,19 @@ def test_a_peak_beyond_the_levels_is_flagged() -> None:
     assert seen(model) == ["the peak at 100 lies beyond the highest level measured, 8"]
 
 
+@settings(derandomize=True, max_examples=150, deadline=None)
+@given(
+    st.dictionaries(st.integers(1, 10_000), st.floats(1e-3, 1e9), min_size=3, max_size=10),
+    st.sampled_from(get_args(Noise)),
+)
+def test_whatever_was_measured_is_fitted_without_a_warning(measured: dict[int, float], noise: Noise) -> None:
+    model = fit_usl(list(measured), list(measured.values()), noise)
+    assert 0 <= model.contention <= 1 and 0 <= model.coherency <= 1 and model.unit_throughput > 0
+    band = model.band([1, *measured, 1e6])
+    assert (band["low"] <= band["throughput"]).all() and (band["throughput"] <= band["high"]).all()
+    assert model.peak is None or model.peak.concurrency > model.lowest
+
+
 LEAVE_OUT = "leave out levels that were not measured or where nothing was completed"
 
 
@@ -228,6 +246,12 @@ def test_data_that_cannot_be_fitted_are_refused_in_one_sentence(
         fit_usl(concurrency, throughput)
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
+
+
+def test_an_unknown_kind_of_noise_is_refused() -> None:
+    with pytest.raises(ValueError) as refused:
+        fit_usl(USERS, SCRIPTS_PER_HOUR, "even")  # type: ignore[arg-type]
+    assert str(refused.value) == "the noise 'even' is unknown; accepted are constant, proportional"
 
 
 @pytest.mark.parametrize("level", [0, -1.0, math.nan, math.inf])
