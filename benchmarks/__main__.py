@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks import dispatch, generators
+from benchmarks import dispatch, generators, http
 from capacity.system.embedded import POSTGRES_SETTINGS, open_system
 from capacity.system.machine import machine_facts
 
@@ -21,7 +21,8 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 def main() -> None:
     """Against one embedded system; a tool that is not installed is named and left out."""
-    pgbench, redis_benchmark = shutil.which("pgbench"), shutil.which("redis-benchmark")
+    pgbench, redis_benchmark, wrk = map(shutil.which, ("pgbench", "redis-benchmark", "wrk"))
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     lines = ["# Benchmarks", "", _where(), ""]
     more = patch.dict(POSTGRES_SETTINGS, max_connections="200")  # 100 of them are the load's own
     with more, open_system({}) as system, tempfile.TemporaryDirectory() as place:
@@ -34,13 +35,16 @@ def main() -> None:
         if pgbench:
             agreement = dispatch.agreement_with_pgbench(pgbench, system, scratch)
             lines += _section("Notebook 10's SELECT at the same rate: median response and service time", agreement)
-            lines += _section("Rate, closed loop", generators.compared_with_pgbench(pgbench, admin, scratch))
+            lines += _section("PostgreSQL, closed loop", generators.compared_with_pgbench(pgbench, admin, scratch))
         if redis_benchmark:
             compared = generators.compared_with_redis_benchmark(redis_benchmark, system.redis_url, scratch)
-            lines += _section("Rate, closed loop", compared)
+            lines += _section("Redis, closed loop", compared)
+    if wrk and nginx:
+        with tempfile.TemporaryDirectory() as place, http.running_nginx(nginx, Path(place) / "nginx") as url:
+            lines += _section("HTTP, closed loop, nginx with one worker", http.compared_with_wrk(wrk, url, Path(place)))
     memory = subprocess.run([sys.executable, "-m", "benchmarks.memory"], check=True, capture_output=True, text=True)
     lines += _section("Memory while recording", [json.loads(memory.stdout)])
-    for name, found in (("pgbench", pgbench), ("redis-benchmark", redis_benchmark)):
+    for name, found in (("pgbench", pgbench), ("redis-benchmark", redis_benchmark), ("wrk with nginx", wrk and nginx)):
         lines += [] if found else [f"{name} is not installed; its comparisons were left out.", ""]
     RESULTS.write_text("\n".join(lines), encoding="utf-8")
     print(f"written to {RESULTS}")

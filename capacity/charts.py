@@ -161,6 +161,21 @@ def paired_differences(
     return ax
 
 
+def shares(findings: Sequence[Finding], title: str, ax: Axes | None = None) -> Axes:
+    """Shares of a whole in percent as bars, the largest first, each with its interval."""
+    ax = plt.subplots(figsize=(9, 0.9 + 0.35 * len(findings)))[1] if ax is None else ax
+    known = [each for each in findings if each.value is not None and each.low is not None and each.high is not None]
+    for row, each in enumerate(sorted(known, key=lambda each: -(each.value or 0.0))):
+        value, low, high = each.value or 0.0, each.low or 0.0, each.high or 0.0
+        ax.barh(row, value, height=0.6, color=PALETTE[0], alpha=0.75)
+        ax.plot([low, high], [row, row], color="#333333", linewidth=1.5)
+        ax.text(high + 1, row, f"{value:.0f} %", va="center", fontsize="small")
+    names = [each.title.rpartition(", ")[2] for each in sorted(known, key=lambda each: -(each.value or 0.0))]
+    ax.set_yticks(range(len(names)), names)
+    ax.set(title=title, xlabel="share, %", xlim=(0, 100), ylim=(len(names) - 0.4, -0.6))
+    return ax
+
+
 def _axes(ax: Axes | None) -> Axes:
     return plt.subplots()[1] if ax is None else ax
 

@@ -1,7 +1,7 @@
 """Findings and verdicts as text and tables: units, intervals, and no more digits than the interval deserves."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from capacity.findings import Finding, Objective, Verdict
@@ -24,6 +24,22 @@ RESPONSES = {
     "p99, ms": "response_p99",
     "longest, ms": "response_max",
     "succeeded, %": "success_rate",
+}
+STAGES = {
+    "wait p50, ms": "wait_p50",
+    "wait p95, ms": "wait_p95",
+    "wait p99, ms": "wait_p99",
+    "run p50, ms": "run_p50",
+    "run p95, ms": "run_p95",
+    "run p99, ms": "run_p99",
+}
+ENDPOINTS = {
+    "requests": "volume",
+    "p50, ms": "response_p50",
+    "p95, ms": "response_p95",
+    "p99, ms": "response_p99",
+    "errors, %": "error_rate",
+    "shed, %": "shed_rate",
 }
 
 
@@ -73,18 +89,18 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def operations_table(findings: Iterable[Finding]) -> "pd.DataFrame":
-    """A row an operation with its percentiles, longest response time and success rate, as text."""
+def operations_table(findings: Iterable[Finding], figures: Mapping[str, str] = RESPONSES) -> "pd.DataFrame":
+    """A row an operation with its `figures`, column names by the last part of a finding's name, as text."""
     import pandas as pd
 
     rows: dict[str, dict[str, str]] = {}
     for finding in findings:
         figure = finding.name.rpartition(".")[2]
-        if figure in RESPONSES.values():
+        if figure in figures.values():
             name = finding.title.rpartition(", ")[0]
             rows.setdefault(name, {})[figure] = finding_text(finding, unit=False)
     table = pd.DataFrame.from_dict(rows, orient="index")
-    return table[list(RESPONSES.values())].set_axis(list(RESPONSES), axis=1)
+    return table[list(figures.values())].set_axis(list(figures), axis=1)
 
 
 def verdicts_style(judged: Iterable[Judged]) -> "Styler":
@@ -140,3 +156,10 @@ def _reason(objective: Objective, found: Finding | None, verdict: Verdict) -> st
     if verdict is Verdict.VOID and found is not None:
         return f"The measurement does not count: {found.void}."
     return f"{measured}."
+
+
+def is_timing(finding: Finding) -> bool:
+    """Whether a finding stands in a table of operations already: a time, or an operation's own share."""
+    figure = finding.name.rpartition(".")[2]
+    each = {*RESPONSES.values(), *STAGES.values(), *ENDPOINTS.values()}
+    return (figure in each and finding.name.count(".") > 1) or figure.startswith(("response_", "wait_p", "run_p"))

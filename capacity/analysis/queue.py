@@ -67,13 +67,13 @@ def queue_findings(
 def _stages(part: Sustained) -> Iterable[Finding]:
     """The wait for a worker and the run, of jobs that took one attempt: the queue forgets when earlier ones began."""
     once = part.samples[part.samples["attempts"] <= 1]
-    stages: tuple[tuple[Clock, str, str], ...] = (("dispatch", "wait", "wait for a worker"), ("service", "run", "run"))
+    stages: tuple[tuple[Clock, str, str], ...] = (("dispatch", "wait", "wait"), ("service", "run", "run"))
     for clock, name, words in stages:
         for operation, row in rows_of(once, clock):
             prefix, title = ("", "all jobs") if operation == "all" else (f"{operation_slug(operation)}.", operation)
             for quantile in QUANTILES:
                 estimate = percentile_estimate(row, quantile, int(row["count"]))
-                yield part.finding(f"{prefix}{name}_{quantile}", estimate, "ms", f"{title}, {words}, {quantile}")
+                yield part.finding(f"{prefix}{name}_{quantile}", estimate, "ms", f"{title}, {words} {quantile}")
 
 
 def _adds(part: Sustained) -> Iterable[Finding]:

@@ -76,7 +76,9 @@ def _script(job: Job) -> str:
 def _options(job: Job) -> dict[str, object]:
     """As BullMQ's producers write them; its workers wait for `delay`, doubled each time, before a further attempt."""
     backoff = {"type": "exponential", "delay": int(job.backoff_ms), "jitter": JITTER}
+    # Kept, whatever the worker's own rule is, until what watches the queue has read how they ended.
     options: dict[str, object] = {"attempts": job.attempts, "backoff": backoff}
+    options |= {"removeOnComplete": False, "removeOnFail": False}
     return options | ({"delay": job.delay_ms} if job.delay_ms else {})
 
 

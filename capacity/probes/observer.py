@@ -24,6 +24,7 @@ from capacity.system.clients import redis_client
 
 URL = "CAPACITY_QUEUE_URL"
 INTERVAL_S = 0.1
+OVERLAP_MS = 5000.0  # a worker notes when a job ended before the queue learns of it, and clocks differ
 CHUNK = 2000  # jobs read at a time: some tens of milliseconds
 LISTS, SETS = ("wait", "paused", "active"), ("prioritized", "delayed", "completed", "failed")
 FINISHED = ("completed", "failed")
@@ -61,8 +62,7 @@ class Observer:
         self._client = client
         self._queue = queue
         self._own = f"{token}-" if token else None
-        self._seen: dict[str, set[str]] = {outcome: set() for outcome in FINISHED}
-        self._since = {outcome: self._last_score(outcome) for outcome in FINISHED}
+        self._seen = {outcome: self._scored(outcome, 0) for outcome in FINISHED}  # what finished before is not ours
 
     def counts(self) -> dict[str, float]:
         """How many jobs are in each state, and in the dead letter queue beside it."""
@@ -77,19 +77,13 @@ class Observer:
     def finished(self) -> Iterator[list[tuple[str | int, ...]]]:
         """The jobs that finished since the last reading, some at a time, each in the order of JOB_SCHEMA."""
         for outcome in FINISHED:
-            key, since, seen = self._queue.key(outcome), self._since[outcome], self._seen[outcome]
-            scored: Any = self._client.zrangebyscore(key, since, "+inf", withscores=True)
-            fresh = [(number.decode(), score) for number, score in scored if number.decode() not in seen]
+            seen = self._seen[outcome]
+            since = max(seen.values(), default=0.0) - OVERLAP_MS
+            scored = self._scored(outcome, since)
+            fresh = [number for number in scored if number not in seen]
             for start in range(0, len(fresh), CHUNK):
-                part = fresh[start : start + CHUNK]
-                yield self._read([number for number, _ in part], outcome)
-            if fresh:
-                last = max(score for _, score in fresh)
-                # Jobs may still finish within the last millisecond.
-                self._seen[outcome] = {number for number, score in fresh if score == last} | (
-                    seen if last == since else set()
-                )
-                self._since[outcome] = last
+                yield self._read(fresh[start : start + CHUNK], outcome)
+            self._seen[outcome] = {number: score for number, score in (seen | scored).items() if score >= since}
 
     def remove_own(self, jobs: list[tuple[str | int, ...]]) -> None:
         """Remove those of these jobs that the measurement added itself."""
@@ -103,15 +97,10 @@ class Observer:
                 pipeline.unlink(*(self._queue.key(number + part) for part in LEFT_OVERS))
         pipeline.execute()
 
-    def _last_score(self, outcome: str) -> float:
-        """What had finished before is not this measurement's."""
-        key = self._queue.key(outcome)
-        last: Any = self._client.zrange(key, -1, -1, withscores=True)
-        if not last:
-            return 0.0
-        at_last: Any = self._client.zrangebyscore(key, last[0][1], last[0][1])
-        self._seen[outcome] = {number.decode() for number in at_last}
-        return float(last[0][1])
+    def _scored(self, outcome: str, since: float) -> dict[str, float]:
+        """The ids of jobs that ended so at `since` or later, with when they did, in ms of the workers' clocks."""
+        found: Any = self._client.zrangebyscore(self._queue.key(outcome), since, "+inf", withscores=True)
+        return {number.decode(): score for number, score in found}
 
     def _read(self, numbers: list[str], outcome: str) -> list[tuple[str | int, ...]]:
         pipeline = self._client.pipeline(transaction=False)
