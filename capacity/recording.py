@@ -114,12 +114,12 @@ def _ledger_frame(tables: list[pa.Table]) -> pd.DataFrame | None:
     if not tables:
         return None
     frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-    return frame.astype({"event": "category", "operation": "category"})
+    return frame.astype(dict.fromkeys(("event", "type", "reason", "worker"), "category"))
 
 
 def add_ledger(path: Path, ledger: pd.DataFrame) -> None:
     """Put what the workers noted into a recording under way; the columns are LEDGER_SCHEMA's."""
-    plain = ledger[LEDGER_SCHEMA.names].astype({"event": str, "operation": str})
+    plain = ledger.astype(dict.fromkeys(("event", "type", "reason", "worker"), object))
     table = pa.Table.from_pandas(plain, LEDGER_SCHEMA, preserve_index=False)
     with pa.OSFile(str(path / "ledger-workers.arrows"), "wb") as sink, pa.ipc.new_stream(sink, LEDGER_SCHEMA) as stream:
         stream.write_table(table)

@@ -36,12 +36,13 @@ JOB_SCHEMA = pa.schema(
 # What a worker noted itself about an attempt at a job; the time is of the wall clock.
 LEDGER_SCHEMA = pa.schema(
     {
+        "at_ns": pa.int64(),
         "event": pa.string(),  # started, completed or failed
         "job": pa.string(),
-        "operation": pa.string(),
-        "attempt": pa.int64(),
-        "at_ns": pa.int64(),
+        "type": pa.string(),
+        "attempt": pa.int32(),
         "reason": pa.string(),
+        "worker": pa.string(),
     }
 )
 ROWS_BUFFERED = 32_768
