@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import hiredis
-from bullmq import Job, Queue, Worker  # type: ignore[import-untyped]
+from bullmq import Job, Queue, Worker
 from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff

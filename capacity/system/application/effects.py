@@ -4,33 +4,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import psycopg
 
-OUTBOX_PREFIX = "outbox-"
+from capacity.system.application.outbox import JOB_ID, Connection, mark_finished
+
 GROUP_S = 0.02  # how long a job waits for others, so that one statement marks them all
 CONNECT_SECONDS = 5
 RETRY_S = 0.25
 
 LOG = logging.getLogger(__name__)
 
-Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 Mark = Callable[[Connection, Sequence[str]], Awaitable[list[str]]]
-
-MARK = """
-UPDATE capacity.outbox SET finished_at = now() WHERE id = ANY(%s::bigint[]) AND finished_at IS NULL RETURNING id
-"""
-
-
-async def mark_finished(connection: Connection, job_ids: Sequence[str]) -> list[str]:
-    """Note that jobs of the outbox are done or given up for good; returns the ids of those that were not before.
-
-    `connection` acts as service_role.
-    """
-    numbers = [int(each.removeprefix(OUTBOX_PREFIX)) for each in job_ids]
-    rows = await (await connection.execute(MARK, [numbers])).fetchall()
-    return [f"{OUTBOX_PREFIX}{number}" for (number,) in rows]
 
 
 class Effects:
@@ -54,7 +39,7 @@ class Effects:
 
         Raises psycopg.Error where the server answers and refuses.
         """
-        if not self._url or not job_id.startswith(OUTBOX_PREFIX):
+        if not self._url or not JOB_ID.fullmatch(job_id):
             return
         if job_id not in self._waiting:
             self._waiting[job_id] = asyncio.get_running_loop().create_future()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from bullmq import Queue  # type: ignore[import-untyped]
+from bullmq import Queue
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff

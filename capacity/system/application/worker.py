@@ -19,7 +19,7 @@ from typing import Any
 
 import redis
 import uvloop
-from bullmq import Job  # type: ignore[import-untyped]
+from bullmq import Job
 from redis.asyncio import ConnectionPool
 
 from capacity.errors import CapacityError
