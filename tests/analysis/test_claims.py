@@ -56,7 +56,6 @@ PLANTED = [
     ("\\| Retry Success Rate", "97.8 % is stated, and .* = 80.6 % .*"),
     ("Total Failed Jobs", "950,000 jobs is stated, and .* = 1,350,000 jobs .*"),
     ("✓ DLQ growth sustainable", "2,847 jobs / 25 min = 113.9 jobs/min is not ≤ 10 jobs/min, .*"),
-    ("Verdict: ✅ Automatic rebalancing", "stated as 500 jobs and 498 jobs"),
     ("Sustain: 500 VU", "500,000 jobs/s is stated, and .* = 5,000 jobs/s .*"),
     ("- Error rate: 5%", "5 % is stated, and .* = 99.58 % .*"),
     ("- Current: cache.t3.small", "1.8 GB should be at most 1.55 GB"),
@@ -73,7 +72,11 @@ PLANTED = [
     ("Concurrent Users  100 VU", "stated as ~500 jobs/s / 60 to 80 users = .* and .* = 10 job/s/user"),
     ("Connection Pool   92%", "92 % is not < 85 %, and the report says PASS"),
     ("Infrastructure can sustain 2x", "2 x is stated, and the smallest of .* = 0.9135 to 0.9344 x"),
-    ("Currently sized for 6-12 months", "6 to 12 months is stated, and 2.1 x lasts 5.309 months at 15 % a month .*"),
+    (
+        "Currently sized for 6-12 months",
+        "6 to 12 months is stated, and 2.1 x lasts 5.309 months at 15 % a month "
+        "\\(4.982 to 5.653 months within rounding\\)",
+    ),
     ("- \\*\\*Date\\*\\*: 2025-11-10", ".* 48 h = 2025-11-11T08:00:00Z should be at most 2025-11-10"),
     ("- DLQ growth rate \\(target < 10", "0.3 % × ~500 jobs/s = 90 jobs/min is not < 10 jobs/min"),
     ("RESULT: ✅ QUEUE & REDIS", "2 of 12 checks do not hold, the first is “✓ Redis command latency .*"),

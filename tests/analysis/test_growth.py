@@ -137,6 +137,7 @@ def test_exact_numbers_have_an_exact_exhaustion_month() -> None:
     assert exhaustion(500, 1050, 0.0) == exhaustion(500, 1050, -0.1)
     assert (exhaustion(500, 1050, 0.0).low, exhaustion(500, 1050, 0.0).never) == (math.inf, 1.0)
     assert exhaustion(9, 5).high == 0.0
+    assert exhaustion(5, 5, 0.0).high == months_until(5, 5, 0.0) == 0.0
 
 
 def test_the_interval_of_one_uncertain_input_is_that_inputs() -> None:
