@@ -11,7 +11,6 @@ from typing import NamedTuple
 from capacity.analysis.agreement import Answer, Fit, Ruling, Severity, ruled
 from capacity.analysis.rules import RULES
 from capacity.claims import AnyClaim, Check, Conclusion
-from capacity.expressions import Lookup
 from capacity.published import Published
 
 
@@ -40,7 +39,9 @@ class JudgedCheck(NamedTuple):
 def judge_claims(report: Published) -> list[JudgedClaim]:
     """Every claim of the report in its order, judged; conclusions are read from the checks that the report judges."""
     rulings = [
-        None if isinstance(claim, Conclusion) else _ruled(claim, report.lookup(section.name))
+        None
+        if isinstance(claim, Conclusion)
+        else _assuming(claim, RULES[type(claim)](claim, report.lookup(section.name)))
         for section, _, claim in report.claims()
     ]
     checks = [
@@ -49,19 +50,17 @@ def judge_claims(report: Published) -> list[JudgedClaim]:
         if isinstance(claim, Check) and claim.stated is not None and ruling is not None
     ]
     return [
-        JudgedClaim(section.title, statement.quote, claim.title, claim.kind, *(ruling or _conclusion(claim, checks)))
+        JudgedClaim(section.title, statement.quote, claim.title, claim.kind, *(ruling or _concluded(claim, checks)))
         for (section, statement, claim), ruling in zip(report.claims(), rulings, strict=True)
     ]
 
 
-def _ruled(claim: AnyClaim, lookup: Lookup) -> Ruling:
-    """The ruling of the claim's rule; what would not follow under an assumption alone cannot be told."""
-    answer, severity, reason = RULES[type(claim)](claim, lookup)
+def _assuming(claim: AnyClaim, ruling: Ruling) -> Ruling:
+    """The ruling with what the claim assumes; what would not follow under an assumption alone cannot be told."""
     if not claim.assuming:
-        return Ruling(answer, severity, reason)
-    if answer is Answer.DOES_NOT_FOLLOW:
-        answer, severity = Answer.CANNOT_BE_TOLD, Severity.UNSUPPORTED
-    return Ruling(answer, severity, f"{reason}, if {claim.assuming}")
+        return ruling
+    reason = f"{ruling.reason}, if {claim.assuming}"
+    return ruled(Fit.OPEN, reason) if ruling.answer is Answer.DOES_NOT_FOLLOW else ruling._replace(reason=reason)
 
 
 def _holds(check: Check, ruling: Ruling) -> bool | None:
@@ -70,9 +69,12 @@ def _holds(check: Check, ruling: Ruling) -> bool | None:
     return (check.stated == "PASS") == (ruling.answer is Answer.FOLLOWS)
 
 
-def _conclusion(claim: AnyClaim, checks: Sequence[JudgedCheck]) -> Ruling:
+def _concluded(claim: AnyClaim, checks: Sequence[JudgedCheck]) -> Ruling:
     named = claim.sections if isinstance(claim, Conclusion) else []
-    chosen = [check for check in checks if not named or check.section in named]
+    return _assuming(claim, _conclusion([check for check in checks if not named or check.section in named]))
+
+
+def _conclusion(chosen: Sequence[JudgedCheck]) -> Ruling:
     if not chosen:
         return ruled(Fit.OPEN, "there is no check to conclude from")
     for holds, fits, words in ((False, Fit.APART, "do not hold"), (None, Fit.OPEN, "cannot be told")):

@@ -384,6 +384,10 @@ def test_what_rests_on_an_assumption_cannot_be_told_to_be_wrong() -> None:
     assert judged({**wrong, "assuming": "both are means"}).answer is OPEN
     assert judged({**wrong, "assuming": "both are means"}).reason == "stated as 1 s and 2 s, if both are means"
     assert judged({"kind": "same", "of": ["1 s", "1 s"], "assuming": "x"}).answer is FOLLOWS
+    check = {"kind": "check", "value": "9 ms", "limit": "< 5 ms", "stated": "PASS"}
+    concluded = judge_claims(report(check, {"kind": "conclusion", "assuming": "the check counts"}))[-1]
+    assert concluded.answer is OPEN
+    assert concluded.reason == "1 of 1 checks do not hold, the first is “q”, if the check counts"
 
 
 @pytest.mark.parametrize(
