@@ -5,9 +5,7 @@ CAPACITY_QUEUE_PREFIX, connects as an ordinary role, and ends on SIGTERM or Ctrl
 """
 
 import logging
-import os
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -73,9 +71,6 @@ def serve(services: Services, postgres_url: str, host: str, port: int) -> None:
     async def lifespan(application: Starlette) -> AsyncIterator[None]:
         async with services.running(postgres_url):
             yield
-            end = threading.Timer(STOP_S, os._exit, [1])  # a server that hangs does not keep the process
-            end.daemon = True
-            end.start()
 
     uvicorn.run(
         application(services, lifespan),

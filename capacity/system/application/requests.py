@@ -85,15 +85,18 @@ async def body(request: Request, model: type[Model]) -> Model:
 async def _read(request: Request) -> bytes:
     """The body's bytes; one that is too long is not read to its end."""
     declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > BODY_LIMIT_BYTES:
+        raise _too_large()
     read = bytearray()
-    if not declared.isascii() or not declared.isdigit() or int(declared) <= BODY_LIMIT_BYTES:
-        async for chunk in request.stream():
-            read += chunk
-            if len(read) > BODY_LIMIT_BYTES:
-                break
-        else:
-            return bytes(read)
-    raise HTTPException(413, f"the body must have at most {BODY_LIMIT_BYTES} bytes")
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > BODY_LIMIT_BYTES:
+            raise _too_large()
+    return bytes(read)
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, f"the body must have at most {BODY_LIMIT_BYTES} bytes")
 
 
 def _unusable(error: ValidationError) -> HTTPException:

@@ -165,7 +165,7 @@ def seconds_in_a_loop(breaker: Breaker) -> float:
 def test_twenty_concurrent_calls_of_50_ms_end_within_60_ms(
     breaker: Breaker, seconds: Callable[[Breaker], float]
 ) -> None:
-    """A machine that is busy with something else delays some of the rounds; a lock held would delay each to a second."""
+    """A machine that is busy with something else delays some rounds; a lock that is held delays each to a second."""
     assert any(seconds(breaker) < 0.06 for _ in range(20))
 
 

@@ -1,8 +1,11 @@
 """The gateway as a process: its endpoints, who sees what, what it refuses and why, and its end."""
 
 import itertools
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -369,8 +372,20 @@ def test_sigterm_ends_it_within_seconds_though_postgres_hangs(
     gateway = start_gateway(postgres_url=line.url)
     gateway.wait_until(lambda: gateway.ask("GET", "/api/connectors", 1).status == 200)
     line.be_silent()
-    assert gateway.ask("GET", "/api/connectors", 1).status == 503
-    began = time.monotonic()
-    gateway.process.send_signal(signal.SIGTERM)
-    gateway.process.wait(20)
-    assert time.monotonic() - began < 5
+    with socket.create_connection(("127.0.0.1", gateway.port)) as asking:
+        asking.sendall(b"GET /api/connectors HTTP/1.1\r\nHost: x\r\nX-Owner: 1\r\n\r\n")
+        gateway.wait_until(lambda: gateway.metric("gateway_pool_in_use") == 1)
+        began = time.monotonic()
+        gateway.process.send_signal(signal.SIGTERM)
+        gateway.process.wait(20)
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("name", ["CAPACITY_POSTGRES_URL", "CAPACITY_REDIS_URL"])
+def test_an_address_that_is_missing_is_one_sentence(application: Any, name: str) -> None:
+    command = [sys.executable, "-m", "capacity.system.application.gateway", "--port", "1"]
+    environment = {**os.environ, **application.as_environment()}
+    del environment[name]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    reason = f"Error: the gateway needs {name}; set it to the address of that server\n"
+    assert (ended.returncode, ended.stderr) == (2, reason)
