@@ -97,12 +97,10 @@ class Stage:
     def ledger(self) -> pd.DataFrame:
         return read_ledger(self.folder / "ledger")
 
-    def clear(self) -> None:
+    def end(self) -> None:
         for process in self.processes:
             process.kill()
             process.communicate()
-        for key in self.client.scan_iter(f"bull:{self.queue}*"):
-            self.client.delete(key)
         self.client.close()
 
 
@@ -110,7 +108,9 @@ class Stage:
 def stage(tmp_path: Path, redis_url: str) -> Iterator[Stage]:
     made = Stage(tmp_path, redis_url)
     yield made
-    made.clear()
+    for key in made.client.scan_iter(f"bull:{made.queue}*"):
+        made.client.delete(key)
+    made.end()
 
 
 def wait_until(true: Callable[[], bool], within_s: float = 30.0) -> float:
@@ -262,10 +262,17 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
     made.kill()
 
 
-def test_a_redis_that_is_away_for_a_while_is_waited_for_quietly(tmp_path: Path, own_redis: OwnRedis) -> None:
+@pytest.fixture
+def own_stage(tmp_path: Path, own_redis: OwnRedis) -> Iterator[Stage]:
+    made = Stage(tmp_path, own_redis.url)
+    yield made
+    made.end()
+
+
+def test_a_redis_that_is_away_for_a_while_is_waited_for_quietly(own_stage: Stage, own_redis: OwnRedis) -> None:
     """Killed in mid-work, with a ledger on disk: the jobs under way are reported when it is back, and none is lost."""
     own_redis.kill()
-    stage = Stage(tmp_path, own_redis.url)
+    stage = own_stage
     stage.write_jobs(200, 200, {})
     worker = stage.launch(concurrency=5)
     time.sleep(1.5)
@@ -296,11 +303,10 @@ def test_a_redis_that_is_away_for_a_while_is_waited_for_quietly(tmp_path: Path, 
     found = reconcile(ids, ledger.loc[ledger["event"] == "completed", "job"])
     assert set(found.ids("lost")) <= taken
     assert (found.unexpected, found.duplicated) == (0, 0)
-    stage.clear()
 
 
-def test_a_worker_ends_in_time_where_redis_hangs(tmp_path: Path, own_redis: OwnRedis) -> None:
-    stage = Stage(tmp_path, own_redis.url)
+def test_a_worker_ends_in_time_where_redis_hangs(own_stage: Stage, own_redis: OwnRedis) -> None:
+    stage = own_stage
     (worker,) = stage.start(1, concurrency=5)
     stage.add(50)
     own_redis.process.send_signal(signal.SIGSTOP)
@@ -311,7 +317,6 @@ def test_a_worker_ends_in_time_where_redis_hangs(tmp_path: Path, own_redis: OwnR
     assert took < STOP_S + 3
     assert status == 0
     assert "Traceback" not in errors
-    stage.clear()
 
 
 @pytest.mark.parametrize(
