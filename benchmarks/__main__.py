@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks import dispatch, generators, http
+from benchmarks import dispatch, generators, http, queue
 from capacity.system.embedded import POSTGRES_SETTINGS, open_system
 from capacity.system.machine import machine_facts
 
@@ -39,6 +39,8 @@ def main() -> None:
         if redis_benchmark:
             compared = generators.compared_with_redis_benchmark(redis_benchmark, system.redis_url, scratch)
             lines += _section("Redis, closed loop", compared)
+        lines += _section("Queue at 1,100 jobs/s", queue.queue_at_a_rate(system.redis_url, scratch))
+        lines += _section("Queue, everything at once", queue.queue_rates(system.redis_url, scratch))
     if wrk and nginx:
         with tempfile.TemporaryDirectory() as place, http.running_nginx(nginx, Path(place) / "nginx") as url:
             lines += _section("HTTP, closed loop, nginx with one worker", http.compared_with_wrk(wrk, url, Path(place)))

@@ -51,8 +51,14 @@ def test_a_run_is_resumed_with_its_own_profile_only(finished: Path) -> None:
     ("words", "sentence"),
     [
         (["--profile", "huge"], "there is no profile 'huge'; accepted are smoke, standard, full"),
-        (["--only", "redis,mainframe"], "there is no notebook 'mainframe'; accepted are database, redis"),
-        (["--set", "prepraed", "false"], "no notebook has the parameter 'prepraed'; accepted are prepared, workloads"),
+        (
+            ["--only", "redis,mainframe"],
+            "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway",
+        ),
+        (
+            ["--set", "prepraed", "false"],
+            "no notebook has the parameter 'prepraed'; accepted are prepared, workers, workloads",
+        ),
         (["--set", "prepared", "no way"], "the parameter prepared is 'no way', a str, and must be a bool as True"),
     ],
 )

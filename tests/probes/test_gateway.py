@@ -87,6 +87,9 @@ def test_an_api_without_a_page_of_metrics_is_measured_all_the_same(
     application: Application, workloads: Path, tmp_path: Path
 ) -> None:
     """A plain file server, which answers most of these requests with 404 or 501."""
+    values = yaml.safe_load((workloads / "gateway.yaml").read_text(encoding="utf-8"))
+    values["shapes"]["smoke"]["stages"] = [{"name": "sustain", "seconds": 1, "to": 100}]
+    (tmp_path / "gateway.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     port = free_port()
     words = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(tmp_path)]
     server = subprocess.Popen(words, stderr=subprocess.DEVNULL)
@@ -98,7 +101,7 @@ def test_an_api_without_a_page_of_metrics_is_measured_all_the_same(
             except OSError:
                 time.sleep(0.05)
         own = System(gateway_url=f"http://127.0.0.1:{port}")
-        path = measure_gateway(own, workloads, "smoke", tmp_path / "recording")
+        path = measure_gateway(own, tmp_path, "smoke", tmp_path / "recording")
     finally:
         server.terminate()
         server.wait()

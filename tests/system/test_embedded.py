@@ -4,7 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -42,11 +45,12 @@ def started_owner(folder: Path, how: str = "end") -> subprocess.Popen[str]:
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
     assert owner.stdout
-    assert owner.stdout.readline().startswith("redis://")
+    said = owner.stdout.readline()
+    assert said.startswith("redis://"), owner.communicate()[1]
     return owner
 
 
@@ -54,49 +58,47 @@ def servers_of(folder: Path) -> list[psutil.Process]:
     return home._processes_in(folder)
 
 
-def reachable(folder: Path) -> Path:
-    """As root PostgreSQL runs as another user, who must be able to pass through pytest's private folders."""
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == os.geteuid() and parent.stat().st_mode & 0o005 != 0o005 and parent.parts[1:]:
-            parent.chmod(parent.stat().st_mode | 0o055)
-        if parent.name.startswith("pytest-of-"):
-            break
-    return folder
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """As root PostgreSQL runs as another user, who cannot pass through pytest's own private folders."""
+    with tempfile.TemporaryDirectory(prefix="test-") as place:
+        Path(place).chmod(0o755)
+        yield Path(place)
 
 
 @pytest.mark.parametrize("how", ["end", "raise", "SIGINT", "SIGTERM"])
-def test_no_process_and_no_folder_is_left(tmp_path: Path, how: str) -> None:
-    owner = started_owner(reachable(tmp_path), how)
-    assert len(servers_of(tmp_path)) >= 2
+def test_no_process_and_no_folder_is_left(folder: Path, how: str) -> None:
+    owner = started_owner(folder, how)
+    assert len(servers_of(folder)) >= 2
     if how.startswith("SIG"):
         owner.send_signal(signal.Signals[how])
         owner.wait(30)
     else:
         owner.communicate("\n", timeout=30)
-    assert not servers_of(tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not servers_of(folder)
+    assert not list(folder.iterdir())
 
 
-def test_the_next_start_clears_away_what_a_killed_owner_left(tmp_path: Path) -> None:
-    killed = started_owner(reachable(tmp_path))
+def test_the_next_start_clears_away_what_a_killed_owner_left(folder: Path) -> None:
+    killed = started_owner(folder)
     killed.kill()
     killed.wait()
-    assert len(servers_of(tmp_path)) >= 2
-    left = list(tmp_path.iterdir())
-    following = started_owner(tmp_path)
-    assert not any(folder.exists() for folder in left)
+    assert len(servers_of(folder)) >= 2
+    left = list(folder.iterdir())
+    following = started_owner(folder)
+    assert not any(each.exists() for each in left)
     following.communicate("\n", timeout=30)
-    assert not servers_of(tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not servers_of(folder)
+    assert not list(folder.iterdir())
 
 
-def test_the_homes_of_living_owners_are_left_alone(tmp_path: Path) -> None:
-    first = started_owner(reachable(tmp_path))
-    second = started_owner(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
+def test_the_homes_of_living_owners_are_left_alone(folder: Path) -> None:
+    first = started_owner(folder)
+    second = started_owner(folder)
+    assert len(list(folder.iterdir())) == 2
     for owner in (first, second):
         owner.communicate("\n", timeout=30)
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
 
 
 def test_only_what_the_environment_does_not_name_is_started(system: System) -> None:
@@ -125,13 +127,20 @@ def test_up_prints_the_addresses_and_stops_at_a_signal() -> None:
     command = [sys.executable, "-c", "from capacity.cli import main; main()", "up"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stdout
-    lines = [running.stdout.readline() for _ in range(4)]
-    assert [line.split("=")[0] for line in lines] == [
-        "export CAPACITY_POSTGRES_URL",
-        "export CAPACITY_POSTGRES_ADMIN_URL",
-        "export CAPACITY_REDIS_URL",
-        "export CAPACITY_EMBEDDED",
+    names = [
+        "POSTGRES_URL",
+        "POSTGRES_ADMIN_URL",
+        "REDIS_URL",
+        "GATEWAY_URL",
+        "QUEUE",
+        "QUEUE_PREFIX",
+        "LEDGER",
+        "EMBEDDED",
     ]
+    lines = [running.stdout.readline() for _ in names]
+    assert [line.split("=")[0] for line in lines] == [f"export CAPACITY_{name}" for name in names]
+    with urllib.request.urlopen(f"{lines[3].strip().partition('=')[2]}/api/health", timeout=10) as answer:
+        assert answer.status == 200
     url = lines[2].strip().partition("=")[2]
     with redis.Redis.from_url(url) as client:
         assert client.ping()

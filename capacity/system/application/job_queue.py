@@ -21,6 +21,8 @@ from capacity.workload import read_workload
 QUEUE = "capacity"
 CONNECTIONS = 8
 LIMIT_S = 0.25  # for one exchange with Redis and for waiting for one of the connections
+JITTER = 0.5  # of the wait before a further attempt, so that jobs that failed together do not come back together
+KEPT = 1000  # ended jobs to look at; the outbox knows of all of them, and the dead letters of those that failed
 JOB_TYPES = ("ConnectorSync", "PostPublication", "TokenRefresh", "DataCleanup")
 
 
@@ -39,8 +41,9 @@ class QueuedJob:
 
 def job_options(job: Job) -> dict[str, Any]:
     """BullMQ's options of a job as the workload file has it."""
-    options = {"attempts": job.attempts, "backoff": {"type": "exponential", "delay": round(job.backoff_ms)}}
-    return options | ({"delay": job.delay_ms} if job.delay_ms else {})
+    backoff = {"type": "exponential", "delay": round(job.backoff_ms), "jitter": JITTER}
+    kept = {"removeOnComplete": {"count": KEPT}, "removeOnFail": {"count": KEPT}}
+    return {"attempts": job.attempts, "backoff": backoff, **kept} | ({"delay": job.delay_ms} if job.delay_ms else {})
 
 
 def read_jobs(path: Path | None = None) -> dict[str, Job]:

@@ -15,7 +15,9 @@ from capacity.errors import CapacityError
 from capacity.operation import Job
 from capacity.system.addresses import System
 from capacity.system.application.job_queue import (
+    JITTER,
     JOB_TYPES,
+    KEPT,
     LIMIT_S,
     JobQueue,
     QueuedJob,
@@ -51,12 +53,11 @@ def job(number: int, kind: str = "TokenRefresh") -> QueuedJob:
 
 
 def test_options_are_those_of_the_workload_file() -> None:
-    assert job_options(JOBS["TokenRefresh"]) == {"attempts": 3, "backoff": {"type": "exponential", "delay": 500}}
-    assert job_options(Job(attempts=1, backoff_ms=0, delay_ms=40)) == {
-        "attempts": 1,
-        "backoff": {"type": "exponential", "delay": 0},
-        "delay": 40,
-    }
+    kept = {"removeOnComplete": {"count": KEPT}, "removeOnFail": {"count": KEPT}}
+    backoff = {"type": "exponential", "delay": 500, "jitter": JITTER}
+    assert job_options(JOBS["TokenRefresh"]) == {"attempts": 3, "backoff": backoff, **kept}
+    given = job_options(Job(attempts=1, backoff_ms=0, delay_ms=40))
+    assert given == {"attempts": 1, "backoff": {**backoff, "delay": 0}, "delay": 40, **kept}
 
 
 def test_the_workload_file_is_found_from_anywhere_and_has_every_type(
