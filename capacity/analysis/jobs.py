@@ -16,9 +16,10 @@ OUTCOME_OF = {"completed": "ok", "failed": "error"}
 def job_ids(samples: pd.DataFrame, manifest: Mapping[str, Any]) -> "pd.Series[str]":
     """The id of the job that each sample of a queue's producer added, null for one that was dropped.
 
-    A producer numbers the jobs of an operation as it sends them, which is in the order of `seq`.
+    A producer numbers the jobs of an operation as it sends them. That is the planned order but for those that were
+    under way or waiting while a connection was opened again.
     """
-    sent = samples[samples["outcome"] != "dropped"].sort_values(["worker", "seq"])
+    sent = samples[samples["outcome"] != "dropped"].sort_values(["worker", "sent_ns", "seq"])
     codes = sent["operation"].map({name: code for code, name in enumerate(manifest["operations"])}).astype(int)
     numbers = sent.groupby(["worker", "operation"], observed=True).cumcount()
     ids = manifest["token"] + "-" + sent["worker"].astype(str) + "-" + codes.astype(str) + "-" + numbers.astype(str)

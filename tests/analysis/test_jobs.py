@@ -44,6 +44,13 @@ def test_the_numbers_follow_the_producers_order_whatever_the_order_of_the_rows()
     assert job_ids(samples, MANIFEST).tolist() == ["c1-0-0-2", "c1-0-0-0", "c1-0-0-1"]
 
 
+def test_a_job_that_was_sent_later_than_a_later_planned_one_has_the_later_number() -> None:
+    """As after a connection was opened again."""
+    samples = added(("a", 0, "ok"), ("a", 1, "ok"), ("a", 2, "ok"))
+    samples.loc[0, ["sent_ns", "finished_ns"]] = 5 * MS
+    assert job_ids(samples, MANIFEST).tolist() == ["c1-0-0-2", "c1-0-0-0", "c1-0-0-1"]
+
+
 def test_a_job_is_due_then_waits_then_runs() -> None:
     samples = added(("a", 10, "ok"))
     course = check_samples(job_samples(samples, ended(("c1-0-0-0", 0, 30, 70, 1, "completed", "")), MANIFEST))
