@@ -13,6 +13,8 @@ from capacity.errors import CapacityError
 from capacity.findings import Verdict
 from capacity.project import project_folder
 
+REFERENCE = Path("data") / "reference" / "infrastructure-load-testing-report.yaml"
+
 
 class Sentences(click.Group):
     """A group of commands whose errors are one sentence and exit code 2, without a traceback."""
@@ -127,6 +129,26 @@ def prepare(profile: str, remove: bool) -> None:
         else:
             prepare_cache(system.redis_url, ITEMS[profile])
         click.echo(f"Redis: the keys below capacity: are {done}")
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--all", "everything", is_flag=True, help="show what follows, too")
+def audit(file: Path | None, everything: bool) -> None:
+    """Judge a published report (by default the project's reference) by its own numbers.
+
+    Exit code 0 where every claim follows, 1 where any does not or cannot be told.
+    """
+    from capacity.analysis.agreement import Answer
+    from capacity.analysis.claims import judge_claims
+    from capacity.audit import print_audit
+    from capacity.publication.report import read_published, untranscribed
+
+    path = file or project_folder() / REFERENCE
+    report = read_published(path)
+    judged = judge_claims(report)
+    print_audit(judged, untranscribed(report, path.parent), everything=everything)
+    sys.exit(0 if all(claim.answer is Answer.FOLLOWS for claim in judged) else 1)
 
 
 @main.command()

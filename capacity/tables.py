@@ -1,6 +1,7 @@
 """Findings and verdicts as text and tables: units, intervals, and no more digits than the interval deserves."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:  # the command prints tables of text, which need not wait for 
     from pandas.io.formats.style import Styler
 
 Judged = tuple[Objective, Finding | None, Verdict]
+LINE_WIDTH = 110
 COLOURS = {
     Verdict.PASS: "#1b7f3b",
     Verdict.FAIL: "#b00020",
@@ -126,9 +128,12 @@ def quality_text(samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequenc
     lines = [f"planned {counts.planned:,} = {ended}; unaccounted {counts.residue:,}"]
     for law in (littles_law(samples, step) for step in steps):
         explained = f"{law.throughput_per_s:,.0f}/s × {law.mean_response_s * 1000:.3g} ms"
-        lines.append(f"Little's law: {law.mean_in_system:.3g} in the system = {explained} + {law.residual:.1%}")
+        rest = f"{abs(law.residual):.1%} unexplained"
+        lines.append(f"Little's law: {law.mean_in_system:.3g} in the system, {explained} by the samples; {rest}")
     problems = generator_problems(samples, gauges, steps)
-    lines += [f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}" for each in problems]
+    for each in problems:
+        said = f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}"
+        lines += textwrap.wrap(said, LINE_WIDTH, subsequent_indent="      ")
     return "\n".join(lines if problems else [*lines, "nothing speaks against this measurement"])
 
 

@@ -99,10 +99,10 @@ def parse_workload(values: Any, source: str = "workload") -> Workload:
     try:
         return Workload.model_validate(values)
     except ValidationError as error:
-        raise CapacityError(f"{source}: {_sentence(error)}") from None
+        raise CapacityError(f"{source}: {first_problem(error)}") from None
 
 
-def _sentence(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """The first problem as one sentence, with the number of further ones."""
     problems = error.errors(include_url=False)
     first = problems[0]

@@ -8,11 +8,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "samples", "streams", "findings", "operation", "workload", "project"},
+    {"errors", "samples", "streams", "findings", "operation", "workload", "publication", "project"},
     {"analysis"},
     {"recording", "load", "system"},
     {"probes"},
-    {"charts", "tables", "report", "parameters", "progress", "suite", "cli"},
+    {"charts", "tables", "report", "parameters", "progress", "suite", "audit", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")

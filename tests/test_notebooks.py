@@ -11,12 +11,21 @@ import pytest
 
 from capacity.findings import read_findings
 from capacity.probes.database import read_database_findings
+from capacity.probes.gateway import read_gateway_findings
+from capacity.probes.queue import read_queue_findings
 from capacity.probes.redis import read_redis_findings
 from capacity.recording import open_recording
 from capacity.workload import read_workload
 
 PROJECT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+READERS = {
+    "database": read_database_findings,
+    "redis": read_redis_findings,
+    "queue": read_queue_findings,
+    "gateway": read_gateway_findings,
+}
+RECORDINGS = ("database", "database/row_security", "redis", "redis/reconnection", "queue", "gateway")
 LITERALS = (bool, int, float, str)
 
 
@@ -75,13 +84,13 @@ def test_an_edited_number_in_a_checked_cell_is_noticed(tmp_path: Path) -> None:
 def test_the_committed_findings_are_those_of_the_recordings() -> None:
     """Notebook 80 opens on them."""
     recorded = PROJECT / "data" / "recorded"
-    for name, read in {"database": read_database_findings, "redis": read_redis_findings}.items():
+    for name, read in READERS.items():
         assert read(recorded / name) == read_findings(recorded / "findings" / f"{name}.json")
 
 
 def test_the_recordings_are_whole_of_this_code_and_small() -> None:
     recorded = PROJECT / "data" / "recorded"
-    for name in ("database", "database/row_security", "redis", "redis/reconnection"):
+    for name in RECORDINGS:
         manifest = open_recording(recorded / name).manifest
         assert (manifest["state"], manifest["profile"]) == ("complete", "standard")
         workload = read_workload(PROJECT / "data" / "workloads" / f"{manifest['name']}.yaml")

@@ -34,7 +34,7 @@ FROM generate_series(1, {owners} * {posts_per_owner}) AS n;
 INSERT INTO capacity.dataset VALUES ({version}, {owners}, {posts_per_owner});
 """
 GROWING = """
-TRUNCATE capacity.job_logs, capacity.tokens;
+TRUNCATE capacity.job_logs, capacity.tokens, capacity.outbox;
 INSERT INTO capacity.job_logs (owner, kind, message)
 SELECT capacity.owner_id(1 + (n - 1) % {owners}), 'ConnectorSync', repeat(md5(n::text), 4)
 FROM generate_series(1, {owners} * 20) AS n;

@@ -78,6 +78,25 @@ CREATE TABLE IF NOT EXISTS capacity.tokens (
     expires_at timestamptz NOT NULL DEFAULT now() + interval '1 hour'
 );
 
+-- Jobs are written here in the transaction of what asks for them, and their numbers are their ids in the queue. A table
+-- made anew begins above all numbers given before, which Redis may remember: to BullMQ those would be old jobs.
+DO $$
+BEGIN
+    IF to_regclass('capacity.outbox') IS NULL THEN
+        CREATE TABLE capacity.outbox (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            owner uuid NOT NULL,
+            kind text NOT NULL,
+            data jsonb NOT NULL,
+            created_at timestamptz NOT NULL DEFAULT now(),
+            finished_at timestamptz
+        );
+        PERFORM setval('capacity.outbox_id_seq', (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
+    END IF;
+END
+$$;
+
+CREATE INDEX IF NOT EXISTS outbox_unfinished ON capacity.outbox (id) WHERE finished_at IS NULL;
 CREATE INDEX IF NOT EXISTS connectors_by_owner ON capacity.connectors (owner);
 CREATE INDEX IF NOT EXISTS posts_by_owner ON capacity.posts (owner, scheduled_at DESC);
 CREATE INDEX IF NOT EXISTS job_logs_by_owner ON capacity.job_logs (owner, id);
@@ -87,6 +106,8 @@ GRANT USAGE ON SCHEMA capacity TO anon, authenticated, service_role, authenticat
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA capacity TO anon, authenticated, service_role, authenticator;
 GRANT SELECT, INSERT, UPDATE, DELETE ON capacity.connectors, capacity.posts, capacity.job_logs, capacity.tokens
     TO authenticated, service_role;
+GRANT SELECT, INSERT (owner, kind, data) ON capacity.outbox TO authenticated;
+GRANT SELECT, UPDATE (finished_at) ON capacity.outbox TO service_role;
 GRANT SELECT ON capacity.dataset TO authenticator;
 
 -- The call stands in a sub-select, so that it is evaluated once a query and not once a row.
@@ -94,7 +115,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['connectors', 'posts', 'job_logs', 'tokens'] LOOP
+    FOREACH name IN ARRAY ARRAY['connectors', 'posts', 'job_logs', 'tokens', 'outbox'] LOOP
         EXECUTE format('ALTER TABLE capacity.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('DROP POLICY IF EXISTS own_rows ON capacity.%I', name);
         EXECUTE format('CREATE POLICY own_rows ON capacity.%I TO authenticated '
