@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from capacity.findings import LIMIT
+from capacity.operation import Strict
 from capacity.publication.expressions import Expression, Operand, Operands
-from capacity.workload import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Quantile = Annotated[float, Field(gt=0, lt=1)]

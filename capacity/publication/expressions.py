@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from capacity.publication.quantities import Quantity, largest, mean, quantity_text, read_quantity, smallest
-from capacity.workload import Strict
+from capacity.operation import Strict
 
 REFERENCE = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")
 OPERATORS = {"sum": ("+", add), "difference": ("−", sub), "product": ("×", mul), "ratio": ("/", truediv)}

@@ -9,11 +9,12 @@ import yaml
 from pydantic import Field, PlainValidator, ValidationError, model_validator
 
 from capacity.errors import CapacityError
+from capacity.operation import Strict
 from capacity.publication.claims import AnyClaim, Conclusion, Name
 from capacity.publication.expressions import Lookup, evaluated
 from capacity.publication.quantities import Quantity, check_alike, read_quantity
 from capacity.publication.transcript import left_over
-from capacity.workload import Strict, first_problem
+from capacity.workload import first_problem
 
 Stated = Annotated[Quantity, PlainValidator(read_quantity)]
 

@@ -61,6 +61,7 @@ class ConsumerSettings:
             "lockDuration": round(self.lock_s * 1000),
             "stalledInterval": round(self.stalled_s * 1000),
             "maxStalledCount": self.stalled_limit,
+            "runRetryDelay": round(RECONNECT_S * 1000),
             "settings": {"backoffStrategy": jittered_backoff},
             "autorun": False,
         }

@@ -149,12 +149,13 @@ async def _serve(system: System, settings: ConsumerSettings, draws: JobDraws, le
     ledger = LedgerWriter(ledger_folder, settings.name)
     pool, effects = connection_pool(system.redis_url, settings.concurrency), Effects(system.postgres_url)
     worker = ReferenceWorker(pool, settings, draws, ledger, effects)
-    starting = asyncio.create_task(worker.start())
+    gc.collect()
+    gc.freeze()  # what was imported is never garbage
+    starting, ended = asyncio.create_task(worker.start()), False
     if await _first(starting, stopping):
+        working = starting.result()
         print("ready", flush=True)
-        gc.collect()
-        gc.freeze()  # what was imported is never garbage
-    ended = starting.done() and await _first(starting.result(), stopping)
+        ended = await _first(working, stopping)
     signal.alarm(round(STOP_S + 3 * CLOSE_S))  # ends what hangs in spite of everything
     if unfinished := await worker.stop(STOP_S):
         LOG.warning("left %d jobs unfinished; another worker takes them when their locks have expired", unfinished)

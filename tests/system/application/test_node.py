@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,8 +19,6 @@ from capacity.system.application.ledger import read_ledger
 from capacity.system.application.worker import worker_command
 
 NODE = Path(__file__).parents[2] / "node"
-INSTALL = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", str(NODE)]
-INSTALL_S = 120
 JOBS = 1000
 TYPE = "TokenRefresh"
 JOB_FILE = {
@@ -31,22 +28,6 @@ JOB_FILE = {
     "operations": [{"name": TYPE, "weight": 100, "job": {"service_ms": {"median": 1, "p99": 5}}}],
     "shapes": {"smoke": {"kind": "rate", "stages": [{"name": "sustain", "seconds": 1, "to": 1}]}},
 }
-
-
-@pytest.fixture(scope="module")
-def node() -> str:
-    """The program, with Node's BullMQ beside the scripts; it is installed where it is missing."""
-    program = shutil.which("node")
-    if program is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed (Debian: apt install nodejs npm)")
-    if not (NODE / "node_modules" / "bullmq").exists():
-        try:
-            made = subprocess.run(INSTALL, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"npm could not install bullmq within {INSTALL_S} s")
-        if made.returncode:
-            pytest.skip(f"npm could not install bullmq: {' '.join(made.stderr.split())[:200]}")
-    return program
 
 
 @pytest.fixture
