@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import psutil
 import psycopg
 
@@ -19,7 +18,7 @@ from capacity.findings import Finding, Objective
 from capacity.load.engine import REOPEN_NS
 from capacity.probes.measurement import Measurement
 from capacity.samples import service_ns
-from capacity.scenarios.load import Through, measure_through
+from capacity.scenarios.load import Through, acknowledged, measure_through
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, wait_until
 from capacity.system.addresses import System
 from capacity.system.embedded import RunningServer, postgres_url, run_postgres
@@ -121,7 +120,7 @@ class DatabaseRestart:
         return parse_workload(values | {"timeout_ms": TIMEOUT_MS, "operations": [operation], "shapes": shapes})
 
     def _account(self, through: Through, written: list[int]) -> Iterator[Finding]:
-        found = reconcile(acknowledged_writes(through.recording.samples), written)
+        found = reconcile(acknowledged(through.recording.samples, first=1), written)
         tried = len(through.recording.samples)
         figures = {
             "acknowledged_writes": (found.acknowledged, "writes acknowledged"),
@@ -144,16 +143,6 @@ class DatabaseRestart:
         yield counted(
             self.name, "drained_in_theory", theory, unit="s", title="backlog / (μ − λ)", count=found.drain.left
         )
-
-
-def acknowledged_writes(samples: pd.DataFrame) -> "pd.Series[bool]":
-    """Whether each number that was sent was acknowledged, by the number; of one generator process.
-
-    Numbers are drawn as operations are sent, so the n-th that was sent wrote the number n. After a connection is opened
-    again operations may be sent in another order than they were planned in.
-    """
-    sent = samples[samples["outcome"] != "dropped"].sort_values(["sent_ns", "seq"])
-    return pd.Series((sent["outcome"] == "ok").to_numpy(), index=range(1, len(sent) + 1))
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from capacity.errors import CapacityError
 from capacity.load.engine import clock, unix_ns_of
 from capacity.probes.measurement import Measurement, Watcher, measure
@@ -76,3 +78,13 @@ def measure_through(
     recording = open_recording(folder)
     begin, end = (moment - int(recording.manifest["origin_unix_ns"]) for moment in span)
     return Through(recording, begin, end)
+
+
+def acknowledged(samples: pd.DataFrame, first: int = 0) -> "pd.Series[bool]":
+    """Whether each operation that was sent was acknowledged, by its number in the order of sending; of one generator.
+
+    A sequence is drawn as operations are sent, so the n-th that was sent has its n-th number, `first` being the number
+    of the first. After a connection is opened again operations may be sent in another order than they were planned in.
+    """
+    sent = samples[samples["outcome"] != "dropped"].sort_values(["sent_ns", "seq"])
+    return pd.Series((sent["outcome"] == "ok").to_numpy(), index=range(first, first + len(sent)))

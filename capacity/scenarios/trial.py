@@ -101,6 +101,9 @@ def run_scenario(scenario: Scenario, system: System, folder: Path) -> Trial:
     void = "" if observed.proof.applied else f"the fault was not applied: {observed.proof.said}"
     if observed.unsettled:
         void = void or f"it never settled: {observed.unsettled}"
+    names = [each.name for each in observed.findings]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"the scenario {scenario.name} has two findings of the name {min(twice)}; give each its own")
     findings = tuple(replace(each, void=each.void or void or None) for each in observed.findings)
     trial = Trial(scenario.name, ready.expected, observed.proof, findings)
     _write(folder / FILE, trial)

@@ -4,8 +4,6 @@ import re
 import signal
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import psutil
 import pytest
 
@@ -13,8 +11,7 @@ from capacity.analysis.recovery import FaultSpan, recovery
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
 from capacity.recording import open_recording
-from capacity.samples import OUTCOMES
-from capacity.scenarios.database_restart import CONNECTIONS, DatabaseRestart, acknowledged_writes
+from capacity.scenarios.database_restart import CONNECTIONS, DatabaseRestart
 from capacity.scenarios.trial import Trial, run_scenario
 from capacity.system.addresses import System
 
@@ -77,10 +74,3 @@ def test_a_fault_outside_of_the_load_is_one_sentence(tmp_path: Path) -> None:
     )
     with pytest.raises(CapacityError, match=f"^{re.escape(said)}$"):
         run_scenario(DatabaseRestart(signal.SIGKILL, at_s=9.0), OURS, tmp_path)
-
-
-def test_a_number_is_that_of_the_sending_and_what_was_dropped_has_none() -> None:
-    outcome = ["ok", "dropped", "error", "ok", "timeout"]
-    sent = np.array([10, 11, 30, 20, 40])
-    frame = pd.DataFrame({"outcome": pd.Categorical(outcome, OUTCOMES), "sent_ns": sent, "seq": range(5)})
-    assert acknowledged_writes(frame).to_dict() == {1: True, 2: True, 3: False, 4: False}

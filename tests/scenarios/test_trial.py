@@ -24,6 +24,7 @@ class Pretended:
     applied: bool = True
     unsettled: str = ""
     breaks: bool = False
+    twice: bool = False
     destructive: bool = False
     name: str = "pretended"
     steps: list[str] = field(default_factory=list)
@@ -40,7 +41,7 @@ class Pretended:
         self.steps.append("applied")
         if self.breaks:
             raise CapacityError("it broke")
-        findings: tuple[Finding, ...] = (counted(self.name, "lost", self.lost, count=5),)
+        findings: tuple[Finding, ...] = (counted(self.name, "lost", self.lost, count=5),) * (1 + self.twice)
         return Observed(Proof(self.applied, "the process 12 is gone"), findings, self.unsettled)
 
 
@@ -91,6 +92,13 @@ def test_servers_of_somebody_else_are_not_taken_away(tmp_path: Path) -> None:
         run_scenario(scenario, System(postgres_url="postgresql://a@127.0.0.1/x"), tmp_path)
     assert scenario.steps == []
     assert run_scenario(scenario, System(embedded=True), tmp_path).verdict is Verdict.PASS
+
+
+def test_two_findings_of_one_name_are_refused(tmp_path: Path) -> None:
+    scenario = Pretended(twice=True)
+    said = "the scenario pretended has two findings of the name failover.pretended.lost; give each its own"
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        run_scenario(scenario, System(), tmp_path)
 
 
 def test_waiting_ends_when_it_holds_or_when_the_time_is_over() -> None:
