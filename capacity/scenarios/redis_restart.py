@@ -70,7 +70,7 @@ class RedisRestart:
     persistence: Persistence
     how: signal.Signals | None
     rate_per_s: float = 100.0
-    seconds: float = 3.5
+    seconds: float = 5.0
     at_s: float = 2.0
     down_s: float = 0.3
     objective_ms: float = 100.0
