@@ -11,7 +11,7 @@ FLOORS = [
     {"errors", "samples", "streams", "findings", "operation", "workload", "publication", "project"},
     {"analysis"},
     {"recording", "load", "system"},
-    {"probes"},
+    {"probes", "scenarios"},
     {"charts", "tables", "report", "parameters", "progress", "suite", "audit", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

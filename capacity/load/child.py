@@ -32,7 +32,7 @@ class Child:
             env={**os.environ, **secrets},
             start_new_session=True,
         )
-        self._tell(json.dumps(task))
+        self.tell(task)
 
     def wait_ready(self) -> dict[str, Any]:
         """What it says when it can begin; CapacityError is its own sentence where it cannot."""
@@ -43,7 +43,7 @@ class Child:
 
     def begin(self, origin_ns: int) -> None:
         """Start at that moment of the monotonic clock."""
-        self._tell(str(origin_ns))
+        self.tell(origin_ns)
 
     def wait(self, seconds: float) -> dict[str, Any] | None:
         """Its next line, or None where none came in time; CapacityError where it ended or says an error."""
@@ -68,10 +68,11 @@ class Child:
             self._process.kill()
             self._process.wait()
 
-    def _tell(self, line: str) -> None:
+    def tell(self, said: object) -> None:
+        """Tell it a line of JSON; CapacityError where it has ended."""
         try:
             if self._process.stdin is not None:
-                self._process.stdin.write(line.encode() + b"\n")
+                self._process.stdin.write(json.dumps(said).encode() + b"\n")
                 self._process.stdin.flush()
         except BrokenPipeError:
             raise CapacityError(f"the {self._name} process ended early: {self._last_words()}") from None

@@ -5,6 +5,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from capacity.load.arrivals import NEVER, Arrivals
@@ -240,7 +241,8 @@ class Engine:
 
     def _away(self, slot: Slot, now: int) -> None:
         """Take a connection out of use, and open it again beside the loop."""
-        self._epoll.unregister(slot.descriptor)
+        with suppress(OSError):  # libpq closes a descriptor itself when the server ends the connection
+            self._epoll.unregister(slot.descriptor)
         del self._by_descriptor[slot.descriptor]
         slot.connection.close()
         slot.descriptor, slot.lost = -1, now

@@ -60,6 +60,32 @@ class Server:
     options: dict[str, Any]
 
 
+@dataclass(slots=True)
+class RunningServer:
+    """A server of ours, which can be ended in any way and started again on its port and in its folder."""
+
+    home: Home
+    server: Server
+    port: int
+    pid: int
+
+    def end(self, how: signal.Signals) -> None:
+        """End it with a signal, and wait until its process is gone."""
+        self.home.end(self.pid, how)
+
+    def start_again(self) -> None:
+        """Start it again, and wait until it answers; what is left of a killed one may keep it from that for a moment.
+
+        Raises CapacityError where it does not answer in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if (pid := _try_to_start(self.home, self.server, self.port)) is not None:
+                self.pid = pid
+                return
+        raise _not_started(self.server)
+
+
 @contextlib.contextmanager
 def open_system(environment: Mapping[str, str] = os.environ) -> Iterator[System]:
     """The system that the environment names; what it does not name is embedded, and stopped at the end.
@@ -83,6 +109,12 @@ def open_system(environment: Mapping[str, str] = os.environ) -> Iterator[System]
 
 def start_postgres(home: Home) -> tuple[str, str]:
     """Start PostgreSQL in `home`; returns the addresses of its superuser and of the application's ordinary role."""
+    port = run_postgres(home).port
+    return postgres_url("postgres", port), postgres_url("authenticator", port)
+
+
+def run_postgres(home: Home, **settings: str) -> RunningServer:
+    """Start PostgreSQL in `home`, with these settings beside those of the embedded one."""
     programs, other_user = _runnable_programs(home)
     data, log = home.folder / "postgres", home.folder / "postgres.log"
     initialise = f"-D {data} -U postgres -A trust -E UTF8 --no-sync --no-locale".split()
@@ -90,57 +122,73 @@ def start_postgres(home: Home) -> tuple[str, str]:
     made = subprocess.run([programs / "initdb", *initialise], cwd="/", capture_output=True, check=False, **options)
     if made.returncode:
         raise CapacityError(f"PostgreSQL could not be set up in {home.folder}: {last_line(made.stderr)}")
-    settings = [word for name, value in POSTGRES_SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    given = POSTGRES_SETTINGS | settings
+    words = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
 
     def command(port: int) -> list[str | Path]:
-        return [programs / "postgres", "-D", data, "-p", str(port), "-k", home.folder / "socket", *settings]
+        return [programs / "postgres", "-D", data, "-p", str(port), "-k", home.folder / "socket", *words]
 
     def answers(port: int) -> bool:
         try:
-            psycopg.connect(_postgres_url("postgres", port), connect_timeout=2).close()
+            psycopg.connect(postgres_url("postgres", port), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
 
-    port = _start(home, Server("PostgreSQL", command, answers, signal.SIGINT, log, options))
-    return _postgres_url("postgres", port), _postgres_url("authenticator", port)
+    return _start(home, Server("PostgreSQL", command, answers, signal.SIGINT, log, options))
 
 
 def start_redis(home: Home) -> str:
     """Start Redis in `home`; returns its address."""
+    return redis_url(run_redis(home).port)
+
+
+def run_redis(home: Home, **settings: str) -> RunningServer:
+    """Start Redis in `home`, with these settings beside those of the embedded one."""
     program = redis_server()
-    settings = [word for name, value in REDIS_SETTINGS.items() for word in (f"--{name}", value)]
+    words = [word for name, value in (REDIS_SETTINGS | settings).items() for word in (f"--{name}", value)]
 
     def command(port: int) -> list[str | Path]:
-        return [program, "--port", str(port), "--dir", home.folder, *settings]
+        return [program, "--port", str(port), "--dir", home.folder, *words]
 
     def answers(port: int) -> bool:
         try:
-            with redis_client(_redis_url(port), 2) as client:
+            with redis_client(redis_url(port), 2) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
 
-    port = _start(home, Server("Redis", command, answers, signal.SIGTERM, home.folder / "redis.log", {}))
-    return _redis_url(port)
+    return _start(home, Server("Redis", command, answers, signal.SIGTERM, home.folder / "redis.log", {}))
 
 
-def _redis_url(port: int) -> str:
+def redis_url(port: int) -> str:
+    """The address of an embedded Redis."""
     return f"redis://127.0.0.1:{port}/0"
 
 
-def _start(home: Home, server: Server) -> int:
-    """Start a server on a free port and wait until it answers; returns the port."""
+def _start(home: Home, server: Server) -> RunningServer:
+    """Start a server on a free port and wait until it answers."""
     for _ in range(TRIES):
         port = free_port()
-        home.start(server.command(port), server.stop, server.log, **server.options)
-        deadline = time.monotonic() + START_SECONDS
-        while home.running and time.monotonic() < deadline:
-            if server.answers(port):
-                return port
-            time.sleep(POLL_SECONDS)
-        home.stop_last()
-    raise CapacityError(f"{server.name} did not start: {last_line(server.log.read_bytes())}")
+        if (pid := _try_to_start(home, server, port)) is not None:
+            return RunningServer(home, server, port, pid)
+    raise _not_started(server)
+
+
+def _try_to_start(home: Home, server: Server, port: int) -> int | None:
+    """The process of a server that answers on that port, or None where it does not in time."""
+    pid = home.start(server.command(port), server.stop, server.log, **server.options)
+    deadline = time.monotonic() + START_SECONDS
+    while home.running and time.monotonic() < deadline:
+        if server.answers(port):
+            return pid
+        time.sleep(POLL_SECONDS)
+    home.stop_last()
+    return None
+
+
+def _not_started(server: Server) -> CapacityError:
+    return CapacityError(f"{server.name} did not start: {last_line(server.log.read_bytes())}")
 
 
 def _runnable_programs(home: Home) -> tuple[Path, dict[str, Any]]:
@@ -179,7 +227,8 @@ def _bare_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
-def _postgres_url(user: str, port: int) -> str:
+def postgres_url(user: str, port: int) -> str:
+    """The address of an embedded PostgreSQL for that user."""
     return f"postgresql://{user}@127.0.0.1:{port}/postgres"
 
 

@@ -65,6 +65,13 @@ class Home:
             server.kill()
             server.wait()
 
+    def end(self, pid: int, how: signal.Signals) -> None:
+        """End one server with a signal, and wait until it is gone."""
+        (ended,) = [server for server, _ in self._servers if server.pid == pid]
+        ended.send_signal(how)
+        ended.wait(STOP_SECONDS)
+        self._servers = [(server, stop) for server, stop in self._servers if server is not ended]
+
     def close(self) -> None:
         """Stop the servers and remove the folder; further signals wait until that is done."""
         with _signals_ignored():

@@ -1,0 +1,146 @@
+"""One trial of a scenario: expected before it runs, proved to have been applied, undone, and judged."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from capacity.errors import CapacityError
+from capacity.findings import Finding, Objective, Verdict, finding_as_dict, finding_from_dict, judge
+from capacity.system.addresses import System
+
+FILE = "trial.json"
+POLL_SECONDS = 0.02
+SAFE = "pool exhaustion, and delay through the proxy"  # what may be done to servers of somebody else
+WORST_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether the fault was applied, and what was seen that says so."""
+
+    applied: bool
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen in a trial; `unsettled` says what was still under way when it was given up, else it is empty."""
+
+    proof: Proof
+    findings: tuple[Finding, ...]
+    unsettled: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A scenario that can begin: what is expected of it, and what applies its fault, undoes it and says what was seen.
+
+    `observe` is given the folder for its recordings.
+    """
+
+    expected: tuple[Objective, ...]
+    observe: Callable[[Path], Observed]
+
+
+class Scenario(Protocol):
+    """A fault, the load that runs through it, and what is expected to survive."""
+
+    @property
+    def name(self) -> str:
+        """Its name, as in its findings: failover.<name>.<figure>."""
+
+    @property
+    def destructive(self) -> bool:
+        """Whether it stops, kills or cuts off servers."""
+
+    def ready(self, system: System) -> AbstractContextManager[Ready]:
+        """Find or start what it needs; whatever happens, nothing of the fault is left at the end of the with-block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What was expected and what was seen; the findings are void where the fault was not applied or never settled."""
+
+    scenario: str
+    expected: tuple[Objective, ...]
+    proof: Proof
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdicts(self) -> list[tuple[Objective, Finding | None, Verdict]]:
+        """Each expectation with its finding and verdict."""
+        by_name = {finding.name: finding for finding in self.findings}
+        found = [(each, by_name.get(each.finding)) for each in self.expected]
+        return [(each, finding, judge(finding, each)) for each, finding in found]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the verdicts; VOID where the fault was not applied."""
+        given = {verdict for _, _, verdict in self.verdicts}
+        if not self.proof.applied:
+            return Verdict.VOID
+        return next((each for each in WORST_FIRST if each in given), Verdict.NO_DATA)
+
+
+def run_scenario(scenario: Scenario, system: System, folder: Path) -> Trial:
+    """Run one trial, and keep it in `folder` with its recordings.
+
+    Raises CapacityError where a destructive scenario would touch servers that the suite did not start.
+    """
+    if scenario.destructive and not system.embedded:
+        raise CapacityError(
+            f"the scenario {scenario.name} takes its servers away, which is done only to those that the suite started "
+            f"itself; run it without addresses of your own, or run what these can bear: {SAFE}"
+        )
+    with scenario.ready(system) as ready:
+        observed = ready.observe(folder)
+    void = "" if observed.proof.applied else f"the fault was not applied: {observed.proof.said}"
+    if observed.unsettled:
+        void = void or f"it never settled: {observed.unsettled}"
+    names = [each.name for each in observed.findings]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"the scenario {scenario.name} has two findings of the name {min(twice)}; give each its own")
+    findings = tuple(replace(each, void=each.void or void or None) for each in observed.findings)
+    trial = Trial(scenario.name, ready.expected, observed.proof, findings)
+    _write(folder / FILE, trial)
+    return trial
+
+
+def read_trial(folder: Path) -> Trial:
+    """The trial that was kept in a folder; CapacityError where there is none."""
+    try:
+        values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        expected = tuple(Objective(**each) for each in values["expected"])
+        findings = tuple(finding_from_dict(each) for each in values["findings"])
+        return Trial(values["scenario"], expected, Proof(**values["proof"]), findings)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CapacityError(f"cannot read the trial in {folder}: {error}; run the scenario into it first") from None
+
+
+def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
+    """Wait until something holds, and return whether it came to that within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def counted(
+    scenario: str, name: str, value: float | None, *, unit: str = "", title: str = "", count: int = 0
+) -> Finding:
+    """A finding of a scenario that was counted or timed once and so has no uncertainty of its own."""
+    return Finding(f"failover.{scenario}.{name}", value, unit, value, value, count, title=title)
+
+
+def _write(path: Path, trial: Trial) -> None:
+    values = asdict(trial) | {"findings": [finding_as_dict(each) for each in trial.findings]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
