@@ -11,7 +11,7 @@ import pytest
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict
 from capacity.scenarios.pool_exhaustion import DirectExhaustion, PoolExhaustion, Slots, read_slots
-from capacity.scenarios.trial import Trial, read_trial, run_scenario
+from capacity.scenarios.trial import Trial, read_trial, run_scenario, wait_until
 from capacity.system.addresses import System
 from capacity.system.embedded import postgres_url, run_postgres
 from capacity.system.home import open_home
@@ -61,6 +61,7 @@ def test_a_superuser_may_have_the_reserved_ones_too(served: System, tmp_path: Pa
 
 
 def test_what_others_use_is_not_left_for_the_clients(served: System, tmp_path: Path) -> None:
+    assert wait_until(lambda: read_slots(served).used == 0, 10)  # the clients of the trials before
     with psycopg.connect(served.postgres_url), psycopg.connect(served.postgres_admin_url):
         assert read_slots(served) == Slots(limit=100, reserved=3, used=2)
         trial = run_scenario(DirectExhaustion(clients=100), served, tmp_path)
