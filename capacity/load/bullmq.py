@@ -57,7 +57,7 @@ def packed_jobs(operation: Operation, queue: Queue, series: str, draw: tuple[int
     _, parts = DELAYED if job.delay_ms else STANDARD
     keys = [queue.key(part) for part in parts]
     head = ["EVALSHA", hashlib.sha1(_script(job).encode()).hexdigest(), str(len(keys)), *keys]
-    options = msgpack.packb(_options(job))
+    options = msgpack.packb(job_options(job))
     data = PLACEHOLDER.split(job.data)
     template = b"%b".join(text.replace("%", "%%").encode() for text in data[::2])
     streams = argument_streams(operation, [(name, None) for name in data[1::2]], *draw)
@@ -73,7 +73,7 @@ def _script(job: Job) -> str:
     return files("bullmq").joinpath("commands", f"{name}.lua").read_text(encoding="utf-8")
 
 
-def _options(job: Job) -> dict[str, object]:
+def job_options(job: Job) -> dict[str, object]:
     """As BullMQ's producers write them; its workers wait for `delay`, doubled each time, before a further attempt."""
     backoff = {"type": "exponential", "delay": int(job.backoff_ms), "jitter": JITTER}
     # Kept, whatever the worker's own rule is, until what watches the queue has read how they ended.

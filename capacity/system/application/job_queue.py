@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from capacity.errors import CapacityError
+from capacity.load import bullmq
 from capacity.operation import Job
 from capacity.project import WORKLOADS, project_folder
 from capacity.system.application.deadline import within
@@ -21,7 +22,6 @@ from capacity.workload import read_workload
 QUEUE = "capacity"
 CONNECTIONS = 8
 LIMIT_S = 0.25  # for one exchange with Redis and for waiting for one of the connections
-JITTER = 0.5  # of the wait before a further attempt, so that jobs that failed together do not come back together
 KEPT = 1000  # ended jobs to look at; the outbox knows of all of them, and the dead letters of those that failed
 JOB_TYPES = ("ConnectorSync", "PostPublication", "TokenRefresh", "DataCleanup")
 
@@ -41,9 +41,8 @@ class QueuedJob:
 
 def job_options(job: Job) -> dict[str, Any]:
     """BullMQ's options of a job as the workload file has it."""
-    backoff = {"type": "exponential", "delay": round(job.backoff_ms), "jitter": JITTER}
     kept = {"removeOnComplete": {"count": KEPT}, "removeOnFail": {"count": KEPT}}
-    return {"attempts": job.attempts, "backoff": backoff, **kept} | ({"delay": job.delay_ms} if job.delay_ms else {})
+    return bullmq.job_options(job) | kept
 
 
 def read_jobs(path: Path | None = None) -> dict[str, Job]:

@@ -12,10 +12,10 @@ import redis
 from bullmq import Queue
 
 from capacity.errors import CapacityError
+from capacity.load.bullmq import JITTER
 from capacity.operation import Job
 from capacity.system.addresses import System
 from capacity.system.application.job_queue import (
-    JITTER,
     JOB_TYPES,
     KEPT,
     LIMIT_S,
