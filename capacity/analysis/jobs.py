@@ -34,15 +34,16 @@ def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Mapping[str
     its intended delay included; sent when its last attempt was started; finished when that ended. So its response time
     is from due to done, its service time the run, and, at the first attempt, its dispatch delay the wait for a worker.
     A job that failed for good is an error; one that never finished while it was watched is a timeout at the end of the
-    recording. What was not added keeps the producer's outcome. The queue's clock has whole milliseconds, rounded down.
+    recording. What was not added keeps the producer's outcome. The queue's clock rounds whole milliseconds down; a moment
+    is read as that millisecond's end, so that no time is shown shorter than it was, and none longer by over 1 ms.
     """
     ended = jobs.drop(columns="operation").drop_duplicates("job")
     both = samples.assign(job=job_ids(samples, manifest)).merge(ended, on="job", how="left", suffixes=("", "_job"))
     known = both["outcome_job"].notna().to_numpy()
     origin = int(manifest["origin_unix_ns"])
     due = both["scheduled_ns"].to_numpy() + _ns(both["delay_ms"])
-    started = np.maximum(_ns(both["started_ms"]) - origin, due)
-    finished = np.maximum(_ns(both["finished_ms"]) - origin, started)
+    started = np.maximum(_ns(both["started_ms"] + 1) - origin, due)
+    finished = np.maximum(_ns(both["finished_ms"] + 1) - origin, started)
     end = max([*samples["finished_ns"], *finished[known]], default=0)
     never = ~known & (both["outcome"] == "ok").to_numpy()
     outcome = both["outcome"].astype(object).where(~never, "timeout").where(~known, both["outcome_job"].map(OUTCOME_OF))
