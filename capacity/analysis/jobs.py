@@ -34,7 +34,7 @@ def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Mapping[str
     its intended delay included; sent when its last attempt was started; finished when that ended. So its response time
     is from due to done, its service time the run, and, at the first attempt, its dispatch delay the wait for a worker.
     A job that failed for good is an error; one that never finished while it was watched is a timeout at the end of the
-    recording. What was not added keeps the producer's outcome. The queue's clock rounds whole milliseconds down; a moment
+    recording. What was not added keeps the producer's outcome. The queue rounds whole milliseconds down; a moment
     is read as that millisecond's end, so that no time is shown shorter than it was, and none longer by over 1 ms.
     """
     ended = jobs.drop(columns="operation").drop_duplicates("job")
