@@ -143,11 +143,12 @@ def read_objectives(path: Path, *sections: str) -> list[Objective]:
         raise CapacityError(f"cannot read the objectives in {path}: {str(error).splitlines()[0]}") from None
     if not isinstance(entries, list):
         raise CapacityError(f"{path} must be a list of objectives, each with `finding` and `limit`")
-    objectives = [_objective(entry, path) for entry in entries]
+    objectives = [parse_objective(entry, path) for entry in entries]
     return [each for each in objectives if not sections or each.section in sections]
 
 
-def _objective(entry: Any, path: Path) -> Objective:
+def parse_objective(entry: Any, path: Path) -> Objective:
+    """The objective of one entry of the file `path`; CapacityError names the entry and what is accepted."""
     accepted = {"finding", "limit", "title", "source"}
     if not isinstance(entry, Mapping) or not {"finding", "limit"} <= set(entry) <= accepted:
         raise CapacityError(

@@ -22,7 +22,8 @@ from capacity.tables import Judged
 PROFILES = ("smoke", "standard", "full")
 MANIFEST = "manifest.json"
 REPORT = "readiness_report"
-RESERVED = frozenset({"live", "profile", "recording", "results", "findings", "objectives"})
+TITLE = "Capacity report"
+RESERVED = frozenset({"live", "profile", "recording", "recordings", "results", "findings", "objectives"})
 KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=40"]  # it warns of its TCP port at every start, which is on loopback
 
 
@@ -83,11 +84,14 @@ def reported(project: Path, run: Path) -> list[Judged]:
     """As `judged_run`, and make the run's report.html from its executed notebooks."""
     judged = judged_run(project, run)
     notebooks = notebooks_in(project)
-    judge_by = {"findings": str(run / "findings"), "objectives": str(_objectives(project))}
-    summary = _execute(notebooks[REPORT], run, judge_by)
+    judge_by = {"findings": run / "findings", "objectives": _objectives(project), "recordings": run / "recordings"}
+    summary = _execute(notebooks[REPORT], run, {name: str(path) for name, path in judge_by.items()})
     facts = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
     executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts["finished"]]
-    write_report(run / "report.html", "Capacity report", _report_facts(run, facts), [summary, *executed])
+    verdicts = {objective.finding: verdict for objective, _, verdict in judged}
+    findings = [(each, verdicts.get(each.name)) for each in read_findings(run / "findings")]
+    under_title = _report_facts(run, facts)
+    write_report(run / "report.html", TITLE, under_title, executed, summary=summary, findings=findings)
     return judged
 
 

@@ -3,7 +3,10 @@
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import escape
 
 from capacity.findings import Finding, Objective, Verdict
 
@@ -91,18 +94,29 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def operations_table(findings: Iterable[Finding], figures: Mapping[str, str] = RESPONSES) -> "pd.DataFrame":
-    """A row an operation with its `figures`, column names by the last part of a finding's name, as text."""
+def finding_link(finding: Any, *, unit: bool = False) -> str:
+    """As `finding_text`, as HTML that leads to the finding's own line in the report."""
+    text = str(escape(finding_text(finding, unit=unit)))
+    if finding is None:
+        return text
+    kind = "note" if finding.value is None else "number"
+    return f'<a class="{kind}" href="#{escape(finding.name)}">{text}</a>'
+
+
+def operations_style(findings: Iterable[Finding], figures: Mapping[str, str] = RESPONSES) -> "Styler":
+    """A row an operation with its `figures`, column names by the last part of a finding's name."""
     import pandas as pd
 
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, Finding]] = {}
     for finding in findings:
         figure = finding.name.rpartition(".")[2]
         if figure in figures.values():
             name = finding.title.rpartition(", ")[0]
-            rows.setdefault(name, {})[figure] = finding_text(finding, unit=False)
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    return table[list(figures.values())].set_axis(list(figures), axis=1)
+            rows.setdefault(name, {})[figure] = finding
+    table = pd.DataFrame.from_dict(rows, orient="index", dtype=object)
+    table = table.astype(object).where(table.notna(), None)
+    named = table[list(figures.values())].set_axis(list(figures), axis=1)
+    return named.style.format(finding_link).format_index(escape="html")
 
 
 def verdicts_style(judged: Iterable[Judged]) -> "Styler":
@@ -110,13 +124,42 @@ def verdicts_style(judged: Iterable[Judged]) -> "Styler":
     import pandas as pd
 
     names = ["verdict", "section", "promise", "limit", "found", "source"]
-    rows = [
-        (verdict, each.section, each.title, each.promise, finding_text(found), each.source)
-        for each, found, verdict in judged
-    ]
-    table = pd.DataFrame(rows, columns=names)
+    rows = [(verdict, each.section, each.title, each.promise, found, each.source) for each, found, verdict in judged]
+    style = verdict_style(pd.DataFrame(rows, columns=names, dtype=object))
+    return style.format(partial(finding_link, unit=True), subset=["found"])
+
+
+def verdict_style(table: "pd.DataFrame") -> "Styler":
+    """A table with a column `verdict` in colour; its texts are escaped."""
+    import pandas as pd
+
     colour = {verdict: f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
-    return table.style.hide(axis="index").map(lambda verdict: colour[verdict], subset=["verdict"])
+    classes = pd.DataFrame({"verdict": [f"verdict {verdict}" for verdict in table["verdict"]]}, index=table.index)
+    style = table.style.hide(axis="index").format(escape="html").set_td_classes(classes)
+    return style.map(lambda verdict: colour[verdict], subset=["verdict"])
+
+
+def execution_style(log: "pd.DataFrame", judged: Iterable[Judged]) -> "Styler":
+    """The execution log with the result of each part: how many of its promises hold."""
+    given = [(objective.section, verdict) for objective, _, verdict in judged]
+    results = []
+    for part in log["part"]:
+        verdicts = [verdict for section, verdict in given if section == part]
+        broken = sum(verdict is Verdict.FAIL for verdict in verdicts)
+        said = f"{verdicts.count(Verdict.PASS)} of {len(verdicts)} hold" + (f", {broken} broken" if broken else "")
+        results.append(said if verdicts else "no promises")
+    minutes = (log["ended"] - log["started"]).dt.total_seconds() / 60
+    shown = log.assign(
+        minutes=minutes, result=results, state=log["complete"].map({True: "complete", False: "broken off"})
+    )
+    shown = shown[["part", "started", "minutes", "recordings", "operations", "state", "result", "digest"]]
+    texts: dict[Any, Any] = {
+        "started": "{:%Y-%m-%d %H:%M:%S} UTC",
+        "minutes": "{:.1f}",
+        "operations": "{:,}",
+        "digest": "{:.12}",
+    }
+    return shown.style.hide(axis="index").format(escape="html").format(texts)
 
 
 def quality_text(samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int]) -> str:
@@ -135,32 +178,6 @@ def quality_text(samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequenc
         said = f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}"
         lines += textwrap.wrap(said, LINE_WIDTH, subsequent_indent="      ")
     return "\n".join(lines if problems else [*lines, "nothing speaks against this measurement"])
-
-
-def readiness_text(judged: Sequence[Judged]) -> str:
-    """The executive summary in Markdown: ready or not, and each promise that is broken or undecided, with why."""
-    by_verdict = {verdict: [row for row in judged if row[2] is verdict] for verdict in Verdict}
-    kept, broken = by_verdict[Verdict.PASS], by_verdict[Verdict.FAIL]
-    open_ones = len(judged) - len(kept) - len(broken)
-    word = "Not ready" if broken else "Undecided" if open_ones or not judged else "Ready"
-    lines = [
-        f"**{word}.** {len(kept)} of {len(judged)} promises hold, {len(broken)} broken, {open_ones} undecided.",
-        "",
-    ]
-    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.VOID, Verdict.NO_DATA):
-        for objective, found, _ in by_verdict[verdict]:
-            reason = _reason(objective, found, verdict)
-            lines.append(f"- {verdict}: {objective.section}, {objective.title}. {reason}")
-    return "\n".join(lines)
-
-
-def _reason(objective: Objective, found: Finding | None, verdict: Verdict) -> str:
-    measured = f"Promised {objective.promise}, found {finding_text(found)}"
-    if verdict is Verdict.INCONCLUSIVE:
-        return f"{measured}: the interval holds the limit, so measure longer."
-    if verdict is Verdict.VOID and found is not None:
-        return f"The measurement does not count: {found.void}."
-    return f"{measured}."
 
 
 def is_timing(finding: Finding) -> bool:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from capacity import tables
+from capacity.execution import execution_log
 from capacity.findings import Finding, Objective, Verdict
 from capacity.probes.database import read_database_findings
-from capacity.tables import finding_text, number_text, operations_table, readiness_text, verdicts_style, verdicts_table
+from capacity.tables import finding_text, number_text, operations_style, verdicts_style, verdicts_table
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded"
 LATENCY = Objective("a.x", "<", 10.0, "ms", "Latency", "report")
@@ -39,16 +41,6 @@ def test_a_finding_says_its_unit_interval_or_why_it_has_none() -> None:
     assert finding_text(Finding("a.x", None, "ms", note="needs 299 and has 20")) == "needs 299 and has 20"
 
 
-def test_the_summary_names_what_is_broken_and_what_is_open() -> None:
-    judged = [(LATENCY, SLOW, Verdict.FAIL), (LOST, NONE_LOST, Verdict.PASS), (LOST, None, Verdict.NO_DATA)]
-    text = readiness_text(judged)
-    assert text.startswith("**Not ready.** 1 of 3 promises hold, 1 broken, 1 undecided.")
-    assert "- FAIL: a, Latency. Promised < 10 ms, found 12.0 ms (11.0 to 13.0)." in text
-    assert "- NO_DATA: a, Nothing lost. Promised = 0, found not measured." in text
-    assert readiness_text(judged[1:2]).startswith("**Ready.**")
-    assert readiness_text([]).startswith("**Undecided.**")
-
-
 def test_the_verdicts_stand_in_columns() -> None:
     lines = verdicts_table([(LATENCY, SLOW, Verdict.FAIL), (LOST, NONE_LOST, Verdict.PASS)]).splitlines()
     assert lines[0].index("Latency") == lines[1].index("Nothing lost")
@@ -56,6 +48,24 @@ def test_the_verdicts_stand_in_columns() -> None:
 
 
 def test_every_operation_has_a_row() -> None:
-    table = operations_table(read_database_findings(RECORDED / "database"))
+    style = operations_style(read_database_findings(RECORDED / "database"))
+    table = style.data
     assert list(table.index) == ["SELECT", "INSERT", "UPDATE", "DELETE", "all operations"]
     assert list(table.columns) == ["p50, ms", "p95, ms", "p99, ms", "longest, ms", "succeeded, %"]
+    assert style.to_html().count('class="number" href="#database.') == table.size
+
+
+def test_an_operation_of_somebody_elses_name_is_escaped() -> None:
+    named = [Finding(f"a.<b>.{each}", 1.0, "ms", 1.0, 1.0, 9, title="<b>, x") for each in tables.RESPONSES.values()]
+    page = tables.operations_style(named).to_html()
+    assert "<b>" not in page
+    assert "&lt;b&gt;" in page
+
+
+def test_the_execution_log_says_what_became_of_each_part() -> None:
+    log = execution_log(RECORDED)
+    page = tables.execution_style(log, [(LATENCY, SLOW, Verdict.FAIL)]).to_html()
+    assert "database" in page
+    assert "no promises" in page
+    own = Objective("queue.x", "<", 10.0, "ms", "Latency", "report")
+    assert "0 of 1 hold, 1 broken" in tables.execution_style(log, [(own, SLOW, Verdict.FAIL)]).to_html()

@@ -1,0 +1,57 @@
+"""The execution log: what was recorded in a run, when, for how long, and by which hash it can be told again."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from capacity.errors import CapacityError
+
+MANIFEST = "manifest.json"
+COLUMNS = ("part", "started", "ended", "recordings", "operations", "complete", "digest")
+
+
+def execution_log(recordings: Path) -> pd.DataFrame:
+    """A row for each part of a run, in the order of its begin, from the manifests below `recordings`.
+
+    Columns: `part` (its folder), `started` and `ended` (UTC, of the load as planned), `recordings` and `operations`
+    (their number), `complete` (whether none was broken off), `digest` (SHA-256 over its JSON files; its manifests hold
+    the SHA-256 of every other file). Raises CapacityError where a manifest cannot be read.
+    """
+    folders = sorted(each for each in recordings.glob("*") if each.is_dir()) if recordings.is_dir() else []
+    rows = [_row(folder, manifests) for folder in folders if (manifests := sorted(folder.rglob(MANIFEST)))]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("started", ignore_index=True)
+
+
+def _row(folder: Path, paths: list[Path]) -> tuple[Any, ...]:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.json")):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    manifests = [_manifest(path) for path in paths]
+    started = [pd.Timestamp(each["started_at"]) for each in manifests if "started_at" in each]
+    ended = [
+        pd.Timestamp(each["started_at"]) + pd.Timedelta(seconds=each["planned_seconds"])
+        for each in manifests
+        if "started_at" in each
+    ]
+    operations = sum(rows for each in manifests for rows in _sampled(each))
+    complete = all(each.get("state") == "complete" for each in manifests)
+    begun, done = min(started, default=pd.NaT), max(ended, default=pd.NaT)
+    return (folder.name, begun, done, len(paths), operations, complete, digest.hexdigest())
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CapacityError(f"cannot read the manifest {path}: {error}; measure this part again") from None
+    return values
+
+
+def _sampled(manifest: dict[str, Any]) -> Iterator[int]:
+    for part in manifest.get("parts", []):
+        if part["file"].startswith("samples"):
+            yield part["rows"]
