@@ -1,0 +1,93 @@
+"""Trials of faults as text and tables: what was expected beside what was seen, and what each fault cost."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from capacity.findings import Finding, worst
+from capacity.scenarios.matrix import Kept, expected_of, scenario_label
+from capacity.scenarios.trial import Trial
+from capacity.tables import COLOURS, Judged, aligned, finding_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+
+NOT_SO = "–"  # a figure that a scenario does not have
+COSTS: Mapping[str, tuple[str, ...]] = {
+    "first sign, ms": ("detected",),
+    "first good answer, ms": ("first_success",),
+    "within the limit again, ms": ("restored",),
+    "failed": ("failed",),
+    "too late": ("late",),
+    "never answered": ("lost",),
+    "jobs or writes lost": ("jobs_lost", "lost_writes"),
+    "done twice": ("jobs_duplicated",),
+    "recovered": ("jobs_recovered", "recovered_writes"),
+    "backlog": ("backlog",),
+    "drained after, s": ("drained",),
+    "in theory, s": ("drained_in_theory",),
+}
+
+
+def expectations_text(trials: Sequence[Kept]) -> str:
+    """One line an expectation: verdict, scenario, of what, expected and seen."""
+    rows = [
+        (str(verdict), kept.trial.scenario, expected_of(objective, found), objective.promise, finding_text(found))
+        for kept in trials
+        for objective, found, verdict in kept.trial.verdicts
+    ]
+    return aligned(rows)
+
+
+def trial_heading(trial: Trial) -> str:
+    """The scenario with its verdict, and the proof that its fault was applied, in Markdown."""
+    applied = "Applied" if trial.proof.applied else "Not applied"
+    return f"#### {scenario_label(trial.scenario).capitalize()}: {trial.verdict}\n\n{applied}: {trial.proof.said}."
+
+
+def expectations_style(trial: Trial) -> "Styler":
+    """What was expected, how that follows, what was seen and the verdict, in colour."""
+    rows = [
+        (expected_of(objective, found), objective.promise, objective.title, finding_text(found), str(verdict))
+        for objective, found, verdict in trial.verdicts
+    ]
+    return _coloured(rows, ["of what", "expected", "because", "seen", "verdict"])
+
+
+def costs_table(trials: Sequence[Kept]) -> "pd.DataFrame":
+    """A row a scenario that had load through its fault: times, what became of operations and jobs, and the backlog."""
+    import pandas as pd
+
+    rows = {}
+    for kept in trials:
+        by_figure = {each.name.rpartition(".")[2]: each for each in kept.trial.findings}
+        if any(name in by_figure for names in COSTS.values() for name in names):
+            cells = [next((by_figure[name] for name in names if name in by_figure), None) for names in COSTS.values()]
+            rows[scenario_label(kept.trial.scenario)] = [_cell(each) for each in cells]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(COSTS))
+
+
+def scenarios_style(judged: Iterable[Judged]) -> "Styler":
+    """A row a scenario with the worst verdict on its expectations and how many of them hold, from the judged run."""
+    by_scenario: dict[str, list[Judged]] = {}
+    for row in judged:
+        by_scenario.setdefault(row[0].finding.rpartition(".")[0], []).append(row)
+    rows = []
+    for name, mine in by_scenario.items():
+        verdicts = [verdict for _, _, verdict in mine]
+        held = f"{sum(verdict == 'PASS' for verdict in verdicts)} of {len(verdicts)}"
+        section, _, scenario = name.partition(".")
+        rows.append((section, scenario_label(scenario), held, str(worst(verdicts))))
+    return _coloured(rows, ["section", "scenario", "expectations that hold", "verdict"])
+
+
+def _cell(finding: Finding | None) -> str:
+    return NOT_SO if finding is None else finding_text(finding, unit=False)
+
+
+def _coloured(rows: Sequence[tuple[str, ...]], names: list[str]) -> "Styler":
+    import pandas as pd
+
+    table = pd.DataFrame(rows, columns=names)
+    colour = {str(verdict): f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
+    return table.style.hide(axis="index").map(lambda verdict: colour[verdict], subset=["verdict"])
