@@ -137,25 +137,33 @@ def quality_text(samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequenc
     return "\n".join(lines if problems else [*lines, "nothing speaks against this measurement"])
 
 
-def readiness_text(judged: Sequence[Judged]) -> str:
-    """The executive summary in Markdown: ready or not, and each promise that is broken or undecided, with why."""
-    by_verdict = {verdict: [row for row in judged if row[2] is verdict] for verdict in Verdict}
-    kept, broken = by_verdict[Verdict.PASS], by_verdict[Verdict.FAIL]
-    open_ones = len(judged) - len(kept) - len(broken)
-    word = "Not ready" if broken else "Undecided" if open_ones or not judged else "Ready"
-    lines = [
-        f"**{word}.** {len(kept)} of {len(judged)} promises hold, {len(broken)} broken, {open_ones} undecided.",
-        "",
-    ]
+def readiness_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
+    """The executive summary in Markdown: ready or not, and each promise that is broken or undecided, with why.
+
+    `expected` is what was derived before faults were applied: a promise of nobody, but a wrong one is not ready either.
+    """
+    every = [*judged, *expected]
+    broken = any(verdict is Verdict.FAIL for _, _, verdict in every)
+    kept = bool(judged) and all(verdict is Verdict.PASS for _, _, verdict in every)
+    word = "Not ready" if broken else "Ready" if kept else "Undecided"
+    lines = [f"**{word}.** {_tally(judged, 'promises')}{' ' * bool(expected)}{_tally(expected, 'expectations')}", ""]
     for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.VOID, Verdict.NO_DATA):
-        for objective, found, _ in by_verdict[verdict]:
-            reason = _reason(objective, found, verdict)
-            lines.append(f"- {verdict}: {objective.section}, {objective.title}. {reason}")
+        for rows, said in ((judged, "Promised"), (expected, "Expected")):
+            for objective, found, _ in (row for row in rows if row[2] is verdict):
+                reason = _reason(objective, found, verdict, said)
+                lines.append(f"- {verdict}: {objective.section}, {objective.title}. {reason}")
     return "\n".join(lines)
 
 
-def _reason(objective: Objective, found: Finding | None, verdict: Verdict) -> str:
-    measured = f"Promised {objective.promise}, found {finding_text(found)}"
+def _tally(judged: Sequence[Judged], name: str) -> str:
+    if not judged and name == "expectations":
+        return ""
+    kept, broken = (sum(verdict is each for _, _, verdict in judged) for each in (Verdict.PASS, Verdict.FAIL))
+    return f"{kept} of {len(judged)} {name} hold, {broken} broken, {len(judged) - kept - broken} undecided."
+
+
+def _reason(objective: Objective, found: Finding | None, verdict: Verdict, said: str) -> str:
+    measured = f"{said} {objective.promise}, found {finding_text(found)}"
     if verdict is Verdict.INCONCLUSIVE:
         return f"{measured}: the interval holds the limit, so measure longer."
     if verdict is Verdict.VOID and found is not None:

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from capacity.analysis.fault_course import FaultCourse
 from capacity.charts import LIMIT_COLOUR, PALETTE
+from capacity.scenarios.matrix import scenario_label
 
 # By the palette for the colour-blind; each fate has a mark of its own too, for print.
 FATES: dict[str, tuple[str, Any, str, float]] = {
@@ -25,8 +26,13 @@ HEADROOM = 1.08
 NARROWEST = 0.004  # of the width: a shorter fault would not be seen
 
 
-def fault_timeline(course: FaultCourse, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
-    """Response times by outcome above, throughput below, the fault shaded, its moments named, the objective a line."""
+def fault_timeline(course: FaultCourse | None, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes] | None:
+    """Response times by outcome above, throughput below, the fault shaded, its moments named, the objective a line.
+
+    Nothing is drawn where there is no course.
+    """
+    if course is None:
+        return None
     above, below = axes or plt.subplots(2, 1, figsize=(9, 5.4), sharex=True, height_ratios=(3, 2))[1]
     _draw_operations(course, above)
     _draw_answers(course, below)
@@ -96,4 +102,4 @@ def _name_moments(course: FaultCourse, ax: Axes, last_s: float) -> None:
         }
         text = f"{moment.label} " if right else f" {moment.label}"
         ax.text(moment.at_s, height + ROW / 2, text, transform=ax.get_xaxis_transform(), **style)
-    ax.set_title(course.scenario.replace("_", " "), pad=4 + 16 * rows)
+    ax.set_title(scenario_label(course.scenario), pad=4 + 16 * rows)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from capacity.findings import Finding, worst
+from capacity.findings import Finding, Verdict, worst
 from capacity.scenarios.matrix import Kept, expected_of, scenario_label
 from capacity.scenarios.trial import Trial
 from capacity.tables import COLOURS, Judged, aligned, finding_text
@@ -39,10 +39,16 @@ def expectations_text(trials: Sequence[Kept]) -> str:
     return aligned(rows)
 
 
+def outcomes_text(trials: Sequence[Kept]) -> str:
+    """The verdicts of some trials in a line."""
+    return ", ".join(f"{kept.trial.scenario} {kept.trial.verdict}" for kept in trials) or "none was run here"
+
+
 def trial_heading(trial: Trial) -> str:
     """The scenario with its verdict, and the proof that its fault was applied, in Markdown."""
     applied = "Applied" if trial.proof.applied else "Not applied"
-    return f"#### {scenario_label(trial.scenario).capitalize()}: {trial.verdict}\n\n{applied}: {trial.proof.said}."
+    label = scenario_label(trial.scenario)
+    return f"#### {label[:1].upper()}{label[1:]}: {trial.verdict}\n\n{applied}: {trial.proof.said}."
 
 
 def expectations_style(trial: Trial) -> "Styler":
@@ -51,7 +57,8 @@ def expectations_style(trial: Trial) -> "Styler":
         (expected_of(objective, found), objective.promise, objective.title, finding_text(found), str(verdict))
         for objective, found, verdict in trial.verdicts
     ]
-    return _coloured(rows, ["of what", "expected", "because", "seen", "verdict"])
+    styled = _coloured(rows, ["of what", "expected", "because", "seen", "verdict"])
+    return styled.set_properties(subset=["expected", "seen"], **{"white-space": "nowrap"})
 
 
 def costs_table(trials: Sequence[Kept]) -> "pd.DataFrame":
@@ -67,18 +74,26 @@ def costs_table(trials: Sequence[Kept]) -> "pd.DataFrame":
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(COSTS))
 
 
-def scenarios_style(judged: Iterable[Judged]) -> "Styler":
-    """A row a scenario with the worst verdict on its expectations and how many of them hold, from the judged run."""
-    by_scenario: dict[str, list[Judged]] = {}
-    for row in judged:
-        by_scenario.setdefault(row[0].finding.rpartition(".")[0], []).append(row)
-    rows = []
-    for name, mine in by_scenario.items():
-        verdicts = [verdict for _, _, verdict in mine]
-        held = f"{sum(verdict == 'PASS' for verdict in verdicts)} of {len(verdicts)}"
+def scenarios_style(judged: Sequence[Judged]) -> "Styler":
+    """A row a scenario: how many of its judged expectations hold, and the worst verdict on them, in colour."""
+    return _coloured(_by_scenario(judged), ["section", "scenario", "expectations that hold", "verdict"])
+
+
+def scenarios_text(judged: Sequence[Judged]) -> str:
+    """As `scenarios_style`, in lines."""
+    return aligned([row[-1:] + row[:-1] for row in _by_scenario(judged)]) or "no fault was applied"
+
+
+def _by_scenario(judged: Iterable[Judged]) -> list[tuple[str, ...]]:
+    given: dict[str, list[Verdict]] = {}
+    for objective, _, verdict in judged:
+        given.setdefault(objective.finding.rpartition(".")[0], []).append(verdict)
+    rows: list[tuple[str, ...]] = []
+    for name, verdicts in given.items():
         section, _, scenario = name.partition(".")
+        held = f"{verdicts.count(Verdict.PASS)} of {len(verdicts)}"
         rows.append((section, scenario_label(scenario), held, str(worst(verdicts))))
-    return _coloured(rows, ["section", "scenario", "expectations that hold", "verdict"])
+    return rows
 
 
 def _cell(finding: Finding | None) -> str:

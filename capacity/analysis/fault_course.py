@@ -74,9 +74,9 @@ def _answers(samples: pd.DataFrame, objective_ms: float, every_s: float) -> pd.D
 
 def _moments(told: dict[str, float], begin_s: float, end_s: float, objective_ms: float) -> tuple[Moment, ...]:
     words = {
-        "detected": (begin_s, "first sign {:,.0f} ms after its begin"),
-        "first_success": (end_s, "first good answer {:,.0f} ms after its end"),
-        "restored": (end_s, f"within {objective_ms:g} ms for good {{:,.0f}} ms after its end"),
+        "detected": (begin_s, "first sign, {:,.0f} ms after its begin"),
+        "first_success": (end_s, "first good answer, {:,.0f} ms after its end"),
+        "restored": (end_s, f"within {objective_ms:g} ms for good, {{:,.0f}} ms after its end"),
     }
     found = [
         Moment(since + told[name] / MS_PER_S, text.format(told[name]))

@@ -27,6 +27,7 @@ from capacity.system.application.database import prepare_roles
 FILE = "trials.json"
 FAILURE = "failure.txt"
 FORMS = ("short", "whole")
+PROPER = {"redis": "Redis", "rdb": "RDB", "aof": "AOF", "postgres": "PostgreSQL"}
 STOP, KILL, FAST_STOP = signal.SIGTERM, signal.SIGKILL, signal.SIGINT
 NONE, RDB, AOF = Persistence
 
@@ -74,15 +75,15 @@ class Kept:
     folder: Path
 
 
-def chosen_rows(profile: str, form: str = "", scenarios: str = "", matrix: Sequence[Row] = MATRIX) -> tuple[Row, ...]:
-    """The rows of a form of the matrix: by default short with the profile smoke, and whole with any other.
+def chosen_rows(profile: str, matrix: str = "", scenarios: str = "") -> tuple[Row, ...]:
+    """The rows of the matrix in a form: by default short with the profile smoke, and whole with any other.
 
     `scenarios` names some of them, with commas between. Raises CapacityError for an unknown form or name.
     """
-    form = form or ("short" if profile == "smoke" else "whole")
+    form = matrix or ("short" if profile == "smoke" else "whole")
     if form not in FORMS:
-        raise CapacityError(f"there is no form {form!r} of the matrix; accepted are {', '.join(FORMS)}")
-    rows = {row.scenario.name: row for row in matrix if row.short or form == "whole"}
+        raise CapacityError(f"the matrix has no form {form!r}; accepted are {', '.join(FORMS)}")
+    rows = {row.scenario.name: row for row in MATRIX if row.short or form == "whole"}
     names = [name.strip() for name in scenarios.split(",") if name.strip()]
     if unknown := [name for name in names if name not in rows]:
         raise CapacityError(f"there is no scenario {unknown[0]!r} in the {form} matrix; accepted are {', '.join(rows)}")
@@ -120,16 +121,21 @@ def read_trials(folder: Path) -> list[Kept]:
     ]
 
 
+def trials_of(trials: Sequence[Kept], kind: str) -> list[Kept]:
+    """Those of one kind of fault."""
+    return [kept for kept in trials if kept.kind == Kind(kind)]
+
+
 def not_run(folder: Path) -> str:
     """What was not run, and why, in one sentence; empty where all was."""
     return str(_noted(folder)["not_run"])
 
 
-def run_failover(live: bool, profile: str, folder: Path | str, *, form: str = "", scenarios: str = "") -> Path:
+def run_failover(live: bool, profile: str, folder: Path | str, *, matrix: str = "", scenarios: str = "") -> Path:
     """Where `live`, run the scenarios of the profile into `folder`; see `run_probe`, and `chosen_rows` for the rest."""
 
     def probe(system: System, into: Path, progress: Progress) -> None:
-        run_rows(chosen_rows(profile, form, scenarios), system, into, progress)
+        run_rows(chosen_rows(profile, matrix, scenarios), system, into, progress)
 
     return run_probe(live, "failover", folder, probe)
 
@@ -171,8 +177,8 @@ def failover_expectations(trials: Sequence[Kept]) -> list[Objective]:
 
 
 def scenario_label(name: str) -> str:
-    """A scenario's name in words, as `redis aof kill`."""
-    return name.replace("_", " ")
+    """A name in words, as `Redis AOF kill`."""
+    return " ".join(PROPER.get(word, word) for word in name.split("_"))
 
 
 def expected_of(objective: Objective, finding: Finding | None) -> str:
