@@ -22,6 +22,8 @@ COSTS: Mapping[str, tuple[str, ...]] = {
     "never answered": ("lost",),
     "jobs or writes lost": ("jobs_lost", "lost_writes"),
     "done twice": ("jobs_duplicated",),
+    "begun again": ("jobs_reprocessed",),
+    "all taken up again, s": ("retaken",),
     "recovered": ("jobs_recovered", "recovered_writes"),
     "backlog": ("backlog",),
     "drained after, s": ("drained",),
@@ -62,16 +64,22 @@ def expectations_style(trial: Trial) -> "Styler":
 
 
 def costs_table(trials: Sequence[Kept]) -> "pd.DataFrame":
-    """A row a scenario that had load through its fault: times, what became of operations and jobs, and the backlog."""
+    """A column a scenario that had load through its fault: times, what became of operations and jobs, and the backlog.
+
+    A row that none of them has is left out.
+    """
     import pandas as pd
 
-    rows = {}
+    columns = {}
     for kept in trials:
         by_figure = {each.name.rpartition(".")[2]: each for each in kept.trial.findings}
-        if any(name in by_figure for names in COSTS.values() for name in names):
-            cells = [next((by_figure[name] for name in names if name in by_figure), None) for names in COSTS.values()]
-            rows[scenario_label(kept.trial.scenario)] = [_cell(each) for each in cells]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(COSTS))
+        found = {
+            row: next((by_figure[each] for each in names if each in by_figure), None) for row, names in COSTS.items()
+        }
+        if any(found.values()):
+            columns[scenario_label(kept.trial.scenario)] = {row: _cell(each) for row, each in found.items()}
+    table = pd.DataFrame(columns, index=list(COSTS), dtype=str)
+    return table[(table != NOT_SO).any(axis=1)]
 
 
 def scenarios_style(judged: Sequence[Judged]) -> "Styler":

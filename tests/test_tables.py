@@ -1,6 +1,7 @@
 """Numbers print with their unit and no more digits than the interval deserves."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ def test_the_summary_names_what_is_broken_and_what_is_open() -> None:
     assert "- NO_DATA: a, Nothing lost. Promised = 0, found not measured." in text
     assert readiness_text(judged[1:2]).startswith("**Ready.**")
     assert readiness_text([]).startswith("**Undecided.**")
+
+
+def test_an_expectation_that_did_not_come_true_is_not_ready_either() -> None:
+    kept = [(LOST, NONE_LOST, Verdict.PASS)]
+    text = readiness_text(kept, [(LATENCY, SLOW, Verdict.FAIL)])
+    assert text.startswith(
+        "**Not ready.** 1 of 1 promises hold, 0 broken, 0 undecided. 0 of 1 expectations hold, 1 broken"
+    )
+    assert "- FAIL: a, Latency. Expected < 10 ms, found 12.0 ms (11.0 to 13.0)." in text
+    void = replace(SLOW, void="the fault was not applied")
+    text = readiness_text(kept, [(LATENCY, void, Verdict.VOID)])
+    assert text.startswith("**Undecided.** 1 of 1 promises hold")
+    assert "- VOID: a, Latency. The measurement does not count: the fault was not applied." in text
+    assert readiness_text(kept, kept).startswith("**Ready.**")
 
 
 def test_the_verdicts_stand_in_columns() -> None:

@@ -43,13 +43,13 @@ class FaultCourse:
 def fault_course(
     scenario: str, samples: pd.DataFrame, findings: Iterable[Finding], objective_ms: float, every_s: float = EVERY_S
 ) -> FaultCourse | None:
-    """The course of a trial from its samples and findings; None where these do not say when the fault began.
+    """The course of a trial from its samples and findings; None without samples, or where its begin is not told.
 
     Findings that are read: `began` in s and `down` in ms (how long it lasted; without it the fault is a moment), and
     those of `recovery_findings`.
     """
     told = {each.name.rpartition(".")[2]: each.value for each in findings if each.value is not None}
-    if "began" not in told:
+    if "began" not in told or samples.empty:
         return None
     begin_s = told["began"]
     end_s = begin_s + told.get("down", 0.0) / MS_PER_S
@@ -68,7 +68,7 @@ def fault_course(
 def _answers(samples: pd.DataFrame, objective_ms: float, every_s: float) -> pd.DataFrame:
     ended = timeline(samples, objective_ms, every_s, by="finished_ns").drop(columns="slowest_ms").set_index("at_s")
     due = timeline(samples, objective_ms, every_s).drop(columns="slowest_ms").set_index("at_s").sum(axis=1)
-    whole = ended.assign(due=due).reindex(ended.index.union(due.index)).assign(due=due).fillna(0.0)
+    whole = pd.concat([ended, due.rename("due")], axis=1).sort_index().fillna(0.0)
     return (whole / every_s).reset_index()
 
 

@@ -197,7 +197,7 @@ def _run(scenario: Scenario, system: System, folder: Path) -> None:
 def _broken(scenario: Scenario, error: Exception) -> Trial:
     """A void trial of a scenario that did not come to its end."""
     said = str(error) if isinstance(error, CapacityError) else f"{type(error).__name__}: {error}"
-    void = f"the trial broke: {' '.join(said.split())}"
+    void = f"it did not come to its end: {' '.join(said.split())}"
     finding = replace(counted(scenario.name, "ended", 0, title="trials that came to their end", count=1), void=void)
     expected = Objective(finding.name, "==", 1, "", "a trial is undone and judged whatever it finds", "the scenario")
     return Trial(scenario.name, (expected,), Proof(False, void), (finding,), settings_of(scenario))
