@@ -18,7 +18,7 @@ lab: $(READY)  ## JupyterLab on the notebooks
 
 record: $(READY)  ## the recordings that the notebooks open on, measured anew, and the notebooks' kept outputs
 	rm -rf build/record
-	$(BIN)/capacity run --profile standard --into build/record
+	$(BIN)/capacity run --profile standard --set matrix short --into build/record
 	rm -rf data/recorded && cp -r build/record/recordings data/recorded
 	cp -r build/record/findings data/recorded/findings
 	$(MAKE) outputs

@@ -10,10 +10,8 @@ import pandas as pd
 import yaml
 
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Objective, Verdict, judge, parse_objective
+from capacity.findings import Finding, Objective, Verdict, judge, parse_objective, worst
 from capacity.tables import Judged, finding_text
-
-WORST_FIRST = (Verdict.FAIL, Verdict.VOID, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def _checked(point: Point, by_name: dict[str, Finding], judged: Sequence[Judged]
         if not matching:
             return Verdict.NO_DATA, f"{pattern} was not measured"
         needs += matching
-    verdict = next(each for each in WORST_FIRST if any(given is each for _, _, given in needs))
+    verdict = worst(given for _, _, given in needs)
     deciding = [(objective, finding) for objective, finding, given in needs if given is verdict]
     said = "; ".join(f"{each.title or each.finding}: {finding_text(finding)}" for each, finding in deciding[:2])
     further = f"; and {len(deciding) - 2} more" if len(deciding) > 2 else ""

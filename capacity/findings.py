@@ -35,6 +35,9 @@ class Verdict(StrEnum):
     VOID = "VOID"
 
 
+WORST_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One named number with its unit, interval, sample count and recording.
@@ -132,6 +135,12 @@ def judge_all(
     return [(each, by_name.get(each.finding), judge(by_name.get(each.finding), each)) for each in objectives]
 
 
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of some verdicts; NO_DATA where there is none."""
+    given = set(verdicts)
+    return next((each for each in WORST_FIRST if each in given), Verdict.NO_DATA)
+
+
 def read_objectives(path: Path, *sections: str) -> list[Objective]:
     """The objectives of a YAML list of `finding`, `limit` (as `< 500 ms`), `title` and `source`.
 
@@ -162,6 +171,29 @@ def parse_objective(entry: Any, path: Path) -> Objective:
         )
     relation, limit, unit = matched.groups()
     return Objective(entry["finding"], relation, float(limit), unit, entry.get("title", ""), entry.get("source", ""))
+
+
+def write_objectives(path: Path, objectives: Iterable[Objective]) -> None:
+    """Write objectives as the YAML list that `read_objectives` reads, whole or not at all."""
+    entries = [
+        {
+            "finding": each.finding,
+            "limit": f"{each.relation} {float(each.limit)!r} {each.unit}".strip(),
+            "title": each.title,
+            "source": each.source,
+        }
+        for each in objectives
+    ]
+    temporary = path.with_suffix(".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(entries, allow_unicode=True, sort_keys=False, width=120)
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_expectations(folder: Path) -> list[Objective]:
+    """The objectives that notebooks wrote beside their findings in a folder: derived from settings, not promised."""
+    return [each for file in sorted(folder.glob("*.yaml")) for each in read_objectives(file)]
 
 
 def finding_as_dict(finding: Finding) -> dict[str, Any]:

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from capacity.errors import CapacityError
-from capacity.findings import finding_as_dict, judge_all, read_findings, read_objectives
+from capacity.findings import (
+    finding_as_dict,
+    judge_all,
+    read_expectations,
+    read_findings,
+    read_objectives,
+    worst,
+)
 from capacity.parameters import chosen_parameters, notebook_parameters
 from capacity.progress import shown_progress
 from capacity.report import write_report
@@ -70,13 +77,18 @@ def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list
 
 
 def judged_run(project: Path, run: Path) -> list[Judged]:
-    """Judge the findings of a run, and write them with their verdicts to its findings.json."""
+    """Judge the findings of a run, and write them with their verdicts to its findings.json.
+
+    The objectives are the project's on the sections that were measured, then what its notebooks expected themselves.
+    """
     if not (run / MANIFEST).exists():
         raise CapacityError(f"there is no run in {run}: {MANIFEST} is missing")
     found = read_findings(run / "findings")
-    judged = judge_all(found, read_objectives(_objectives(project), *{each.section for each in found}))
-    verdicts = {objective.finding: str(verdict) for objective, _, verdict in judged}
-    _write(run / "findings.json", [finding_as_dict(each) | {"verdict": verdicts.get(each.name)} for each in found])
+    promised = read_objectives(_objectives(project), *{each.section for each in found})
+    judged = judge_all(found, [*promised, *read_expectations(run / "findings")])
+    names = {objective.finding for objective, _, _ in judged}
+    given = {name: str(worst(verdict for each, _, verdict in judged if each.finding == name)) for name in names}
+    _write(run / "findings.json", [finding_as_dict(each) | {"verdict": given.get(each.name)} for each in found])
     return judged
 
 
@@ -159,12 +171,13 @@ def _report_facts(run: Path, facts: Mapping[str, Any]) -> dict[str, str]:
     for manifest in sorted((run / "recordings").glob(f"*/{MANIFEST}")):
         servers.add(json.loads(manifest.read_text(encoding="utf-8")).get("system", {}).get("server", ""))
     machine = facts["machine"]
+    named = ", ".join(sorted(servers - {""}))
     processor = f"{machine['cpus']} cores {machine.get('processor', machine['system'])}, {machine['memory_gib']} GiB"
     whose = "started by the suite, on the machine that also made the load" if facts["embedded"] else "your own"
     return {
         "Measured": facts["started_at"].replace("T", " ").replace("+00:00", " UTC"),
         "Profile": facts["profile"],
-        "Servers": f"{', '.join(sorted(servers - {''}))}; {whose}",
+        "Servers": f"{named}; {whose}" if named else whose,
         "Load made on": processor,
         "Run": run.name,
     }

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Objective, Verdict, judge, read_findings, read_objectives, write_findings
+from capacity.findings import (
+    Finding,
+    Objective,
+    Verdict,
+    judge,
+    read_expectations,
+    read_findings,
+    read_objectives,
+    worst,
+    write_findings,
+    write_objectives,
+)
 
 BELOW = Objective("a.x", "<", 10.0, "ms", "Latency", "test")
 FINDING = Finding("a.x", 5.0, "ms", 4.0, 6.0, 100, "r", "latency")
@@ -80,3 +91,25 @@ def test_findings_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_no_findings_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"there are no findings in .*; measure first"):
         read_findings(tmp_path)
+
+
+def test_objectives_are_read_as_they_were_written(tmp_path: Path) -> None:
+    objectives = [
+        Objective("failover.a.refused", "==", 53.0, "", '150 − (100 − 3): it\'s "so"', "the server's settings"),
+        Objective("failover.a.back", "<=", 3100.25, "ms", "between two tries", ""),
+        Objective("failover.a.small", "<", 1e-07, "jobs/s", "", "λ × μ"),
+        Objective("failover.a.below", ">=", -2.0, "%", "t", "s"),
+    ]
+    write_objectives(tmp_path / "failover.yaml", objectives)
+    write_findings(tmp_path / "failover.json", [FINDING])
+    assert read_objectives(tmp_path / "failover.yaml") == objectives
+    assert read_expectations(tmp_path) == objectives
+    assert read_findings(tmp_path) == [FINDING]
+    assert read_expectations(tmp_path / "nowhere") == []
+
+
+def test_the_worst_verdict_is_the_least_that_can_be_said() -> None:
+    assert worst([Verdict.PASS, Verdict.FAIL, Verdict.PASS]) is Verdict.FAIL
+    assert worst([Verdict.FAIL, Verdict.VOID]) is Verdict.VOID
+    assert worst([Verdict.PASS, Verdict.NO_DATA, Verdict.INCONCLUSIVE]) is Verdict.NO_DATA
+    assert worst([]) is Verdict.NO_DATA

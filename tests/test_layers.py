@@ -15,6 +15,8 @@ FLOORS = [
     {
         "charts",
         "tables",
+        "trial_charts",
+        "trial_tables",
         "checklist",
         "execution",
         "readiness",

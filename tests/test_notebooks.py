@@ -9,21 +9,30 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from capacity.findings import read_findings
+from capacity.findings import Finding, read_expectations, read_findings
 from capacity.probes.database import read_database_findings
 from capacity.probes.gateway import read_gateway_findings
 from capacity.probes.queue import read_queue_findings
 from capacity.probes.redis import read_redis_findings
 from capacity.recording import open_recording
+from capacity.scenarios.matrix import chosen_rows, failover_expectations, failover_findings, read_trials
+from capacity.scenarios.trial import settings_of
 from capacity.workload import read_workload
 
 PROJECT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+
+
+def read_failover_findings(folder: Path) -> list[Finding]:
+    return failover_findings(read_trials(folder))
+
+
 READERS = {
     "database": read_database_findings,
     "redis": read_redis_findings,
     "queue": read_queue_findings,
     "gateway": read_gateway_findings,
+    "failover": read_failover_findings,
 }
 RECORDINGS = ("database", "database/row_security", "redis", "redis/reconnection", "queue", "gateway")
 LITERALS = (bool, int, float, str)
@@ -96,3 +105,13 @@ def test_the_recordings_are_whole_of_this_code_and_small() -> None:
         workload = read_workload(PROJECT / "data" / "workloads" / f"{manifest['name']}.yaml")
         assert manifest["workload"] == workload.model_dump()
     assert sum(file.stat().st_size for file in recorded.rglob("*") if file.is_file()) < 15_000_000
+
+
+def test_the_trials_are_those_of_this_code_and_small() -> None:
+    recorded = PROJECT / "data" / "recorded"
+    trials = read_trials(recorded / "failover")
+    assert {kept.trial.scenario: kept.trial.settings for kept in trials} == {
+        row.scenario.name: settings_of(row.scenario) for row in chosen_rows("smoke")
+    }
+    assert read_expectations(recorded / "findings") == failover_expectations(trials)
+    assert sum(file.stat().st_size for file in (recorded / "failover").rglob("*") if file.is_file()) < 1_500_000

@@ -1,5 +1,7 @@
 """The words at the head and the foot of the report follow from the verdicts, and from nothing else."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -23,6 +25,20 @@ def test_the_summary_names_what_is_broken_and_what_is_open() -> None:
     assert readiness_text([]).startswith("**Undecided.**")
 
 
+def test_an_expectation_that_did_not_come_true_is_not_ready_either() -> None:
+    text = readiness_text(KEPT, [(LATENCY, SLOW, Verdict.FAIL)])
+    assert text.startswith(
+        "**Not ready.** 1 of 1 promises hold, 0 broken, 0 undecided; 0 of 1 expectations hold, 1 broken, 0 undecided."
+    )
+    assert "- FAIL: a, Latency. Expected < 10 ms, found 12.0 ms (11.0 to 13.0)." in text
+    void = replace(SLOW, void="the fault was not applied")
+    text = readiness_text(KEPT, [(LATENCY, void, Verdict.VOID)])
+    assert text.startswith("**Undecided.** 1 of 1 promises hold")
+    assert "- VOID: a, Latency. The measurement does not count: the fault was not applied." in text
+    assert readiness_text(KEPT, KEPT).startswith("**Ready.**")
+    assert sign_off_text(KEPT, KEPT, checklist(Verdict.PASS), log(True)).startswith("**Approved for production.**")
+
+
 def checklist(*verdicts: Verdict) -> pd.DataFrame:
     return pd.DataFrame({"verdict": list(verdicts)})
 
@@ -34,7 +50,7 @@ def log(*complete: bool) -> pd.DataFrame:
 
 
 def test_all_kept_met_and_complete_is_approved_for_a_week() -> None:
-    text = sign_off_text(KEPT, checklist(Verdict.PASS, Verdict.NO_DATA), log(True, True))
+    text = sign_off_text(KEPT, [], checklist(Verdict.PASS, Verdict.NO_DATA), log(True, True))
     assert text.startswith("**Approved for production.** 1 of 1 promises hold, 0 broken, 0 undecided.")
     assert "Measured from 2026-02-26 10:00 to 2026-02-26 10:05 UTC." in text
     assert "Current until 2026-03-05" in text
@@ -53,5 +69,5 @@ def test_all_kept_met_and_complete_is_approved_for_a_week() -> None:
 def test_one_thing_that_is_wrong_is_enough_to_withhold_it(
     judged: list[tuple[Objective, Finding | None, Verdict]], verdict: Verdict, complete: bool, why: str
 ) -> None:
-    text = sign_off_text(judged, checklist(verdict), log(complete))
+    text = sign_off_text(judged, [], checklist(verdict), log(complete))
     assert text.startswith(f"**Not approved for production.** {why}")

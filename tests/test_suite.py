@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 from capacity.errors import CapacityError
 from capacity.findings import Verdict, read_objectives
 from capacity.probes.database import read_database_findings
-from capacity.suite import Plan, run_suite
+from capacity.suite import Plan, judged_run, run_suite
 from capacity.tables import finding_text
 
 PROJECT = Path(__file__).parents[1]
@@ -63,11 +63,11 @@ def test_a_run_is_resumed_with_its_own_profile_only(finished: Path) -> None:
         (["--profile", "huge"], "there is no profile 'huge'; accepted are smoke, standard, full"),
         (
             ["--only", "redis,mainframe"],
-            "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway",
+            "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway, failover",
         ),
         (
             ["--set", "prepraed", "false"],
-            "no notebook has the parameter 'prepraed'; accepted are prepared, workers, workloads",
+            "no notebook has the parameter 'prepraed'; accepted are matrix, prepared, scenarios, workers, workloads",
         ),
         (["--set", "prepared", "no way"], "the parameter prepared is 'no way', a str, and must be a bool as True"),
     ],
@@ -140,3 +140,21 @@ def test_a_browser_finds_no_fault_in_the_page(finished: Path, browser: Browser, 
     assert said == []
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
     page.close()
+
+
+def test_faults_are_judged_by_what_was_expected_and_shown_in_the_report(tmp_path: Path) -> None:
+    run, names = tmp_path / "run", "direct_connections,database_kill"
+    judged = run_suite(Plan(PROJECT, "smoke", ["failover"], {"scenarios": names}), run)
+    refused = next(row for row in judged if row[0].finding == "failover.direct_connections.refused")
+    assert (refused[0].limit, refused[2]) == (53, Verdict.PASS)
+    entries = {each["name"]: each["verdict"] for each in json.loads((run / "findings.json").read_text())}
+    assert entries["failover.direct_connections.refused"] == "PASS"
+    assert entries["failover.database_kill.lost_writes"] == "PASS"
+    assert entries["failover.database_kill.late"] is None
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "150 clients − (100 max_connections − 3 reserved − 0 in use)" in page
+    assert page.count("data:image/png;base64,") == 2
+    worse = (run / "findings" / "failover.yaml").read_text().replace("== 53.0", "== 52.0")
+    (run / "findings" / "failover.yaml").write_text(worse)
+    failed = [each.finding for each, _, verdict in judged_run(PROJECT, run) if verdict is Verdict.FAIL]
+    assert failed == ["failover.direct_connections.refused"]

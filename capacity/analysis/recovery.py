@@ -229,9 +229,14 @@ def recovery_findings(scenario: str, recording: str, found: Recovery) -> list[Fi
     ]
 
 
-def timeline(samples: pd.DataFrame, objective_ms: float, every_s: float = 0.1) -> pd.DataFrame:
-    """A row for each `every_s` of the schedule: `at_s`, the count of each fate, and `slowest_ms` of good answers."""
-    slot = samples["scheduled_ns"] // round(every_s * NS_PER_S)
+def timeline(
+    samples: pd.DataFrame, objective_ms: float, every_s: float = 0.1, by: str = "scheduled_ns"
+) -> pd.DataFrame:
+    """A row for each `every_s` of the schedule: `at_s`, the count of each fate, and `slowest_ms` of good answers.
+
+    With `by` finished_ns the operations are those that ended in that time instead of those that were due in it.
+    """
+    slot = samples[by] // round(every_s * NS_PER_S)
     found = pd.crosstab(slot, fates(samples, objective_ms)).reindex(columns=list(FATES), fill_value=0)
     whole = range(int(slot.min()), int(slot.max()) + 1) if len(slot) else range(0)
     found = found.reindex(whole, fill_value=0)

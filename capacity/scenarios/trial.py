@@ -2,20 +2,19 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Objective, Verdict, finding_as_dict, finding_from_dict, judge
+from capacity.findings import Finding, Objective, Verdict, finding_as_dict, finding_from_dict, judge, worst
 from capacity.system.addresses import System
 
 FILE = "trial.json"
 POLL_SECONDS = 0.02
 SAFE = "pool exhaustion, and delay through the proxy"  # what may be done to servers of somebody else
-WORST_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,16 @@ class Scenario(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was expected and what was seen; the findings are void where the fault was not applied or never settled."""
+    """What was expected and what was seen; the findings are void where the fault was not applied or never settled.
+
+    `settings` are those of the scenario, as JSON values.
+    """
 
     scenario: str
     expected: tuple[Objective, ...]
     proof: Proof
     findings: tuple[Finding, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def verdicts(self) -> list[tuple[Objective, Finding | None, Verdict]]:
@@ -80,10 +83,7 @@ class Trial:
     @property
     def verdict(self) -> Verdict:
         """The worst of the verdicts; VOID where the fault was not applied."""
-        given = {verdict for _, _, verdict in self.verdicts}
-        if not self.proof.applied:
-            return Verdict.VOID
-        return next((each for each in WORST_FIRST if each in given), Verdict.NO_DATA)
+        return worst(verdict for _, _, verdict in self.verdicts) if self.proof.applied else Verdict.VOID
 
 
 def run_scenario(scenario: Scenario, system: System, folder: Path) -> Trial:
@@ -105,9 +105,17 @@ def run_scenario(scenario: Scenario, system: System, folder: Path) -> Trial:
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"the scenario {scenario.name} has two findings of the name {min(twice)}; give each its own")
     findings = tuple(replace(each, void=each.void or void or None) for each in observed.findings)
-    trial = Trial(scenario.name, ready.expected, observed.proof, findings)
-    _write(folder / FILE, trial)
+    trial = Trial(scenario.name, ready.expected, observed.proof, findings, settings_of(scenario))
+    write_trial(folder, trial)
     return trial
+
+
+def settings_of(scenario: Scenario) -> dict[str, Any]:
+    """The fields of a scenario as JSON values; a signal is its number."""
+    if not is_dataclass(scenario) or isinstance(scenario, type):
+        return {}
+    settings: dict[str, Any] = json.loads(json.dumps(asdict(scenario), default=str))
+    return settings
 
 
 def read_trial(folder: Path) -> Trial:
@@ -116,9 +124,18 @@ def read_trial(folder: Path) -> Trial:
         values = json.loads((folder / FILE).read_text(encoding="utf-8"))
         expected = tuple(Objective(**each) for each in values["expected"])
         findings = tuple(finding_from_dict(each) for each in values["findings"])
-        return Trial(values["scenario"], expected, Proof(**values["proof"]), findings)
+        return Trial(values["scenario"], expected, Proof(**values["proof"]), findings, values["settings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CapacityError(f"cannot read the trial in {folder}: {error}; run the scenario into it first") from None
+
+
+def write_trial(folder: Path, trial: Trial) -> None:
+    """Keep a trial in a folder, whole or not at all."""
+    values = asdict(trial) | {"findings": [finding_as_dict(each) for each in trial.findings]}
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = (folder / FILE).with_suffix(".tmp")
+    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(folder / FILE)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
@@ -136,11 +153,3 @@ def counted(
 ) -> Finding:
     """A finding of a scenario that was counted or timed once and so has no uncertainty of its own."""
     return Finding(f"failover.{scenario}.{name}", value, unit, value, value, count, title=title)
-
-
-def _write(path: Path, trial: Trial) -> None:
-    values = asdict(trial) | {"findings": [finding_as_dict(each) for each in trial.findings]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -254,6 +254,13 @@ def test_the_timeline_adds_up_to_all_operations_and_has_a_row_for_each_slot() ->
     assert math.isnan(gap.loc[5, "slowest_ms"])
 
 
+def test_the_timeline_by_the_end_shows_what_was_answered_late_where_it_was_answered() -> None:
+    line = timeline(refusing(), FAULT.objective_ms, every_s=0.5, by="finished_ns").set_index("at_s")
+    assert line[["served", "late", "failed", "lost"]].to_numpy().sum() == 2000
+    assert line.loc[8.0, "late"] == 20
+    assert line.loc[8.5, "late"] == 30
+
+
 def test_counts_add_up_whatever_happened() -> None:
     due, response, outcome = even(seconds=4.0)
     outcome[:] = np.array(OUTCOMES)[np.arange(len(due)) % 4]

@@ -49,6 +49,7 @@ def prepare_database(url: str, dataset: Dataset) -> bool:
     hangs while connecting, or refuses.
     """
     numbers = {"owners": dataset.owners, "posts_per_owner": dataset.posts_per_owner, "version": VERSION}
+    prepare_roles(url)
     with connect_as_administrator(url) as connection:
         try:
             with connection.transaction():
@@ -59,6 +60,15 @@ def prepare_database(url: str, dataset: Dataset) -> bool:
         except psycopg.Error as error:
             raise CapacityError(f"the tables could not be made in PostgreSQL: {' '.join(str(error).split())}") from None
         return fill
+
+
+def prepare_roles(url: str) -> None:
+    """Add the roles that are missing, in PostgreSQL at the administrator's address."""
+    with connect_as_administrator(url) as connection:
+        try:
+            connection.execute(files(__package__).joinpath("roles.sql").read_bytes())
+        except psycopg.Error as error:
+            raise CapacityError(f"the roles could not be made in PostgreSQL: {' '.join(str(error).split())}") from None
 
 
 def remove_database(url: str) -> None:
