@@ -38,11 +38,15 @@ def shown_progress(name: str, recording: Path) -> Iterator[None]:
 
 
 def measurement_under_way(recording: Path) -> tuple[str, float, float | None]:
-    """Its name, the seconds since it began and those planned; the last are unknown while none is under way."""
+    """Its name, the seconds since it began and those planned; the last are unknown while none is under way.
+
+    One below `recording` is named by its folder.
+    """
     for manifest in sorted(recording.glob("**/manifest.json"), reverse=True):
         with contextlib.suppress(OSError, ValueError, KeyError):
             facts = json.loads(manifest.read_text(encoding="utf-8"))
             if facts["state"] == "recording":
                 begun, planned = manifest.stat().st_mtime, float(facts["planned_seconds"])
-                return facts["name"], min(time.time() - begun, planned), planned
+                name = facts["name"] if manifest.parent == recording else manifest.parent.name
+                return name, min(time.time() - begun, planned), planned
     return PREPARING, 0.0, None

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from capacity.analysis.fault_course import FaultCourse
 from capacity.charts import LIMIT_COLOUR, PALETTE
-from capacity.scenarios.matrix import scenario_label
+from capacity.scenarios.trials import scenario_label
 
 # By the palette for the colour-blind; each fate has a mark of its own too, for print.
 FATES: dict[str, tuple[str, Any, str, float]] = {

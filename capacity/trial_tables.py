@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from capacity.findings import Finding, Verdict, worst
-from capacity.scenarios.matrix import Kept, expected_of, scenario_label
 from capacity.scenarios.trial import Trial
+from capacity.scenarios.trials import Kept, expected_of, scenario_label
 from capacity.tables import COLOURS, Judged, aligned, finding_text
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
 NOT_SO = "–"  # a figure that a scenario does not have
+NOT_SEEN = "not seen"  # a moment that did not come
 COSTS: Mapping[str, tuple[str, ...]] = {
     "first sign, ms": ("detected",),
     "first good answer, ms": ("first_success",),
@@ -105,7 +106,9 @@ def _by_scenario(judged: Iterable[Judged]) -> list[tuple[str, ...]]:
 
 
 def _cell(finding: Finding | None) -> str:
-    return NOT_SO if finding is None else finding_text(finding, unit=False)
+    if finding is None:
+        return NOT_SO
+    return NOT_SEEN if finding.value is None else finding_text(finding, unit=False)
 
 
 def _coloured(rows: Sequence[tuple[str, ...]], names: list[str]) -> "Styler":

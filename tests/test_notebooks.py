@@ -15,8 +15,9 @@ from capacity.probes.gateway import read_gateway_findings
 from capacity.probes.queue import read_queue_findings
 from capacity.probes.redis import read_redis_findings
 from capacity.recording import open_recording
-from capacity.scenarios.matrix import chosen_rows, failover_expectations, failover_findings, read_trials
+from capacity.scenarios.matrix import chosen_rows
 from capacity.scenarios.trial import settings_of
+from capacity.scenarios.trials import failover_expectations, failover_findings, read_trials
 from capacity.workload import read_workload
 
 PROJECT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ def test_it_follows_one_measurement_after_the_other(tmp_path: Path) -> None:
     finish_recording(tmp_path / "redis", {})
     assert measurement_under_way(tmp_path / "redis")[0] == "preparing"
     create_recording(tmp_path / "redis" / "reconnection", {**facts, "name": "redis_reconnection"})
-    assert measurement_under_way(tmp_path / "redis")[0] == "redis_reconnection"
+    assert measurement_under_way(tmp_path / "redis")[0] == "reconnection"
 
 
 def test_a_manifest_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:

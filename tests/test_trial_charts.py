@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from capacity import trial_charts
 from capacity.analysis.fault_course import FaultCourse
-from capacity.scenarios.matrix import read_course, read_trials
+from capacity.scenarios.trials import read_course, read_trials
 
 mpl.use("Agg")
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "failover"

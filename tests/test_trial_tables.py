@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from capacity.findings import Finding, Objective, Verdict, judge_all, read_expectations, read_findings
-from capacity.scenarios.matrix import Kept, Kind, read_trials
+from capacity.scenarios.matrix import Kind
 from capacity.scenarios.trial import Proof, Trial, counted
+from capacity.scenarios.trials import Kept, read_trials
 from capacity.trial_tables import (
     costs_table,
     expectations_style,
@@ -59,7 +60,7 @@ def test_costs_are_of_those_with_load_and_rows_that_nobody_has_are_left_out() ->
     table = costs_table([pool, KEPT, database])
     assert list(table.columns) == ["Redis AOF kill", "database kill"]
     assert table.loc["first good answer, ms"].tolist() == ["12.50", "–"]
-    assert table.loc["within the limit again, ms"].tolist() == ["–", "it did not come within the recording"]
+    assert table.loc["within the limit again, ms"].tolist() == ["–", "not seen"]
     assert list(table.index) == ["first good answer, ms", "within the limit again, ms", "never answered"]
 
 

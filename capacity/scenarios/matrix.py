@@ -1,33 +1,16 @@
-"""The scenarios that a run applies, one after the other, each kept in a folder of its own; and what was kept."""
+"""Which scenarios a run applies: a line each, by the kind of fault; those of the short form take a minute together."""
 
-import json
-import logging
 import signal
-import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
 
-from capacity.analysis.fault_course import FaultCourse, fault_course
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Objective
-from capacity.probes.live import run_probe
-from capacity.probes.measurement import Progress, quiet
-from capacity.probes.queue import read_job_samples
-from capacity.recording import MANIFEST, open_recording
 from capacity.scenarios.database_restart import DatabaseRestart
 from capacity.scenarios.pool_exhaustion import DirectExhaustion, PoolExhaustion
 from capacity.scenarios.redis_restart import Persistence, RedisRestart
-from capacity.scenarios.trial import Proof, Scenario, Trial, counted, read_trial, run_scenario, settings_of, write_trial
-from capacity.system.addresses import System
-from capacity.system.application.database import prepare_roles
+from capacity.scenarios.trial import Scenario
 
-FILE = "trials.json"
-FAILURE = "failure.txt"
 FORMS = ("short", "whole")
-PROPER = {"redis": "Redis", "rdb": "RDB", "aof": "AOF", "postgres": "PostgreSQL"}
 STOP, KILL, FAST_STOP = signal.SIGTERM, signal.SIGKILL, signal.SIGINT
 NONE, RDB, AOF = Persistence
 
@@ -66,156 +49,18 @@ MATRIX = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A trial as it was kept: its kind of fault, and its folder, in which its recording is where it has one."""
-
-    kind: Kind
-    trial: Trial
-    folder: Path
-
-
-def chosen_rows(profile: str, matrix: str = "", scenarios: str = "") -> tuple[Row, ...]:
+def chosen_rows(profile: str, form: str = "", scenarios: str = "") -> tuple[Row, ...]:
     """The rows of the matrix in a form: by default short with the profile smoke, and whole with any other.
 
-    `scenarios` names some of them, with commas between. Raises CapacityError for an unknown form or name.
+    `scenarios` names some instead, with commas between. Raises CapacityError for an unknown form or name.
     """
-    form = matrix or ("short" if profile == "smoke" else "whole")
-    if form not in FORMS:
+    if form and form not in FORMS:
         raise CapacityError(f"the matrix has no form {form!r}; accepted are {', '.join(FORMS)}")
-    rows = {row.scenario.name: row for row in MATRIX if row.short or form == "whole"}
+    rows = {row.scenario.name: row for row in MATRIX}
     names = [name.strip() for name in scenarios.split(",") if name.strip()]
     if unknown := [name for name in names if name not in rows]:
-        raise CapacityError(f"there is no scenario {unknown[0]!r} in the {form} matrix; accepted are {', '.join(rows)}")
-    return tuple(row for name, row in rows.items() if not names or name in names)
-
-
-def run_rows(rows: Sequence[Row], system: System, folder: Path, progress: Progress = quiet) -> None:
-    """Run a trial of each row into a folder of its name below `folder`, and note there what is run and what is not.
-
-    One that breaks is kept as a void trial that says so, with the failure in its folder, and the next begins. On
-    servers that the suite did not start only scenarios run that leave them in place; CapacityError where none does.
-    """
-    borne = [row for row in rows if system.embedded or not row.scenario.destructive]
-    not_run = _refusal([row.scenario.name for row in rows if row not in borne])
-    if not borne:
-        raise CapacityError(f"no fault is left to apply: {not_run}")
-    trials = [{"name": row.scenario.name, "kind": row.kind} for row in borne]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(json.dumps({"trials": trials, "not_run": not_run}, indent=1) + "\n", encoding="utf-8")
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells each refusal, which a scenario counts
-    if system.embedded:
-        prepare_roles(system.postgres_admin_url)
-    for number, row in enumerate(borne):
-        progress(number, len(borne))
-        _run(row.scenario, system, folder / row.scenario.name)
-    progress(len(borne), len(borne))
-
-
-def read_trials(folder: Path) -> list[Kept]:
-    """The trials that were kept in a folder by `run_rows`, in the matrix's order; one that did not begin is missing."""
-    return [
-        Kept(Kind(each["kind"]), read_trial(folder / each["name"]), folder / each["name"])
-        for each in _noted(folder)["trials"]
-        if (folder / each["name"]).exists()
-    ]
-
-
-def trials_of(trials: Sequence[Kept], kind: str) -> list[Kept]:
-    """Those of one kind of fault."""
-    return [kept for kept in trials if kept.kind == Kind(kind)]
-
-
-def not_run(folder: Path) -> str:
-    """What was not run, and why, in one sentence; empty where all was."""
-    return str(_noted(folder)["not_run"])
-
-
-def run_failover(live: bool, profile: str, folder: Path | str, *, matrix: str = "", scenarios: str = "") -> Path:
-    """Where `live`, run the scenarios of the profile into `folder`; see `run_probe`, and `chosen_rows` for the rest."""
-
-    def probe(system: System, into: Path, progress: Progress) -> None:
-        run_rows(chosen_rows(profile, matrix, scenarios), system, into, progress)
-
-    return run_probe(live, "failover", folder, probe)
-
-
-def read_course(kept: Kept) -> FaultCourse | None:
-    """The course of a trial by its recording; None where it has none, or does not say when its fault began.
-
-    It is the course of the jobs where these were watched, else of the operations. The scenario must have a setting
-    `objective_ms`.
-    """
-    objective_ms = kept.trial.settings.get("objective_ms")
-    if objective_ms is None or not (kept.folder / MANIFEST).exists():
-        return None
-    recording = open_recording(kept.folder)
-    samples = read_job_samples(recording) if len(recording.jobs) else recording.samples
-    return fault_course(kept.trial.scenario, samples, kept.trial.findings, float(objective_ms))
-
-
-def failover_findings(trials: Sequence[Kept]) -> list[Finding]:
-    """The findings of all trials, each with the recording or trial that it comes from."""
-    return [
-        replace(each, recording=f"{kept.folder.parent.name}/{kept.folder.name}")
-        for kept in trials
-        for each in kept.trial.findings
-    ]
-
-
-def failover_expectations(trials: Sequence[Kept]) -> list[Objective]:
-    """What was expected of all trials; the title says of what, and the source how it was derived."""
-    return [
-        replace(
-            objective,
-            title=f"{scenario_label(kept.trial.scenario)}: {expected_of(objective, finding)}",
-            source=f"{objective.title} ({objective.source})" if objective.source else objective.title,
-        )
-        for kept in trials
-        for objective, finding, _ in kept.trial.verdicts
-    ]
-
-
-def scenario_label(name: str) -> str:
-    """A name in words, as `Redis AOF kill`."""
-    return " ".join(PROPER.get(word, word) for word in name.split("_"))
-
-
-def expected_of(objective: Objective, finding: Finding | None) -> str:
-    """What an expectation is of: the finding's title, or its name in words."""
-    return finding.title if finding and finding.title else scenario_label(objective.finding.rpartition(".")[2])
-
-
-def _run(scenario: Scenario, system: System, folder: Path) -> None:
-    try:
-        run_scenario(scenario, system, folder)
-    except Exception as error:  # the others can still be learnt from
-        write_trial(folder, _broken(scenario, error))
-        (folder / FAILURE).write_text(traceback.format_exc(), encoding="utf-8")
-
-
-def _broken(scenario: Scenario, error: Exception) -> Trial:
-    """A void trial of a scenario that did not come to its end."""
-    said = str(error) if isinstance(error, CapacityError) else f"{type(error).__name__}: {error}"
-    void = f"it did not come to its end: {' '.join(said.split())}"
-    finding = replace(counted(scenario.name, "ended", 0, title="trials that came to their end", count=1), void=void)
-    expected = Objective(finding.name, "==", 1, "", "a trial is undone and judged whatever it finds", "the scenario")
-    return Trial(scenario.name, (expected,), Proof(False, void), (finding,), settings_of(scenario))
-
-
-def _refusal(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    bearable = ", ".join(row.scenario.name for row in MATRIX if not row.scenario.destructive)
-    return (
-        f"{', '.join(names)} would take servers away that the suite did not start; "
-        f"on servers of your own these can run: {bearable}"
-    )
-
-
-def _noted(folder: Path) -> dict[str, Any]:
-    try:
-        noted: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CapacityError(f"cannot read the trials in {folder}: {error}; run the scenarios into it first") from None
-    return noted
+        raise CapacityError(f"there is no scenario {unknown[0]!r}; accepted are {', '.join(rows)}")
+    if names:
+        return tuple(row for name, row in rows.items() if name in names)
+    short = form == "short" or (not form and profile == "smoke")
+    return tuple(row for row in MATRIX if row.short or not short)
