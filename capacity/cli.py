@@ -94,6 +94,28 @@ def verdict(folder: Path) -> None:
 
 @main.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--to", "into", required=True, type=click.Path(path_type=Path), help="the folder to write to")
+@click.option(
+    "--format", "formats", multiple=True, metavar="NAME", help="prometheus, grafana, cloudformation, csv or json"
+)
+def export(folder: Path, into: Path, formats: tuple[str, ...]) -> None:
+    """Write a run's alert rules, dashboards, alarms and findings, and say what no metric shows."""
+    from capacity.exports import export_run
+    from capacity.tables import aligned
+
+    files, left_out = export_run(project_folder(), folder.resolve(), into, formats)
+    click.echo(aligned([(str(into / name), held) for name, held in files.items()]))
+    rows = []
+    for each in left_out:
+        first = each.watches[0].objective
+        limits = ", ".join(dict.fromkeys(watch.objective.promise for watch in each.watches))
+        rows.append((first.section, first.title, limits, " and ".join(each.kinds), each.reason))
+    if rows:
+        click.echo(f"\nnot exported: no metric\n{aligned(rows)}")
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
     """Make a run's report again."""
     from capacity.suite import reported
