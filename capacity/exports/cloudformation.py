@@ -72,10 +72,10 @@ def _condition(needed: Sequence[str]) -> str:
 
 
 def _alarm(watch: Watch, scaled: Mapping[str, Scaling], optional: set[str]) -> dict[str, Any]:
-    told: list[Any] = [{"Ref": _topic(watch.severity)}]
+    topic = {"Ref": _topic(watch.severity)}
+    told: Any = [topic]
     if watch.scales:
-        policy, has = {"Ref": _policy(watch.scales)}, f"Has{scaled[watch.scales].needs}"
-        told = [{"Fn::If": [has, policy, {"Ref": "AWS::NoValue"}]}, *told]
+        told = {"Fn::If": [f"Has{scaled[watch.scales].needs}", [{"Ref": _policy(watch.scales)}, topic], [topic]]}
     resource = {"Type": "AWS::CloudWatch::Alarm", "Properties": {**alarm(watch), "AlarmActions": told}}
     needed = _needs(watch, optional)
     return {**resource, "Condition": _condition(needed)} if needed else resource

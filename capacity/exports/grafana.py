@@ -57,13 +57,14 @@ def _panel(group: Sequence[Watch], place: Mapping[str, int]) -> dict[str, Any]:
     seen = watch.metric.prometheus
     assert seen is not None
     lines = [f"- {each.severity}: {each.objective.promise} ({each.objective.source})" for each in group]
-    said = [f"The load test: {watch.measured}.", watch.metric.note, f"Metric of {seen.exporter}.", *lines]
+    metric = f"Metric of {seen.exporter}{f': {watch.metric.note}' if watch.metric.note else ''}."
+    said = [f"Load test: {watch.measured}.", metric, "", *lines]
     custom = {"thresholdsStyle": {"mode": "line"}, "lineWidth": 2, "fillOpacity": 0, "axisSoftMin": 0}
     defaults = {"unit": UNITS.get(seen.unit, f"suffix: {seen.unit}"), "thresholds": _steps(group), "custom": custom}
     return {
         "type": "timeseries",
         "title": watch.objective.title or watch.objective.finding,
-        "description": html.escape("\n".join(text for text in said if text), quote=False),
+        "description": html.escape("\n".join(said), quote=False),
         "datasource": SOURCE,
         "gridPos": dict(place),
         "targets": [{"refId": "A", "datasource": SOURCE, "expr": seen.expression, "legendFormat": watch.name}],

@@ -170,7 +170,7 @@ class Monitoring(Strict):
 
 def _known(kind: str, named: set[str], accepted: Any) -> None:
     if unknown := sorted(named - set(accepted)):
-        raise ValueError(f"there is no {kind} {unknown[0]!r}; accepted are {', '.join(accepted)}")
+        raise ValueError(f"there is no {kind} {unknown[0]!r}; accepted are {', '.join(accepted) or 'none'}")
 
 
 def read_monitoring(path: Path) -> Monitoring:
