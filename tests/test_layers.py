@@ -12,7 +12,7 @@ FLOORS = [
     {"analysis"},
     {"recording", "load", "system"},
     {"probes", "scenarios"},
-    {"charts", "tables", "report", "parameters", "progress", "suite", "audit", "exports", "cli"},
+    {"charts", "tables", "report", "parameters", "progress", "suite", "audit", "exports", "comparison", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
