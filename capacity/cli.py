@@ -93,6 +93,65 @@ def verdict(folder: Path) -> None:
 
 
 @main.command()
+@click.argument("before", metavar="A", type=click.Path(path_type=Path))
+@click.argument("after", metavar="B", type=click.Path(path_type=Path))
+@click.option("--repeated", multiple=True, type=click.Path(path_type=Path), help="a further run of what A measured")
+@click.option("--all", "everything", is_flag=True, help="show what did not change, too")
+@click.option("--anyway", is_flag=True, help="compare runs of another profile, host or load, with a warning")
+def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: bool, anyway: bool) -> None:
+    """Compare run B with run A: exit code 1 where a promise that A kept is broken in B."""
+    from capacity.analysis.comparison import Outcome, compare_findings
+    from capacity.comparison import (
+        comparison_table,
+        promised_in,
+        read_run,
+        refuse_unlike,
+        remarks,
+        summary_text,
+        unlike,
+    )
+    from capacity.findings import read_objectives
+
+    (old, facts), (new, later) = read_run(before.resolve()), read_run(after.resolve())
+    further = {path: read_run(path.resolve()) for path in repeated}
+    for path, other in {after: later, **{path: each for path, (_, each) in further.items()}}.items():
+        problems = unlike(facts, other)
+        if not anyway:
+            refuse_unlike(before, path, problems)
+        for problem in problems:
+            click.echo(f"warning: {problem}", err=True)
+    promised = promised_in(read_objectives(project_folder() / "data" / "objectives.yaml"), old, new)
+    compared = compare_findings(old, new, promised, [findings for findings, _ in further.values()])
+    click.echo(comparison_table(compared, old, new, everything=everything))
+    for remark in remarks(facts, later):
+        click.echo(f"note: {remark}")
+    click.echo(summary_text(compared, repeated=bool(further)))
+    sys.exit(1 if (compared["outcome"] == Outcome.REGRESSED).any() else 0)
+
+
+@main.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--to", "into", required=True, type=click.Path(path_type=Path), help="the folder to write to")
+@click.option(
+    "--format", "formats", multiple=True, metavar="NAME", help="prometheus, grafana, cloudformation, csv or json"
+)
+def export(folder: Path, into: Path, formats: tuple[str, ...]) -> None:
+    """Write a run's alert rules, dashboards, alarms and findings, and say what no metric shows."""
+    from capacity.exports import export_run
+    from capacity.tables import aligned
+
+    files, left_out = export_run(project_folder(), folder.resolve(), into, formats)
+    click.echo(aligned([(str(into / name), held) for name, held in files.items()]))
+    rows = []
+    for each in left_out:
+        first = each.watches[0].objective
+        limits = ", ".join(dict.fromkeys(watch.objective.promise for watch in each.watches))
+        rows.append((first.section, first.title, limits, " and ".join(each.kinds), each.reason))
+    if rows:
+        click.echo(f"\nnot exported: no metric\n{aligned(rows)}")
+
+
+@main.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
     """Make a run's report again."""

@@ -26,6 +26,8 @@ FLOORS = [
         "suite",
         "audit",
         "cli",
+        "exports",
+        "comparison",
     },
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 MEASURES = {  # what is measured and rounded; every other word names things, which are counted
     "x": (1.0, ""),
     "%": (0.01, ""),
+    "us": (1e-6, "s"),
     "ms": (0.001, "s"),
     "s": (1.0, "s"),
     "min": (60.0, "s"),

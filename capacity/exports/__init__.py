@@ -1,0 +1,134 @@
+"""What a run gives to monitoring: alert rules, dashboards, alarms, and its findings."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from capacity.errors import CapacityError
+from capacity.exports.cloudformation import template
+from capacity.exports.findings import findings_csv, findings_json, findings_with_verdicts
+from capacity.exports.grafana import dashboard
+from capacity.exports.monitoring import Monitoring, read_monitoring
+from capacity.exports.prometheus import alert_rules
+from capacity.exports.watches import Watch, all_watches
+from capacity.findings import Finding, judge_all, read_findings, read_objectives
+from capacity.suite import judged_run
+from capacity.tables import Judged
+
+MONITORING = Path("data") / "monitoring.yaml"
+OBJECTIVES = Path("data") / "objectives.yaml"
+KINDS = {"prometheus": "Prometheus", "cloudformation": "CloudWatch"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the files are made from: the run's name, its findings, every objective with its verdict, and the watches."""
+
+    run: str
+    findings: Sequence[Finding]
+    judged: Sequence[Judged]
+    monitoring: Monitoring
+    watches: Sequence[Watch]
+
+    @property
+    def made_from(self) -> str:
+        """The first line of a file."""
+        return f"Made by `capacity export` from the run {self.run} and the objectives"
+
+
+@dataclass(frozen=True, slots=True)
+class NotExported:
+    """The watches of one finding that are in no file for `kinds`, as Prometheus, and why."""
+
+    watches: Sequence[Watch]
+    kinds: Sequence[str]
+    reason: str
+
+
+def export_run(
+    project: Path, run: Path, folder: Path, formats: Sequence[str] = ()
+) -> tuple[dict[str, str], list[NotExported]]:
+    """Write a run's exports into `folder`: what each file holds, by its name, and what is in none and why.
+
+    `formats` are of `FORMATS`, all where none is named. Raises CapacityError for an unknown one, a folder that is no
+    run, and one that cannot be written.
+    """
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise CapacityError(f"there is no format {unknown[0]!r}; accepted are {', '.join(FORMATS)}")
+    source = read_source(project, run)
+    wanted = [name for name in FORMATS if not formats or name in formats]
+    made = [FORMATS[name](source) for name in wanted]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text, _ in made:
+            (folder / file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CapacityError(f"the exports cannot be written to {folder}: {error.strerror}") from None
+    return {file: held for file, _, held in made}, not_exported(source.watches, wanted)
+
+
+def read_source(project: Path, run: Path) -> Source:
+    """The run's findings with the objectives, judged, and what watches them."""
+    judged_run(project, run)
+    findings = read_findings(run / "findings")
+    judged = judge_all(findings, read_objectives(project / OBJECTIVES))
+    monitoring = read_monitoring(project / MONITORING)
+    return Source(run.name, findings, judged, monitoring, all_watches(judged, monitoring))
+
+
+def not_exported(watches: Sequence[Watch], formats: Sequence[str]) -> list[NotExported]:
+    """What the formats leave out, together where the finding and the reason are the same."""
+    kinds: dict[tuple[str, str], dict[str, None]] = {}
+    left: dict[tuple[str, str], dict[str, Watch]] = {}
+    for watch in watches:
+        reasons = {"prometheus": watch.unseen_by_prometheus, "cloudformation": watch.unseen_by_cloudwatch}
+        for name, reason in reasons.items():
+            if reason and name in formats:
+                key = (watch.objective.finding, reason)
+                kinds.setdefault(key, {})[KINDS[name]] = None
+                left.setdefault(key, {})[watch.name] = watch
+    return [NotExported(list(left[key].values()), list(kinds[key]), key[1]) for key in left]
+
+
+def _prometheus(source: Source) -> tuple[str, str, str]:
+    rules = alert_rules(source.watches, source.made_from)
+    count = sum(not watch.unseen_by_prometheus for watch in source.watches)
+    return "alerts.yml", rules, f"{count} alert rules"
+
+
+def _grafana(source: Source) -> tuple[str, str, str]:
+    made = dashboard(source.watches, "Capacity: what was promised")
+    shown = sum(panel["type"] == "timeseries" for panel in made["panels"])
+    return "grafana.json", _json(made), f"a dashboard of {shown} findings"
+
+
+def _cloudformation(source: Source) -> tuple[str, str, str]:
+    made = template(source.watches, source.monitoring, source.made_from)
+    kinds = [resource["Type"].rpartition("::")[2] for resource in made["Resources"].values()]
+    counts = {"alarms": "Alarm", "dashboard": "Dashboard", "scaling policy": "ScalingPolicy"}
+    held = ", ".join(f"{kinds.count(kind)} {word}" for word, kind in counts.items())
+    return "cloudformation.json", json.dumps(made, ensure_ascii=False, separators=(",", ":")) + "\n", held
+
+
+def _csv(source: Source) -> tuple[str, str, str]:
+    rows = findings_with_verdicts(source.findings, source.judged)
+    return "findings.csv", findings_csv(rows), f"{len(rows)} findings"
+
+
+def _findings_json(source: Source) -> tuple[str, str, str]:
+    rows = findings_with_verdicts(source.findings, source.judged)
+    return "findings.json", findings_json(rows), f"{len(rows)} findings"
+
+
+def _json(values: object) -> str:
+    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+
+
+FORMATS: dict[str, Callable[[Source], tuple[str, str, str]]] = {
+    "prometheus": _prometheus,
+    "grafana": _grafana,
+    "cloudformation": _cloudformation,
+    "csv": _csv,
+    "json": _findings_json,
+}

@@ -1,0 +1,130 @@
+"""A CloudFormation template: an alarm a watch that CloudWatch sees, a dashboard, topics to tell, and the scaling."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from capacity.exports.cloudwatch import alarm, dashboard_body, substituted
+from capacity.exports.monitoring import Monitoring, Parameter, Scaling
+from capacity.exports.watches import Watch
+
+DESCRIPTION_LENGTH = 1024  # CloudFormation takes no longer one
+VERSION = "2010-09-09"
+
+
+def template(watches: Sequence[Watch], monitoring: Monitoring, made_from: str) -> dict[str, Any]:
+    """The template as JSON values.
+
+    Every alarm tells the topic of its severity. A resource exists where the parameters that it needs are given.
+    """
+    seen = [watch for watch in watches if watch.metric.cloudwatch]
+    alarms = [watch for watch in seen if not watch.unseen_by_cloudwatch]
+    scaled = {name: monitoring.scaling[name] for name in dict.fromkeys(watch.scales for watch in alarms) if name}
+    given = {name: each for name, each in monitoring.parameters.items() if name in _named(seen, scaled.values())}
+    optional = {name for name, each in given.items() if each.default == ""}
+    severities = dict.fromkeys(watch.severity for watch in alarms)
+    resources: dict[str, Any] = {_topic(each): _topic_resource(each) for each in severities}
+    for name, each in scaled.items():
+        resources |= _scaling(name, each)
+    for watch in alarms:
+        resources[watch.name] = _alarm(watch, scaled, optional)
+    if seen:
+        body = {"Fn::Sub": dashboard_body(seen)}
+        resources["Dashboard"] = {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": body}}
+    outputs = {_topic(each): _topic_output(each, monitoring.severities[each].means) for each in severities}
+    return {
+        "AWSTemplateFormatVersion": VERSION,
+        "Description": made_from[:DESCRIPTION_LENGTH],
+        "Parameters": {name: _parameter(each) for name, each in given.items()},
+        "Conditions": _conditions(alarms, scaled.values(), optional),
+        "Resources": resources,
+        "Outputs": outputs,
+    }
+
+
+def _named(watches: Iterable[Watch], scaled: Iterable[Scaling]) -> set[str]:
+    """The parameters that the resources name."""
+    named = set().union(*(each.metric.cloudwatch.parameters for each in watches if each.metric.cloudwatch))
+    return named.union(*(each.parameters for each in scaled))
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {"Type": parameter.type, "Description": parameter.description, "Default": parameter.default}
+
+
+def _needs(watch: Watch, optional: set[str]) -> list[str]:
+    assert watch.metric.cloudwatch is not None
+    return sorted(watch.metric.cloudwatch.parameters & optional)
+
+
+def _conditions(alarms: Iterable[Watch], scaled: Iterable[Scaling], optional: set[str]) -> dict[str, Any]:
+    """That a parameter is not empty, for each that a resource needs, and that several are not."""
+    conditions: dict[str, Any] = {}
+    for needed in [*(_needs(watch, optional) for watch in alarms), *([each.needs] for each in scaled)]:
+        for name in needed:
+            conditions[f"Has{name}"] = {"Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]}
+        if len(needed) > 1:
+            conditions[_condition(needed)] = {"Fn::And": [{"Condition": f"Has{name}"} for name in needed]}
+    return conditions
+
+
+def _condition(needed: Sequence[str]) -> str:
+    return f"Has{'And'.join(needed)}"
+
+
+def _alarm(watch: Watch, scaled: Mapping[str, Scaling], optional: set[str]) -> dict[str, Any]:
+    topic = {"Ref": _topic(watch.severity)}
+    told: Any = [topic]
+    if watch.scales:
+        told = {"Fn::If": [f"Has{scaled[watch.scales].needs}", [{"Ref": _policy(watch.scales)}, topic], [topic]]}
+    resource = {"Type": "AWS::CloudWatch::Alarm", "Properties": {**alarm(watch), "AlarmActions": told}}
+    needed = _needs(watch, optional)
+    return {**resource, "Condition": _condition(needed)} if needed else resource
+
+
+def _topic(severity: str) -> str:
+    return f"{severity.capitalize()}Topic"
+
+
+def _topic_resource(severity: str) -> dict[str, Any]:
+    return {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": f"Capacity: {severity}"}}
+
+
+def _topic_output(severity: str, means: str) -> dict[str, Any]:
+    return {"Description": f"Subscribe to it: {means}", "Value": {"Ref": _topic(severity)}}
+
+
+def _target(name: str) -> str:
+    return f"{name.capitalize()}Target"
+
+
+def _policy(name: str) -> str:
+    return f"{name.capitalize()}Policy"
+
+
+def _scaling(name: str, scaling: Scaling) -> dict[str, Any]:
+    """What is scaled, and the policy that the alarms start."""
+    has = f"Has{scaling.needs}"
+    target = {
+        "ServiceNamespace": scaling.namespace,
+        "ScalableDimension": scaling.dimension,
+        "ResourceId": substituted(scaling.resource),
+        "MinCapacity": {"Ref": scaling.least},
+        "MaxCapacity": {"Ref": scaling.most},
+    }
+    steps = {
+        "AdjustmentType": "ChangeInCapacity",
+        "Cooldown": scaling.cooldown_s,
+        "MetricAggregationType": "Maximum",
+        "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": scaling.add}],
+    }
+    policy = {
+        "PolicyName": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
+        "PolicyType": "StepScaling",
+        "ScalingTargetId": {"Ref": _target(name)},
+        "StepScalingPolicyConfiguration": steps,
+    }
+    kind = "AWS::ApplicationAutoScaling"
+    return {
+        _target(name): {"Type": f"{kind}::ScalableTarget", "Condition": has, "Properties": target},
+        _policy(name): {"Type": f"{kind}::ScalingPolicy", "Condition": has, "Properties": policy},
+    }

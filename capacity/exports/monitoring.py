@@ -1,0 +1,185 @@
+"""How a finding is watched in production, read from `data/monitoring.yaml` and validated."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+
+from capacity.errors import CapacityError
+from capacity.findings import LIMIT
+from capacity.operation import Strict
+from capacity.publication.units import read_unit
+from capacity.workload import first_problem
+
+PARAMETER = re.compile(r"\$\{(\w+)\}")
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z]\w*(\.\w+)+$")]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$")]
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+
+
+def converted(limit: float, unit: str, into: str) -> float:
+    """A limit in another unit of the same kind; ValueError where they measure different things.
+
+    Units are written as in objectives.yaml; a `share` is 0 to 1.
+    """
+    one, other = (read_unit("" if word == "share" else word) for word in (unit, into))
+    if one.powers != other.powers:
+        raise ValueError(f"a limit in {unit or 'no unit'!r} cannot be given in {into or 'no unit'!r}")
+    return limit * one.factor / other.factor
+
+
+class Expression(Strict):
+    """A PromQL expression, the unit of its value and whose metrics it reads."""
+
+    expression: Text
+    unit: str
+    exporter: Text
+
+
+class Series(Strict):
+    """A CloudWatch metric with its dimensions and statistic."""
+
+    namespace: Text
+    metric: Text
+    dimensions: dict[Text, Text]
+    statistic: Annotated[str, Field(pattern=r"^(Average|Maximum|Minimum|Sum|SampleCount|p\d+(\.\d+)?)$")]
+
+
+class Metrics(Strict):
+    """CloudWatch metrics by the name that `expression` has for them; a single one needs no expression."""
+
+    series: Annotated[dict[Identifier, Series], Field(min_length=1)]
+    expression: str = ""
+    unit: str
+
+    @property
+    def parameters(self) -> set[str]:
+        """The parameters of the template that it names."""
+        texts = [self.expression]
+        for each in self.series.values():
+            texts += [each.namespace, *each.dimensions.values()]
+        return {name for text in texts for name in PARAMETER.findall(text)}
+
+    @model_validator(mode="after")
+    def _combined(self) -> "Metrics":
+        if len(self.series) > 1 and not self.expression:
+            raise ValueError(f"the series {', '.join(self.series)} need an expression that makes them one")
+        return self
+
+
+class Metric(Strict):
+    """Where a finding is seen: in Prometheus, in CloudWatch, in both, or nowhere, and then why."""
+
+    title: str = ""
+    note: str = ""
+    no_alert: str = ""
+    unseen: str = ""
+    prometheus: Expression | None = None
+    cloudwatch: Metrics | None = None
+
+    @model_validator(mode="after")
+    def _seen(self) -> "Metric":
+        if bool(self.unseen) == bool(self.prometheus or self.cloudwatch):
+            raise ValueError("a metric has either `prometheus` or `cloudwatch`, or says in `unseen` why not")
+        return self
+
+
+class Threshold(Strict):
+    """A threshold beside the objectives: the limit that `fires`, or the one that is held as a `promise`."""
+
+    metric: Name
+    severity: Text
+    source: Text
+    fires: str = ""
+    promise: str = ""
+    scales: str = ""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "Threshold":
+        if bool(self.fires) == bool(self.promise):
+            raise ValueError(f"a watch on {self.metric} has either `fires` or `promise`")
+        matched = LIMIT.match(self.fires or self.promise)
+        if matched is None or (self.fires and matched.group(1) == "=="):
+            raise ValueError(f"the limit {self.fires or self.promise!r} of {self.metric} is not one as '> 500 ms'")
+        return self
+
+
+class Severity(Strict):
+    """How many minutes a threshold is passed before it counts, and what it means."""
+
+    minutes: PositiveInt
+    means: Text
+
+
+class Parameter(Strict):
+    """A parameter of the CloudFormation template; a text without a default may be left empty."""
+
+    description: Text
+    type: Literal["String", "Number"] = "String"
+    default: str | int = ""
+
+
+class Scaling(Strict):
+    """What is scaled by a watch: the resource, its bounds (names of parameters), how much is added, and the pause."""
+
+    resource: Text
+    namespace: Text
+    dimension: Text
+    least: ParameterName
+    most: ParameterName
+    needs: ParameterName
+    add: PositiveInt
+    cooldown_s: NonNegativeInt
+    source: Text
+
+    @property
+    def parameters(self) -> set[str]:
+        """The parameters of the template that it names."""
+        return {self.least, self.most, self.needs, *PARAMETER.findall(self.resource)}
+
+
+class Monitoring(Strict):
+    """Metrics by the finding that they show, the thresholds beside the objectives, and what both refer to."""
+
+    exporters: dict[Text, Text]
+    parameters: dict[ParameterName, Parameter]
+    severities: dict[Identifier, Severity]
+    scaling: dict[Identifier, Scaling] = Field(default_factory=dict)
+    watches: list[Threshold]
+    metrics: dict[Name, Metric]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Monitoring":
+        seen = [metric for metric in self.metrics.values() if metric.cloudwatch]
+        named = set().union(*(each.cloudwatch.parameters for each in seen if each.cloudwatch))
+        named |= set().union(*(each.parameters for each in self.scaling.values()))
+        exporters = {metric.prometheus.exporter for metric in self.metrics.values() if metric.prometheus}
+        _known("parameter", named, self.parameters)
+        _known("exporter", exporters, self.exporters)
+        _known("metric", {watch.metric for watch in self.watches}, self.metrics)
+        _known("severity", {"objective", *(watch.severity for watch in self.watches)}, self.severities)
+        _known("scaling", {watch.scales for watch in self.watches} - {""}, self.scaling)
+        pairs = [(watch.metric, watch.severity) for watch in self.watches]
+        if repeated := [pair for pair in pairs if pairs.count(pair) > 1]:
+            raise ValueError(f"{repeated[0][0]} has more than one watch of the severity {repeated[0][1]!r}")
+        return self
+
+
+def _known(kind: str, named: set[str], accepted: Any) -> None:
+    if unknown := sorted(named - set(accepted)):
+        raise ValueError(f"there is no {kind} {unknown[0]!r}; accepted are {', '.join(accepted) or 'none'}")
+
+
+def read_monitoring(path: Path) -> Monitoring:
+    """The contents of the YAML file `path`; CapacityError is one sentence naming the key and the value."""
+    try:
+        return Monitoring.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise CapacityError(f"cannot read the metrics in {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CapacityError(f"the file of metrics {path} is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise CapacityError(f"{path}: {first_problem(error)}") from None

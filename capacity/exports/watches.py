@@ -1,0 +1,126 @@
+"""What is watched: every objective and threshold with its metric, its severity and what the run found."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from capacity.errors import CapacityError
+from capacity.exports.monitoring import Expression, Metric, Metrics, Monitoring, Threshold, converted
+from capacity.findings import LIMIT, Objective
+from capacity.tables import Judged, finding_text
+
+OBJECTIVE = "objective"
+BROKEN_BY = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!="}
+KEPT_BY = {broken: kept for kept, broken in BROKEN_BY.items()}
+NO_METRIC = Metric(unseen="no metric is known for it in data/monitoring.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A limit that is watched: its objective, where it is seen, how severe it is, and for how long it must be passed.
+
+    `measured` is what the run found, as `4.5 ms (3.7 to 6.2): PASS`; `scales` names what is scaled by it, if anything.
+    """
+
+    name: str
+    objective: Objective
+    metric: Metric
+    severity: str
+    minutes: int
+    means: str
+    measured: str
+    scales: str = ""
+
+    @property
+    def alarms(self) -> bool:
+        """Whether it raises an alert, and is not only drawn."""
+        return not (self.severity == OBJECTIVE and self.metric.no_alert)
+
+    @property
+    def broken_by(self) -> str:
+        """The relation of a value to the threshold when it fires."""
+        return BROKEN_BY[self.objective.relation]
+
+    @property
+    def summary(self) -> str:
+        """What is wrong when it fires, in one sentence."""
+        return f"{self.objective.title or self.objective.finding} ({self.objective.promise}) does not hold"
+
+    @property
+    def description(self) -> str:
+        """What it means, whose limit it is and what the run found."""
+        source = f" ({self.objective.source})" if self.objective.source else ""
+        note = f" Metric: {self.metric.note}." if self.metric.note else ""
+        means = self.means[0].upper() + self.means[1:]
+        return f"{means}. Limit: {self.objective.promise}{source}. Load test: {self.measured}.{note}"
+
+    @property
+    def unseen_by_prometheus(self) -> str:
+        """Why no rule is made of it; empty where one is."""
+        if not self.metric.prometheus:
+            return self.metric.unseen or "no metric of an exporter is known"
+        return "" if self.alarms else f"drawn without an alert: {self.metric.no_alert}"
+
+    @property
+    def unseen_by_cloudwatch(self) -> str:
+        """Why no alarm is made of it; empty where one is."""
+        if not self.metric.cloudwatch:
+            return self.metric.unseen or "no metric of CloudWatch is known"
+        if self.broken_by == "!=" and self.objective.limit != 0:
+            return "CloudWatch compares with > and <, and cannot tell that a value is not the promised one"
+        return "" if self.alarms else f"drawn without an alarm: {self.metric.no_alert}"
+
+    def threshold(self, seen: Expression | Metrics) -> float:
+        """The limit in the unit of the metric; CapacityError where they measure different things."""
+        try:
+            return converted(self.objective.limit, self.objective.unit, seen.unit)
+        except ValueError as error:
+            where = "correct the unit in data/monitoring.yaml"
+            raise CapacityError(f"{self.objective.finding}: {error}; {where}") from None
+
+
+def all_watches(judged: Sequence[Judged], monitoring: Monitoring) -> list[Watch]:
+    """A watch for each objective, then for each threshold of `monitoring`, in their order and with different names."""
+    promised = [
+        _watch(objective, OBJECTIVE, monitoring, f"{finding_text(found)}, {verdict}")
+        for objective, found, verdict in judged
+    ]
+    known = {watch.objective.finding: watch for watch in reversed(promised)}
+    further = [_of_threshold(each, known.get(each.metric), monitoring) for each in monitoring.watches]
+    return _renamed([*promised, *further])
+
+
+def _of_threshold(threshold: Threshold, promised: Watch | None, monitoring: Monitoring) -> Watch:
+    matched = LIMIT.match(threshold.fires or threshold.promise)
+    assert matched is not None  # a threshold without a limit is refused when it is read
+    relation, limit, unit = matched.groups()
+    kept = KEPT_BY[relation] if threshold.fires else relation
+    title = promised.objective.title if promised else monitoring.metrics[threshold.metric].title
+    objective = Objective(threshold.metric, kept, float(limit), unit, title or threshold.metric, threshold.source)
+    measured = promised.measured.rpartition(", ")[0] if promised else "not measured"
+    return replace(_watch(objective, threshold.severity, monitoring, measured), scales=threshold.scales)
+
+
+def _watch(objective: Objective, severity: str, monitoring: Monitoring, measured: str) -> Watch:
+    metric = monitoring.metrics.get(objective.finding, NO_METRIC)
+    minutes, means = monitoring.severities[severity].minutes, monitoring.severities[severity].means
+    words = re.findall(r"[A-Za-z0-9]+", f"{objective.finding}.{severity}".replace("_", "."))
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    return Watch(name, objective, metric, severity, minutes, means, measured)
+
+
+def _renamed(watches: Iterable[Watch]) -> list[Watch]:
+    """The same with a number after each name that stands before already."""
+    taken: Counter[str] = Counter()
+    renamed = []
+    for watch in watches:
+        taken[watch.name] += 1
+        number = taken[watch.name]
+        renamed.append(watch if number == 1 else replace(watch, name=f"{watch.name}N{number}"))
+    return renamed
+
+
+def number(value: float) -> str:
+    """A threshold as text, without the last digits that a change of units leaves behind."""
+    return f"{value:.12g}"
