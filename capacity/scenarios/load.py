@@ -1,18 +1,22 @@
 """Load that keeps coming while something is done to the system, and the moments of that on the recording's clock."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from capacity.errors import CapacityError
+from capacity.findings import Finding
 from capacity.load.engine import clock, unix_ns_of
 from capacity.probes.measurement import Measurement, Watcher, measure
 from capacity.recording import Recording, open_recording
+from capacity.scenarios.trial import counted
 
 EARLIEST_S = 1.0  # the load has to be seen running before its moment can be told
+PROFILE = "trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,18 @@ class Through:
     recording: Recording
     begin_ns: int
     end_ns: int
+
+
+def even_load(
+    target: str, operations: Sequence[Mapping[str, Any]], rate_per_s: float, seconds: float, **more: Any
+) -> dict[str, Any]:
+    """The values of a workload that keeps coming at an even rate, its profile being PROFILE.
+
+    `more` are further ones of its keys, as connections=10.
+    """
+    stage = {"name": "sustain", "seconds": seconds, "to": rate_per_s}
+    shape = {"kind": "rate", "arrivals": "uniform", "stages": [stage]}
+    return {"name": "trial", "target": target, "operations": [*operations], "shapes": {PROFILE: shape}, **more}
 
 
 def measure_through(
@@ -88,3 +104,10 @@ def acknowledged(samples: pd.DataFrame, first: int = 0) -> "pd.Series[bool]":
     """
     sent = samples[samples["outcome"] != "dropped"].sort_values(["sent_ns", "seq"])
     return pd.Series((sent["outcome"] == "ok").to_numpy(), index=range(first, first + len(sent)))
+
+
+def span_findings(scenario: str, through: Through) -> Iterator[Finding]:
+    """When the fault began and how long it lasted, by which it is found in the recording."""
+    down_ms = (through.end_ns - through.begin_ns) / 1e6
+    yield counted(scenario, "began", through.begin_ns / 1e9, unit="s", title="from the load's begin", count=1)
+    yield counted(scenario, "down", down_ms, unit="ms", title="from its begin until all was undone", count=1)
