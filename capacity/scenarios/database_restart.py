@@ -13,13 +13,11 @@ import psutil
 import psycopg
 
 from capacity.analysis.ledger import reconcile
-from capacity.analysis.recovery import FaultSpan, drain_seconds, recovery, recovery_findings
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.engine import REOPEN_NS
 from capacity.probes.measurement import Measurement
-from capacity.samples import service_ns
-from capacity.scenarios.load import PROFILE, Through, acknowledged, even_load, measure_through, span_findings
+from capacity.scenarios.load import PROFILE, Through, acknowledged, course_findings, even_load, measure_through
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
 from capacity.system.addresses import System
 from capacity.system.embedded import RunningServer, postgres_url, run_postgres
@@ -100,7 +98,10 @@ class DatabaseRestart:
         settled = wait_until(lambda: _others(server) == 0, SETTLE_SECONDS)
         with _connected(server) as connection:
             written = [number for (number,) in connection.execute("SELECT number FROM writes").fetchall()]
-        findings = (*self._account(through, written), *self._course(through, folder.name))
+        findings = (
+            *self._account(through, written),
+            *course_findings(self.name, through, self.objective_ms, CONNECTIONS),
+        )
         return Observed(_proof(before, after), findings, "" if settled else "connections of the load are still there")
 
     def _restart(self, server: RunningServer) -> None:
@@ -127,17 +128,6 @@ class DatabaseRestart:
         }
         for name, (value, title) in figures.items():
             yield counted(self.name, name, value, title=title, count=tried)
-
-    def _course(self, through: Through, recording: str) -> Iterator[Finding]:
-        samples = through.recording.samples
-        found = recovery(samples, FaultSpan(through.begin_ns, through.end_ns, self.objective_ms))
-        yield from recovery_findings(self.name, recording, found)
-        yield from span_findings(self.name, through)
-        usual_s = float(service_ns(samples[samples["finished_ns"] < through.begin_ns]).median()) / 1e9
-        theory = drain_seconds(found.drain.left, CONNECTIONS / usual_s, self.rate_per_s)
-        yield counted(
-            self.name, "drained_in_theory", theory, unit="s", title="backlog / (μ − λ)", count=found.drain.left
-        )
 
 
 @contextmanager

@@ -195,11 +195,11 @@ class WorkerCrash:
             yield counted(self.name, name, value, unit=unit, title=title, count=len(course))
 
     def _run_s(self, crash: Through, crew: Crew, seconds: float) -> float:
-        """The mean time of a run that one of the other workers began within so many seconds of the crash."""
+        """The mean time of a run that another worker began so soon after the crash, else that by the setting."""
         runs = runs_of(_ledger(crash.recording)).dropna()
         others = ~runs["worker"].isin(crew.gone(runs["worker"]))
         within = runs[others & runs["began_ns"].between(crew.crashed_ns, crew.crashed_ns + seconds * 1e9)]
-        return float((within["ended_ns"] - within["began_ns"]).mean()) / 1e9
+        return float((within["ended_ns"] - within["began_ns"]).mean()) / 1e9 if len(within) else self.service_ms / 1e3
 
 
 def _ledger(recording: Recording) -> pd.DataFrame:
