@@ -90,31 +90,24 @@ class Crew:
         self.start_s = (clock() - began) / 1e9
         self._gone = self._application.pids["workers"][: crash.crashed]
 
-    @property
-    def slots(self) -> int:
-        """How many jobs they work at together."""
-        return self._crash.workers * self._crash.concurrency
-
     def take_away(self) -> None:
-        """Add the jobs that are to wait, take workers away when all of them work at these, and bring them back."""
+        """Add the jobs that are to wait, take workers away while they work at some of these, and bring them back."""
         self.added_ns = unix_ns_of(clock())
         asyncio.run(self._add())
-        if not wait_until(self._at_work, BUSY_SECONDS):
-            raise CapacityError(f"the workers did not come to the jobs that wait within {BUSY_SECONDS:g} s")
-        self.crashed_ns = unix_ns_of(clock())
-        if self._crash.how is signal.SIGKILL:
-            self._kill()
-        elif self._crash.how is signal.SIGSTOP:
-            self._stop()
-        else:
+        if self._crash.how is None:
+            self.crashed_ns = unix_ns_of(clock())
             self.proof = Proof(False, f"the workers {_listed(self._gone)} were left alone")
+            return
+        try:
+            if not wait_until(self._caught, BUSY_SECONDS):
+                raise CapacityError(f"the workers did not come to the jobs that wait within {BUSY_SECONDS:g} s")
+            (self._kill if self._crash.how is signal.SIGKILL else self._stop)()
+        finally:
+            self.bring_back()
 
     def bring_back(self) -> None:
-        """Continue those that are stopped, in any case: nothing else would end them before long."""
-        if self._crash.how is signal.SIGSTOP:
-            for pid in self._gone:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+        """Continue those that are stopped."""
+        self._tell(signal.SIGCONT)
 
     def ledger(self) -> pd.DataFrame:
         """What the workers noted up to now."""
@@ -151,11 +144,24 @@ class Crew:
         await open_queue(pool, QUEUE).addBulk(jobs)
         await pool.disconnect()
 
-    def _at_work(self) -> bool:
-        """Whether as many of the jobs are done as the workers work at together: then they work at no others."""
-        ledger = self.ledger()
-        done = ledger.loc[ledger["event"] == "completed", "job"]
-        return int(done.isin(self.jobs).sum()) >= self.slots
+    def _caught(self) -> bool:
+        """Stop the workers that are to be taken away; whether each works at half as many jobs as it can, or more.
+
+        Else they go on, and may be stopped again when they have begun others.
+        """
+        self.crashed_ns = unix_ns_of(clock())
+        self._tell(signal.SIGSTOP)
+        runs = open_runs(runs_of(self.ledger()))
+        held = runs[runs["job"].isin(self.jobs)]["worker"].value_counts()
+        caught = self.gone(held[held >= self._crash.concurrency / 2].index)
+        if len(caught) < self._crash.crashed:
+            self._tell(signal.SIGCONT)
+        return len(caught) == self._crash.crashed
+
+    def _tell(self, said: signal.Signals) -> None:
+        for pid in self._gone:
+            with suppress(ProcessLookupError):
+                os.kill(pid, said)
 
     def _all_ended(self) -> bool:
         left = open_runs(runs_of(self.ledger()))
@@ -163,38 +169,34 @@ class Crew:
         return set(left["worker"]) <= cut_off
 
     def _kill(self) -> None:
-        for pid in self._gone:
+        """Kill those that were caught; others take their places at the end."""
+        gone, self._gone = self._gone, []
+        for pid in gone:
             self._home.end(pid, signal.SIGKILL)
         time.sleep(self._crash.down_s)
-        gone = not any(map(psutil.pid_exists, self._gone))
-        self.proof = Proof(gone, f"the processes {_listed(self._gone)} are gone")
+        self.proof = Proof(not any(map(psutil.pid_exists, gone)), f"the processes {_listed(gone)} are gone")
         crash, first = self._crash, self._crash.workers
         start_workers(self._home, self._application, self._file, crash.crashed, *crash.options, first=first)
 
     def _stop(self) -> None:
-        """Stopped is what the system says of all of them at every look."""
-        try:
-            for pid in self._gone:
-                os.kill(pid, signal.SIGSTOP)
-            began = clock()
-            stopped_s = self._watched(began)
-        finally:
-            self.bring_back()
+        """Leave those that were caught stopped, and look at them all the time."""
+        stopped_s = seen_stopped(self._gone, self._crash.down_s)
         said = f"the processes {_listed(self._gone)} were seen stopped for {stopped_s:.1f} s"
         self.proof = Proof(stopped_s > self._crash.lock_s, f"{said}, with a lock of {self._crash.lock_s:g} s")
 
-    def _watched(self, began: int) -> float:
-        """The seconds for which all were seen stopped without a break; looks until it is time."""
-        first: int | None = None
-        longest = 0
-        while (now := clock()) < began + self._crash.down_s * 1e9:
-            if all(psutil.Process(pid).status() == psutil.STATUS_STOPPED for pid in self._gone):
-                first = first or now
-                longest = max(longest, now - first)
-            else:
-                first = None
-            time.sleep(POLL_SECONDS)
-        return longest / 1e9
+
+def seen_stopped(pids: Iterable[int], seconds: float) -> float:
+    """Look at processes for so long, and return the seconds for which all were seen stopped without a break."""
+    processes, end = [*map(psutil.Process, pids)], clock() + seconds * 1e9
+    since, longest = None, 0
+    while (now := clock()) < end:
+        if all(each.status() == psutil.STATUS_STOPPED for each in processes):
+            since = now if since is None else since
+            longest = max(longest, now - since)
+        else:
+            since = None
+        time.sleep(POLL_SECONDS)
+    return longest / 1e9
 
 
 @contextmanager

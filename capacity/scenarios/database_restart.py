@@ -17,7 +17,8 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.engine import REOPEN_NS
 from capacity.probes.measurement import Measurement
-from capacity.scenarios.load import PROFILE, Through, acknowledged, course_findings, even_load, measure_through
+from capacity.scenarios.course import course_findings
+from capacity.scenarios.load import PROFILE, Through, acknowledged, even_load, measure_through
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
 from capacity.system.addresses import System
 from capacity.system.embedded import RunningServer, postgres_url, run_postgres

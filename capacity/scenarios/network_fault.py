@@ -17,7 +17,8 @@ from capacity.load.engine import clock
 from capacity.probes.measurement import Measurement
 from capacity.recording import add_ledger
 from capacity.samples import response_ns
-from capacity.scenarios.load import PROFILE, Through, course_findings, even_load, measure_through
+from capacity.scenarios.course import course_findings
+from capacity.scenarios.load import PROFILE, Through, even_load, measure_through
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
 from capacity.scenarios.writes import (
     OPERATIONS,
@@ -124,9 +125,10 @@ class NetworkFault:
             running = start_application(home, apart, through, jobs, "--pool-wait", str(self.wait_s))
             if not wait_until(lambda: can_write(running.gateway_url), START_SECONDS):
                 raise CapacityError(f"the gateway could not write within {START_SECONDS:g} s through the proxy")
-            yield Ready(tuple(self._expectations()), lambda folder: self._observe(running, proxy, way, folder))
+            yield Ready(tuple(self.expectations()), lambda folder: self._observe(running, proxy, way, folder))
 
-    def _expectations(self) -> Iterator[Objective]:
+    def expectations(self) -> Iterator[Objective]:
+        """What is expected, by the settings."""
         expects = partial(expected, self.name, source="the gateway's settings")
         busy = f"+ {ALLOWANCE_MS:g} ms for a busy machine"
         slowest_ms, back_ms = (1000 * each + ALLOWANCE_MS for each in (self.deadline_s, self.back_s))

@@ -19,7 +19,7 @@ from capacity.analysis.ledger import reconcile
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.queue import wait_until_drained
-from capacity.scenarios.load import Through, acknowledged
+from capacity.scenarios.load import Through, numbered
 from capacity.scenarios.trial import counted, wait_until
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
@@ -117,7 +117,7 @@ def read_written(system: System) -> dict[int, str]:
 
 def account(scenario: str, through: Through, written: dict[int, str]) -> Iterator[Finding]:
     """What became of the writes and of their jobs."""
-    taken, done = _taken(through.recording.samples), _done_ns(through, written)
+    taken, done = writes_of(through.recording.samples)["outcome"] == "ok", _done_ns(through, written)
     found = reconcile(taken, list(written))
     for name in ("acknowledged", "lost", "recovered", "unexpected"):
         yield counted(scenario, f"requests_{name}", getattr(found, name), title=f"writes {name}", count=len(taken))
@@ -130,14 +130,8 @@ def account(scenario: str, through: Through, written: dict[int, str]) -> Iterato
 
 
 def writes_of(samples: pd.DataFrame) -> pd.DataFrame:
-    """The writes in the order in which they were sent, by their codes."""
-    writes = samples[(samples["operation"] == WRITE) & (samples["outcome"] != "dropped")]
-    ordered = writes.sort_values(["sent_ns", "seq"])
-    return ordered.set_index(pd.RangeIndex(1, len(ordered) + 1))
-
-
-def _taken(samples: pd.DataFrame) -> "pd.Series[bool]":
-    return acknowledged(samples[samples["operation"] == WRITE], first=1)
+    """The writes that were sent, by their codes."""
+    return numbered(samples[samples["operation"] == WRITE], first=1)
 
 
 def _done_ns(through: Through, written: dict[int, str]) -> "pd.Series[int]":
