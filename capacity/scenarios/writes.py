@@ -8,6 +8,7 @@ import json
 import secrets
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -79,9 +80,10 @@ def start_application(home: Home, system: System, through: System, jobs: Path, *
 
     `jobs` is the workload file of the jobs, and `options` are of the gateway's command line.
     """
-    working = start_workers(home, Application(system), jobs, 1).system
-    behind = replace(working, postgres_url=through.postgres_url, redis_url=through.redis_url)
-    return replace(working, gateway_url=start_gateway(home, Application(behind), *options).system.gateway_url)
+    with ThreadPoolExecutor(2) as starting:
+        worker = starting.submit(start_workers, home, Application(system), jobs, 1)
+        gateway = starting.submit(start_gateway, home, Application(through), *options)
+    return replace(worker.result().system, gateway_url=gateway.result().system.gateway_url)
 
 
 def can_write(gateway_url: str) -> bool:

@@ -16,6 +16,8 @@ from capacity.scenarios.trial import Trial, read_trial, run_scenario
 from capacity.scenarios.writes import OWNERS, prepare_tables
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, prepare_database
+from capacity.system.application.job_queue import LIMIT_S
+from capacity.system.application.pool import ANSWER_S
 from capacity.system.network import Fault
 
 BLACK_HOLE, DELAY, REFUSE, RESET = Fault.BLACK_HOLE, Fault.DELAY, Fault.REFUSE, Fault.RESET
@@ -49,22 +51,20 @@ def check(trial: Trial, folder: Path) -> dict[str, float]:
     return found
 
 
-def test_a_postgres_that_nothing_comes_from_is_503_within_the_gateways_time_limits(
-    system: System, tmp_path: Path
-) -> None:
-    trial = run_scenario(NetworkFault("postgres", BLACK_HOLE), system, tmp_path)
+def test_a_postgres_that_refuses_is_503_and_is_found_again_by_the_next_try(system: System, tmp_path: Path) -> None:
+    trial = run_scenario(NetworkFault("postgres", REFUSE, down_s=SHORT_S), system, tmp_path)
     found = check(trial, tmp_path)
-    assert 2000 < found["slowest"] < 2700
-    assert found["failed"] > 50
-    assert re.fullmatch(r"a new connection through the proxy was silent after [\d.]+ ms", trial.proof.said)
+    assert found["failed"] > 20
+    assert re.fullmatch(r"a new connection through the proxy was refused after [\d.]+ ms", trial.proof.said)
 
 
-def test_a_redis_that_resets_costs_no_write_and_its_jobs_are_done_later(system: System, tmp_path: Path) -> None:
-    trial = run_scenario(NetworkFault("redis", RESET, down_s=SHORT_S), system, tmp_path)
+def test_a_redis_that_swallows_costs_no_write_and_its_jobs_are_done_later(system: System, tmp_path: Path) -> None:
+    trial = run_scenario(NetworkFault("redis", BLACK_HOLE, down_s=SHORT_S), system, tmp_path)
     found = check(trial, tmp_path)
     assert found["failed_in_all"] == 0
-    assert 0.3 < found["caught_up"] < 2.75  # what was acknowledged last is a second old before it is looked for
-    assert re.fullmatch(r"a new connection through the proxy was reset after [\d.]+ ms", trial.proof.said)
+    assert found["slowest"] > 1000 * LIMIT_S
+    assert 0 < found["caught_up"] <= 2.75
+    assert re.fullmatch(r"a new connection through the proxy was silent after [\d.]+ ms", trial.proof.said)
     with redis.Redis.from_url(system.redis_url) as client:
         assert list(client.scan_iter("trial-*")) == []
 
@@ -99,8 +99,11 @@ def test_a_network_that_nobody_disturbs_makes_it_void(system: System, tmp_path: 
 def test_every_fault_before_every_server_is_as_expected(
     system: System, tmp_path: Path, server: str, fault: Fault
 ) -> None:
-    trial = run_scenario(NetworkFault(server, fault), system, tmp_path)  # type: ignore[arg-type]
-    check(trial, tmp_path)
+    scenario = NetworkFault(server, fault)  # type: ignore[arg-type]
+    found = check(run_scenario(scenario, system, tmp_path), tmp_path)
+    waits = {("postgres", BLACK_HOLE): ANSWER_S, ("redis", BLACK_HOLE): LIMIT_S}
+    assert found["slowest"] > 1000 * waits.get((server, fault), 0.0)
+    assert (found["failed"] > 50) == (server == "postgres" and scenario.destructive)
 
 
 def test_what_is_expected_is_the_sum_of_the_gateways_time_limits() -> None:

@@ -82,6 +82,14 @@ def test_what_a_stopped_worker_does_late_has_no_second_effect(tmp_path: Path) ->
     assert not psutil.pid_exists(int(pid))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("repetition", range(3))
+@pytest.mark.parametrize("how", [KILL, STOP])
+def test_it_is_so_each_time(tmp_path: Path, how: signal.Signals, repetition: int) -> None:
+    scenario = WorkerCrash(how)
+    check_account(run_scenario(scenario, OURS, tmp_path), tmp_path, scenario)
+
+
 def test_workers_that_nobody_takes_away_make_it_void(tmp_path: Path) -> None:
     scenario = WorkerCrash(None, workers=2, pending=50, lock_s=0.3, stalled_s=0.1, down_s=0.6)
     trial = run_scenario(scenario, OURS, tmp_path)
