@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,13 @@ import psutil
 import psycopg
 
 from capacity.analysis.ledger import reconcile
-from capacity.analysis.recovery import FaultSpan, drain_seconds, recovery, recovery_findings
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Objective
+from capacity.findings import Finding
 from capacity.load.engine import REOPEN_NS
 from capacity.probes.measurement import Measurement
-from capacity.samples import service_ns
-from capacity.scenarios.load import Through, acknowledged, measure_through
-from capacity.scenarios.trial import Observed, Proof, Ready, counted, wait_until
+from capacity.scenarios.course import course_findings
+from capacity.scenarios.load import PROFILE, Through, acknowledged, even_load, measure_through
+from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
 from capacity.system.addresses import System
 from capacity.system.embedded import RunningServer, postgres_url, run_postgres
 from capacity.system.home import open_home
@@ -81,27 +81,28 @@ class DatabaseRestart:
             if unwritten:
                 why += f": {self.rate_per_s:g}/s × {UNWRITTEN_DELAYS} × wal_writer_delay {delay_s:g} s"
             first_ms = REOPEN_NS / 1e6 + TIMEOUT_MS
-            expected = (
-                self._expected("lost_writes", "<=" if unwritten else "==", lost, "", why),
-                self._expected("unexpected_writes", "==", 0, "", "nothing is written that was not sent"),
-                self._expected("failed", "<=", CONNECTIONS, "", f"{CONNECTIONS} connections, one operation each"),
-                self._expected("first_success", "<=", first_ms, "ms", "between two tries, and the limit of a connect"),
+            expects, tries = partial(expected, self.name), "between two tries, and the limit of a connect"
+            expectations = (
+                expects("lost_writes", "<=" if unwritten else "==", lost, why),
+                expects("unexpected_writes", "==", 0, "nothing is written that was not sent"),
+                expects("failed", "<=", CONNECTIONS, f"{CONNECTIONS} connections, one operation each"),
+                expects("first_success", "<=", first_ms, tries, unit="ms"),
             )
-            yield Ready(expected, lambda folder: self._observe(server, folder))
-
-    def _expected(self, name: str, relation: str, limit: float, unit: str, why: str) -> Objective:
-        return Objective(f"failover.{self.name}.{name}", relation, limit, unit, why, "settings")
+            yield Ready(expectations, lambda folder: self._observe(server, folder))
 
     def _observe(self, server: RunningServer, folder: Path) -> Observed:
         before = _identity(server)
-        measurement = Measurement(self._workload(), "trial")
+        measurement = Measurement(self._workload(), PROFILE)
         url = postgres_url("writer", server.port)
         through = measure_through(measurement, url, folder, (self.at_s, lambda: self._restart(server)))
         after = _identity(server)
         settled = wait_until(lambda: _others(server) == 0, SETTLE_SECONDS)
         with _connected(server) as connection:
             written = [number for (number,) in connection.execute("SELECT number FROM writes").fetchall()]
-        findings = (*self._account(through, written), *self._course(through, folder.name))
+        findings = (
+            *self._account(through, written),
+            *course_findings(self.name, through, self.objective_ms, CONNECTIONS),
+        )
         return Observed(_proof(before, after), findings, "" if settled else "connections of the load are still there")
 
     def _restart(self, server: RunningServer) -> None:
@@ -114,10 +115,8 @@ class DatabaseRestart:
         """Inserts of the numbers 1, 2, 3, … at an even rate, each once."""
         insert = {"sql": "INSERT INTO writes VALUES ($1::bigint)", "parameters": ["number"]}
         operation = {"name": "insert", "weight": 100, "statements": [insert], "parameters": {"number": SEQUENCE}}
-        stage = {"name": "sustain", "seconds": self.seconds, "to": self.rate_per_s}
-        shapes = {"trial": {"kind": "rate", "arrivals": "uniform", "stages": [stage]}}
-        values: dict[str, Any] = {"name": "writes", "target": "postgres", "connections": CONNECTIONS}
-        return parse_workload(values | {"timeout_ms": TIMEOUT_MS, "operations": [operation], "shapes": shapes})
+        more = {"connections": CONNECTIONS, "timeout_ms": TIMEOUT_MS}
+        return parse_workload(even_load("postgres", [operation], self.rate_per_s, self.seconds, **more))
 
     def _account(self, through: Through, written: list[int]) -> Iterator[Finding]:
         found = reconcile(acknowledged(through.recording.samples, first=1), written)
@@ -130,19 +129,6 @@ class DatabaseRestart:
         }
         for name, (value, title) in figures.items():
             yield counted(self.name, name, value, title=title, count=tried)
-
-    def _course(self, through: Through, recording: str) -> Iterator[Finding]:
-        samples = through.recording.samples
-        found = recovery(samples, FaultSpan(through.begin_ns, through.end_ns, self.objective_ms))
-        yield from recovery_findings(self.name, recording, found)
-        down_ms = (through.end_ns - through.begin_ns) / 1e6
-        yield counted(self.name, "began", through.begin_ns / 1e9, unit="s", title="from the load's begin", count=1)
-        yield counted(self.name, "down", down_ms, unit="ms", title="from the signal until it answered again", count=1)
-        usual_s = float(service_ns(samples[samples["finished_ns"] < through.begin_ns]).median()) / 1e9
-        theory = drain_seconds(found.drain.left, CONNECTIONS / usual_s, self.rate_per_s)
-        yield counted(
-            self.name, "drained_in_theory", theory, unit="s", title="backlog / (μ − λ)", count=found.drain.left
-        )
 
 
 @contextmanager

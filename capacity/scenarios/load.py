@@ -1,9 +1,10 @@
 """Load that keeps coming while something is done to the system, and the moments of that on the recording's clock."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +14,7 @@ from capacity.probes.measurement import Measurement, Watcher, measure
 from capacity.recording import Recording, open_recording
 
 EARLIEST_S = 1.0  # the load has to be seen running before its moment can be told
+PROFILE = "trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,18 @@ class Through:
     recording: Recording
     begin_ns: int
     end_ns: int
+
+
+def even_load(
+    target: str, operations: Sequence[Mapping[str, Any]], rate_per_s: float, seconds: float, **more: Any
+) -> dict[str, Any]:
+    """The values of a workload that keeps coming at an even rate, its profile being PROFILE.
+
+    `more` are further ones of its keys, as connections=10.
+    """
+    stage = {"name": "sustain", "seconds": seconds, "to": rate_per_s}
+    shape = {"kind": "rate", "arrivals": "uniform", "stages": [stage]}
+    return {"name": "trial", "target": target, "operations": [*operations], "shapes": {PROFILE: shape}, **more}
 
 
 def measure_through(
@@ -80,11 +94,16 @@ def measure_through(
     return Through(recording, begin, end)
 
 
-def acknowledged(samples: pd.DataFrame, first: int = 0) -> "pd.Series[bool]":
-    """Whether each operation that was sent was acknowledged, by its number in the order of sending; of one generator.
+def numbered(samples: pd.DataFrame, first: int = 0) -> pd.DataFrame:
+    """The operations that were sent, by their number in the order of sending; of one generator.
 
     A sequence is drawn as operations are sent, so the n-th that was sent has its n-th number, `first` being the number
     of the first. After a connection is opened again operations may be sent in another order than they were planned in.
     """
     sent = samples[samples["outcome"] != "dropped"].sort_values(["sent_ns", "seq"])
-    return pd.Series((sent["outcome"] == "ok").to_numpy(), index=range(first, first + len(sent)))
+    return sent.set_index(pd.RangeIndex(first, first + len(sent)))
+
+
+def acknowledged(samples: pd.DataFrame, first: int = 0) -> "pd.Series[bool]":
+    """Whether each operation that was sent was acknowledged, by its number as `numbered` has it."""
+    return numbered(samples, first)["outcome"] == "ok"

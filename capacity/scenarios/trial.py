@@ -148,6 +148,13 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+def expected(
+    scenario: str, name: str, relation: str, limit: float, why: str, *, unit: str = "", source: str = "settings"
+) -> Objective:
+    """What is expected of a scenario's figure, with the arithmetic that its limit comes from."""
+    return Objective(f"failover.{scenario}.{name}", relation, limit, unit, why, source)
+
+
 def counted(
     scenario: str, name: str, value: float | None, *, unit: str = "", title: str = "", count: int = 0
 ) -> Finding:

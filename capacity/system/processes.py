@@ -58,18 +58,20 @@ def open_application(
         yield running
 
 
-def start_workers(home: Home, before: Application, jobs: Path, count: int, *options: str) -> Application:
-    """Start worker processes on the queue `capacity`, and wait until all of them take jobs."""
+def start_workers(
+    home: Home, before: Application, jobs: Path, count: int, *options: str, first: int = 0
+) -> Application:
+    """Start worker processes on the queue `capacity`, numbered from `first`, and wait until all of them take jobs."""
     ledger = home.folder / "ledger"
     ledger.mkdir(exist_ok=True)
     system = replace(before.system, queue=QUEUE, ledger=str(ledger))
     words = [*_python("worker"), "--home", home.folder, "--ledger", ledger, "--jobs", jobs, *options]
-    logs = [home.folder / f"worker-{number}.log" for number in range(count)]
+    logs = {number: home.folder / f"worker-{number}.log" for number in range(first, first + count)}
     pids = [
         home.start([*words, "--number", str(number)], signal.SIGTERM, log, env=_environment(system))
-        for number, log in enumerate(logs)
+        for number, log in logs.items()
     ]
-    _wait(home, "the workers", logs, lambda: all(READY in log.read_bytes() for log in logs))
+    _wait(home, "the workers", [*logs.values()], lambda: all(READY in log.read_bytes() for log in logs.values()))
     return Application(system, {**before.pids, "workers": pids})
 
 

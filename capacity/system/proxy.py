@@ -6,17 +6,35 @@ nothing is wrong it adds some 30 to 80 µs to an exchange and passes some 37,000
 where Redis alone answers 104,000 (2 cores).
 """
 
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from capacity.errors import CapacityError
 from capacity.load.child import Child
+from capacity.load.engine import clock
 from capacity.system.network import Fault
 
 ANSWER_SECONDS = 10.0
+# What each server answers before it knows who asks: PostgreSQL an SSLRequest with one letter, Redis a PING.
+GREETINGS = {"postgresql": struct.pack("!ii", 8, 80877103), "postgres": struct.pack("!ii", 8, 80877103)}
+GREETINGS |= {"redis": b"PING\r\n", "tcp": b"\n"}
+Met = Literal["answered", "closed", "refused", "reset", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a new connection met, and the ms until then: its greeting `answered` or the connection `closed`, or worse.
+
+    `silent` is one that heard nothing within the time that it waited.
+    """
+
+    met: Met
+    after_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +112,24 @@ def open_proxy(url: str) -> Iterator[Proxy]:
         yield proxy
     finally:
         proxy.close()
+
+
+def look(url: str, seconds: float) -> Look:
+    """What a new connection to the server of an address meets that greets it and waits so long for its answer."""
+    parts = urlsplit(url)
+    began = clock()
+    met = _met((parts.hostname or "", parts.port or 0), GREETINGS[parts.scheme], seconds)
+    return Look(met, (clock() - began) / 1e6)
+
+
+def _met(address: tuple[str, int], greeting: bytes, seconds: float) -> Met:
+    try:
+        with socket.create_connection(address, timeout=seconds) as client:
+            client.sendall(greeting)
+            return "answered" if client.recv(1) else "closed"
+    except ConnectionRefusedError:
+        return "refused"
+    except (ConnectionResetError, BrokenPipeError):
+        return "reset"
+    except TimeoutError:
+        return "silent"

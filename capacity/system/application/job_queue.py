@@ -23,6 +23,7 @@ QUEUE = "capacity"
 CONNECTIONS = 8
 LIMIT_S = 0.25  # for one exchange with Redis and for waiting for one of the connections
 KEPT = 1000  # ended jobs to look at; the outbox knows of all of them, and the dead letters of those that failed
+RESET = "the handler is closed"  # how uvloop's RuntimeError ends where a connection was reset a moment ago
 JOB_TYPES = ("ConnectorSync", "PostPublication", "TokenRefresh", "DataCleanup")
 
 
@@ -125,5 +126,7 @@ class JobQueue:
 
         try:
             return await within(LIMIT_S, exchange())
-        except (redis.RedisError, OSError) as error:  # TimeoutError is an OSError
+        except (redis.RedisError, OSError, RuntimeError) as error:  # TimeoutError is an OSError
+            if isinstance(error, RuntimeError) and RESET not in str(error):
+                raise
             raise QueueDownError(f"Redis does not answer: {str(error) or f'nothing within {LIMIT_S:g} s'}") from None

@@ -1,6 +1,8 @@
 """Jobs go into BullMQ as its workers expect them, each id once, and a Redis that is down or hangs costs no time."""
 
 import asyncio
+import functools
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -149,3 +151,20 @@ def test_a_redis_that_hangs_fails_within_the_limit_for_more_calls_than_connectio
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         assert seconds_to_fail(url, 40, "Redis does not answer: nothing within 0.25 s") < LIMIT_S + 0.1
+
+
+def test_a_connection_that_was_reset_just_before_is_a_redis_that_is_down_and_another_error_stays_one(
+    application: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(text: str, queue: JobQueue) -> None:
+        async def fail(*_: Any) -> None:
+            raise RuntimeError(text)
+
+        monkeypatch.setattr(queue._queue, "add", fail)
+        await queue.add([job(1)])
+
+    said = "unable to perform operation on <TCPTransport closed=True reading=False 0x5>; the handler is closed"
+    with pytest.raises(QueueDownError, match=f"^{re.escape(f'Redis does not answer: {said}')}$"):
+        within(application.redis_url, functools.partial(failing, said))
+    with pytest.raises(RuntimeError, match=r"^dictionary changed size during iteration$"):
+        within(application.redis_url, functools.partial(failing, "dictionary changed size during iteration"))

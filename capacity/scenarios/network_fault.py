@@ -1,0 +1,222 @@
+"""The network between the gateway and PostgreSQL or Redis refuses, resets, swallows or delays, under requests."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from capacity.errors import CapacityError
+from capacity.findings import Finding, Objective
+from capacity.load.engine import clock
+from capacity.probes.measurement import Measurement
+from capacity.recording import add_ledger
+from capacity.samples import response_ns
+from capacity.scenarios.course import course_findings
+from capacity.scenarios.load import PROFILE, Through, even_load, measure_through
+from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
+from capacity.scenarios.writes import (
+    OPERATIONS,
+    OWNERS,
+    account,
+    all_done,
+    can_write,
+    jobs_file,
+    own_queue,
+    prepare_tables,
+    read_written,
+    start_application,
+    writes_of,
+)
+from capacity.system.addresses import GATEWAY_URL, POSTGRES_URL, REDIS_URL, System, require
+from capacity.system.application import job_queue, outbox, pool
+from capacity.system.application.ledger import read_ledger
+from capacity.system.home import open_home
+from capacity.system.network import Fault
+from capacity.system.proxy import Look, Proxy, look, open_proxy
+from capacity.workload import Workload, parse_workload
+
+TRIPS = 1  # exchanges of a write with either server: its transaction goes in one, and a job is added by one script
+ALLOWANCE_MS = 500.0  # what a busy machine may add to the slowest of all answers
+SHARE = 0.25  # of a delay: how far from it the typical answer may be
+PATIENCE_S = 0.5
+START_SECONDS = 20.0
+AFTER_S = 1.3  # of load after all is back: a whole second is looked at
+MET = {Fault.REFUSE: "refused", Fault.RESET: "reset", Fault.BLACK_HOLE: "silent", Fault.DELAY: "answered"}
+AWAY = "503"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFault:
+    """A proxy between a gateway of ours and `server` does `fault` from `at_s` on for `down_s`; None does nothing.
+
+    `delay_ms` is what a delay adds to an exchange; it alone may be done before servers of somebody else. `wait_s` is
+    how long a request waits for a connection of the gateway's pool. Half of the requests read, and half write.
+    """
+
+    server: Literal["postgres", "redis"]
+    fault: Fault | None
+    delay_ms: float = 50.0
+    rate_per_s: float = 60.0
+    at_s: float = 1.0
+    down_s: float = 2.6
+    wait_s: float = 0.2
+    objective_ms: float = 200.0
+
+    def __post_init__(self) -> None:
+        if self.fault is Fault.BLACK_HOLE and self.down_s <= self.deadline_s:
+            raise CapacityError(
+                f"a black hole of {self.down_s:g} s is over before the gateway gives up, which it does after "
+                f"{self.deadline_s:g} s; let it last longer"
+            )
+        if self.fault is Fault.DELAY and self.server == "redis" and self.delay_ms >= 1000 * job_queue.LIMIT_S:
+            raise CapacityError(
+                f"a delay of {self.delay_ms:g} ms is an outage to a gateway that waits {job_queue.LIMIT_S:g} s for "
+                "Redis; give a shorter one"
+            )
+
+    @property
+    def name(self) -> str:
+        """By the server and what is done to the way there."""
+        return f"network_{self.server}_{self.fault or 'undisturbed'}"
+
+    @property
+    def destructive(self) -> bool:
+        """A delay takes nothing away."""
+        return self.fault not in (None, Fault.DELAY)
+
+    @property
+    def deadline_s(self) -> float:
+        """When a request has its answer at the latest, by the time limits of the gateway."""
+        if not self.destructive:
+            return TRIPS * self.delay_ms / 1000 if self.fault else 0.0
+        if self.server == "redis":
+            return job_queue.LIMIT_S
+        return self.wait_s + (pool.ANSWER_S if self.fault is Fault.BLACK_HOLE else 0.0)
+
+    @property
+    def back_s(self) -> float:
+        """When the gateway is as before at the latest, once the server can be reached."""
+        if not self.destructive:
+            return 0.0
+        return job_queue.LIMIT_S if self.server == "redis" else pool.RECONNECT_S
+
+    @contextmanager
+    def ready(self, system: System) -> Iterator[Ready]:
+        """Every request has an answer in time, and what was acknowledged is there and is done."""
+        if system.gateway_url:
+            raise CapacityError(
+                f"the gateway of {GATEWAY_URL} finds its servers by itself, so no proxy can be put between them; "
+                "unset it, and a gateway of the suite's own is started"
+            )
+        require(POSTGRES_URL, system.postgres_url)
+        require(REDIS_URL, system.redis_url)
+        prepare_tables(system.postgres_admin_url)
+        url = system.postgres_url if self.server == "postgres" else system.redis_url
+        with own_queue(system) as apart, open_home() as home, open_proxy(url) as proxy:
+            jobs, way = home.folder / "jobs.yaml", proxy.before(url)
+            jobs.write_text(yaml.safe_dump(jobs_file()), encoding="utf-8")
+            through = replace(apart, postgres_url=way) if self.server == "postgres" else replace(apart, redis_url=way)
+            running = start_application(home, apart, through, jobs, "--pool-wait", str(self.wait_s))
+            if not wait_until(lambda: can_write(running.gateway_url), START_SECONDS):
+                raise CapacityError(f"the gateway could not write within {START_SECONDS:g} s through the proxy")
+            yield Ready(tuple(self.expectations()), lambda folder: self._observe(running, proxy, way, folder))
+
+    def expectations(self) -> Iterator[Objective]:
+        """What is expected, by the settings."""
+        expects = partial(expected, self.name, source="the gateway's settings")
+        busy = f"+ {ALLOWANCE_MS:g} ms for a busy machine"
+        slowest_ms, back_ms = (1000 * each + ALLOWANCE_MS for each in (self.deadline_s, self.back_s))
+        yield expects("requests_lost", "==", 0, "what is acknowledged is committed")
+        yield expects("jobs_lost", "==", 0, "a job is in the outbox when its write is acknowledged")
+        yield expects("jobs_duplicated", "==", 0, "the queue takes an id once")
+        yield expects("unanswered", "==", 0, "each wait of the gateway has a time limit")
+        yield expects("failed_otherwise", "==", 0, f"a server that is away is {AWAY}")
+        yield expects("slowest", "<=", slowest_ms, f"{self._limits()} {busy}", unit="ms")
+        yield expects("restored", "<=", back_ms, f"{self.back_s:g} s between two tries {busy}", unit="ms")
+        if self.server == "redis" or not self.destructive:
+            yield expects("failed_in_all", "==", 0, "a write does without Redis, and a delay is within each limit")
+        if self.server == "redis" and self.destructive:
+            age_s, look_s, limit_s = outbox.OLDER_THAN_S, outbox.INTERVAL_S, job_queue.LIMIT_S
+            why = f"{age_s:g} s of age + {look_s:g} s between looks + {limit_s:g} s for one {busy}"
+            yield expects("caught_up", "<=", age_s + look_s + limit_s + ALLOWANCE_MS / 1000, why, unit="s")
+        if self.fault is Fault.DELAY:
+            felt, why = TRIPS * self.delay_ms, f"{TRIPS} exchange × {self.delay_ms:g} ms"
+            yield expects("delay_felt", ">=", (1 - SHARE) * felt, f"{why} − {SHARE:.0%}", unit="ms")
+            yield expects("delay_felt", "<=", (1 + SHARE) * felt, f"{why} + {SHARE:.0%}", unit="ms")
+
+    def _limits(self) -> str:
+        """The time limits of which the deadline is the sum, in words."""
+        if not self.destructive:
+            return f"{TRIPS} exchange × {self.deadline_s / TRIPS:g} s"
+        if self.server == "redis":
+            return f"{self.deadline_s:g} s for an exchange with Redis"
+        answer = f" + {pool.ANSWER_S:g} s for its answer" if self.fault is Fault.BLACK_HOLE else ""
+        return f"{self.wait_s:g} s for a connection{answer}"
+
+    def _workload(self) -> Workload:
+        """The requests at an even rate, over as many connections as can wait for their answers at once."""
+        limit_s, seconds = self.deadline_s + ALLOWANCE_MS / 500, self.at_s + self.down_s + self.back_s + AFTER_S
+        more = {"connections": math.ceil(self.rate_per_s * limit_s) + OWNERS, "timeout_ms": 1000 * limit_s}
+        return parse_workload(even_load("http", OPERATIONS, self.rate_per_s, seconds, **more))
+
+    def _observe(self, system: System, proxy: Proxy, way: str, folder: Path) -> Observed:
+        proofs: list[Proof] = []
+        settled = [False]
+
+        def settle() -> None:
+            settled[0] = all_done(system)
+            add_ledger(folder, read_ledger(Path(system.ledger)))
+
+        fault = (self.at_s, lambda: proofs.append(self._applied(proxy, way)))
+        through = measure_through(
+            Measurement(self._workload(), PROFILE), system.gateway_url, folder, fault, settle=settle
+        )
+        findings = (
+            *self._answers(through),
+            *account(self.name, through, read_written(system)),
+            *course_findings(self.name, through, self.objective_ms, pool.SIZE),
+        )
+        return Observed(proofs[0], findings, "" if settled[0] else "jobs of the outbox are not done")
+
+    def _applied(self, proxy: Proxy, way: str) -> Proof:
+        """Do it, look through the proxy meanwhile, and undo it."""
+        began = clock()
+        try:
+            if self.fault:
+                proxy.apply(self.fault, self.delay_ms if self.fault is Fault.DELAY else 0.0)
+            seen = look(way, PATIENCE_S + self.delay_ms / 1000)
+            time.sleep(max(0.0, self.down_s - (clock() - began) / 1e9))
+            held_ms = proxy.passage().delay_ms or 0.0
+        finally:
+            proxy.lift()
+        return self._proof(seen, held_ms)
+
+    def _proof(self, seen: Look, held_ms: float) -> Proof:
+        said = f"a new connection through the proxy was {seen.met} after {seen.after_ms:.1f} ms"
+        if self.fault is not Fault.DELAY:
+            return Proof(self.fault is not None and seen.met == MET[self.fault], said)
+        enough = seen.met == MET[self.fault] and min(seen.after_ms, held_ms) >= self.delay_ms
+        return Proof(enough, f"{said}, and an exchange was held for {held_ms:.1f} ms")
+
+    def _answers(self, through: Through) -> Iterator[Finding]:
+        """How all requests were answered, and what a delay added to the typical write."""
+        samples = through.recording.samples
+        failed = samples[samples["outcome"] == "error"]
+        answered = samples[samples["outcome"].isin(["ok", "error"])]
+        give = partial(counted, self.name, count=len(samples))
+        yield give("unanswered", len(samples) - len(answered), title="requests that had no answer")
+        yield give("failed_in_all", len(failed), title="requests that failed, the time after the fault included")
+        yield give("failed_otherwise", int((failed["error"] != AWAY).sum()), title=f"failed otherwise than by {AWAY}")
+        yield give("slowest", float(response_ns(answered).max()) / 1e6, unit="ms", title="the slowest answer")
+        writes = writes_of(samples)
+        due, taken_ms = writes["scheduled_ns"], response_ns(writes) / 1e6
+        before = taken_ms[writes["finished_ns"] < through.begin_ns].median()
+        during = taken_ms[due.between(through.begin_ns, through.end_ns)].median()
+        yield give("write_before", float(before), unit="ms", title="the typical write before it")
+        yield give("delay_felt", float(during - before), unit="ms", title="added to the typical write by it")

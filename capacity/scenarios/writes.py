@@ -1,0 +1,164 @@
+"""Requests to a gateway of the suite's own, of which each write brings a code of its own and is found again by it.
+
+It is looked for as a row, as a job of the outbox, and as a job that was done.
+"""
+
+import http
+import json
+import secrets
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from capacity.analysis.ledger import reconcile
+from capacity.findings import Finding
+from capacity.load.bullmq import Queue
+from capacity.probes.queue import wait_until_drained
+from capacity.scenarios.load import Through, numbered
+from capacity.scenarios.trial import counted, wait_until
+from capacity.system.addresses import System
+from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
+from capacity.system.application.outbox import job_id
+from capacity.system.clients import redis_client
+from capacity.system.home import Home
+from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
+
+READ, WRITE = "GET /api/connectors", "POST /api/oauth/{platform}/callback"
+PATH = "/api/oauth/mastodon/callback"
+OWNERS = 20
+SMALLEST = Dataset(OWNERS, 1)
+HEADERS = {"X-Owner": "{owner}"}
+PARAMETERS: dict[str, Any] = {"owner": {"kind": "uniform", "low": 1, "high": OWNERS}}
+CODE = {"code": {"kind": "sequence", "start": 1}}
+OPERATIONS = (
+    {"name": READ, "weight": 50, "request": {"path": "/api/connectors", "headers": HEADERS}, "parameters": PARAMETERS},
+    {
+        "name": WRITE,
+        "weight": 50,
+        "request": {"method": "POST", "path": PATH, "headers": HEADERS, "body": '{"code": "{code}"}'},
+        "parameters": PARAMETERS | CODE,
+    },
+)
+SETTLE_SECONDS = 60.0
+REQUEST_SECONDS = 5
+DATASET = "SELECT owners, posts_per_owner FROM capacity.dataset"
+WRITTEN = """
+SELECT t.secret::bigint, o.id FROM capacity.tokens t LEFT JOIN capacity.outbox o ON o.data ->> 'token' = t.id::text
+WHERE t.secret ~ '^[0-9]+$'
+"""
+UNFINISHED = "SELECT count(*) FROM capacity.outbox WHERE finished_at IS NULL"
+
+
+def prepare_tables(url: str) -> None:
+    """Make the tables where there are none, and empty those that grow; `url` is the administrator's."""
+    with connect_as_administrator(url) as connection:
+        there = connection.execute("SELECT to_regclass('capacity.dataset') IS NOT NULL").fetchone() == (True,)
+        rows = connection.execute(DATASET).fetchall() if there else []
+    prepare_database(url, Dataset(*(int(str(each)) for each in rows[0])) if rows else SMALLEST)
+
+
+@contextmanager
+def own_queue(system: System) -> Iterator[System]:
+    """The system with an empty queue of the trial's own, which is removed at the end."""
+    prefix = f"trial-{secrets.token_hex(4)}"
+    try:
+        yield replace(system, queue=QUEUE, queue_prefix=prefix)
+    finally:
+        with redis_client(system.redis_url, REQUEST_SECONDS) as client:
+            for key in client.scan_iter(f"{prefix}:*"):
+                client.unlink(key)
+
+
+def start_application(home: Home, system: System, through: System, jobs: Path, *options: str) -> System:
+    """Start a worker on the servers of `system`, and a gateway on those of `through`; returns where both are.
+
+    `jobs` is the workload file of the jobs, and `options` are of the gateway's command line.
+    """
+    with ThreadPoolExecutor(2) as starting:
+        worker = starting.submit(start_workers, home, Application(system), jobs, 1)
+        gateway = starting.submit(start_gateway, home, Application(through), *options)
+    return replace(worker.result().system, gateway_url=gateway.result().system.gateway_url)
+
+
+def can_write(gateway_url: str) -> bool:
+    """Whether a write succeeds; its code is no number, so that it is none of the load's."""
+    headers = {"X-Owner": "1", "Content-Type": "application/json"}
+    body = json.dumps({"code": "is anybody there"}).encode()
+    request = urllib.request.Request(gateway_url + PATH, body, headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
+            return bool(answer.status == http.HTTPStatus.CREATED)
+    except OSError:
+        return False
+
+
+def all_done(system: System) -> bool:
+    """Wait until each job of the outbox is done and the queue is empty; whether that came in time."""
+
+    def none_left() -> bool:
+        with connect_as_administrator(system.postgres_admin_url) as connection:
+            return connection.execute(UNFINISHED).fetchone() == (0,)
+
+    done = wait_until(none_left, SETTLE_SECONDS)
+    queue = Queue(system.queue, system.queue_prefix)
+    return done and wait_until_drained(system.redis_url, queue, seconds=SETTLE_SECONDS)
+
+
+def read_written(system: System) -> dict[int, str]:
+    """The job of each write that is there, by its code; an empty text where the outbox has none."""
+    with connect_as_administrator(system.postgres_admin_url) as connection:
+        rows = connection.execute(WRITTEN).fetchall()
+    return {int(str(code)): "" if number is None else job_id(int(str(number))) for code, number in rows}
+
+
+def account(scenario: str, through: Through, written: dict[int, str]) -> Iterator[Finding]:
+    """What became of the writes and of their jobs."""
+    taken, done = writes_of(through.recording.samples)["outcome"] == "ok", _done_ns(through, written)
+    found = reconcile(taken, list(written))
+    for name in ("acknowledged", "lost", "recovered", "unexpected"):
+        yield counted(scenario, f"requests_{name}", getattr(found, name), title=f"writes {name}", count=len(taken))
+    jobs = reconcile(taken, done.index.tolist())
+    for name in ("ok", "lost", "duplicated", "recovered"):
+        yield counted(scenario, f"jobs_{name}", getattr(jobs, name), title=f"their jobs {name}", count=len(taken))
+    yield counted(
+        scenario, "caught_up", _caught_up_s(through, done), unit="s", title="from its end until its jobs were done"
+    )
+
+
+def writes_of(samples: pd.DataFrame) -> pd.DataFrame:
+    """The writes that were sent, by their codes."""
+    return numbered(samples[samples["operation"] == WRITE], first=1)
+
+
+def _done_ns(through: Through, written: dict[int, str]) -> "pd.Series[int]":
+    """When each job was done, by the code of its write and on the recording's clock; again each time."""
+    ledger = through.recording.ledger
+    assert ledger is not None
+    code_of = {job: code for code, job in written.items() if job}
+    done = ledger[(ledger["event"] == "completed") & ledger["job"].isin(list(code_of))]
+    at_ns = done["at_ns"].to_numpy() - int(through.recording.manifest["origin_unix_ns"])
+    return pd.Series(at_ns, index=[code_of[job] for job in done["job"]])
+
+
+def _caught_up_s(through: Through, done: "pd.Series[int]") -> float | None:
+    """From the fault's end until the jobs of the writes acknowledged during it were all done."""
+    writes = writes_of(through.recording.samples)
+    during = writes[(writes["outcome"] == "ok") & writes["finished_ns"].between(through.begin_ns, through.end_ns)]
+    first = done.groupby(level=0).min().reindex(during.index)
+    if during.empty or first.isna().any():
+        return None
+    return max(0.0, (float(first.max()) - through.end_ns) / 1e9)
+
+
+def jobs_file() -> dict[str, Any]:
+    """The workload file that says how long a worker takes for the jobs of these writes."""
+    job = {"service_ms": {"median": 5, "p99": 10}}
+    shapes = {"trial": {"kind": "rate", "stages": [{"name": "sustain", "seconds": 1, "to": 1}]}}
+    operations = [{"name": "TokenRefresh", "weight": 100, "job": job}]
+    return {"name": "jobs", "target": "bullmq", "connections": 1, "operations": operations, "shapes": shapes}
