@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "samples", "streams", "findings", "operation", "workload", "publication", "project"},
+    {"errors", "samples", "streams", "findings", "operation", "workload", "publication", "project", "catalog"},
     {"analysis"},
     {"recording", "load", "system"},
     {"probes", "scenarios"},
