@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "samples", "streams", "findings", "operation", "workload", "publication", "project", "catalog"},
+    {"errors", "samples", "streams", "findings", "operation", "workload", "publication", "project", "catalog", "plan"},
     {"analysis"},
     {"recording", "load", "system"},
     {"probes", "scenarios"},
