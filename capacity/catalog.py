@@ -34,6 +34,7 @@ class Size:
     `memory_gib` is what the service lets its user fill, and `network_gbps` what it carries without end. The CPU of a
     `burstable` size sustains `baseline_share` (0–1) of each of its `vcpu`, and more only while it has credits. `source`
     and `date` are of what it holds, `price_source` and `price_date` of what it costs; `basis` says what is paid for.
+    `servers` above 1 is a group of equal ones, of which all figures are the sum.
     """
 
     service: str
@@ -54,6 +55,7 @@ class Size:
     date: str = ""
     price_source: str = ""
     price_date: str = ""
+    servers: int = 1
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -129,7 +131,7 @@ def _read(file: Path) -> dict[tuple[str, str, str], Size]:
 
 
 def _check_columns(file: Path, columns: list[str]) -> None:
-    accepted = [each.name for each in fields(Size)]
+    accepted = [each.name for each in fields(Size) if each.name != "servers"]
     if missing := [name for name in NEEDED if name not in columns]:
         raise CapacityError(f"{file} has no column {missing[0]!r}; a catalogue needs {', '.join(NEEDED)}")
     if unknown := [name for name in columns if name not in accepted]:

@@ -168,6 +168,7 @@ class Part(Strict):
     current: str
     uses: dict[Literal["cpu", "memory_gib", "connections", "iops"], list[Use]]
     counted: bool = True
+    servers: Annotated[int, Field(ge=1, le=64)] = 1
     threads: PositiveFloat | None = None
     bound: Use | None = None
 

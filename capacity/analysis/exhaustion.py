@@ -13,6 +13,7 @@ from capacity.analysis.estimates import CONFIDENCE, Estimate
 from capacity.analysis.growth import DRAWS, Exhaustion, Known, exhaustion, growth_factor, log_draws, months_until
 
 SMALLEST = 1e-6  # of a value: an interval that reaches 0 is drawn from here, since what grows by a share is above 0
+ROUNDING = 1e-9
 RATE = "growth a month"
 
 Floats = npt.NDArray[np.float64]
@@ -20,10 +21,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A part of a use: an amount, in the resource's unit at the load named by `load` (as large as it is without)."""
+    """A part of a use: an amount, in the resource's unit at the load named by `load` (as large as it is without).
+
+    `name` is the finding that it is, for the reader.
+    """
 
     amount: Estimate
     load: str | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,9 @@ class Outlook:
 def use_today(resource: Resource, outlook: Outlook) -> Estimate:
     """The use at the projected peak, with its interval, in the resource's unit. Raises ValueError without terms."""
     value = _value_of(resource, outlook)
-    drawn = _use_draws(resource, outlook)
-    low, high = _interval(drawn)
+    low, high = _interval(_use_draws(resource, outlook))
+    if low == high:
+        low = high = value
     return Estimate(value, min(low, value), max(high, value), min(term.amount.count for term in resource.terms))
 
 
@@ -208,6 +214,8 @@ def _summary(value: float, months: Floats) -> Exhaustion:
 def _interval(drawn: Floats) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, (tail, 1 - tail), method="inverted_cdf")
+    if high - low <= ROUNDING * abs(high):  # what is exact stays so: drawing goes through logarithms
+        return float(high), float(high)
     return float(low), float(high)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from capacity.analysis.demand import mean_from_percentiles, times
 from capacity.analysis.estimates import Estimate, exactly
 from capacity.analysis.exhaustion import Outlook, held_until
-from capacity.analysis.growth import Exhaustion, months_until
-from capacity.analysis.projection import at_peak, estimate_of, finding_of
+from capacity.analysis.growth import Exhaustion, exhaustion
+from capacity.analysis.projection import at_peak, estimate_of, finding_of, product
 from capacity.analysis.queueing import servers_needed
 from capacity.findings import Finding
 from capacity.plan import MarginEntry, PlanFile, Run, ServiceTime, Wait
@@ -46,7 +46,7 @@ class Margin:
     measured: Finding | None
     against: str
     ratio: Estimate
-    months: float
+    months: Exhaustion
     at_least: bool
     source: str
 
@@ -102,22 +102,29 @@ def servers_for(wait: Wait, plan: PlanFile, run: Run, factor: float = 1.0) -> Se
 
 def _margin(entry: MarginEntry, finding: Finding | None, plan: PlanFile, run: Run, outlook: Outlook) -> Margin:
     load = plan.loads[entry.load]
-    rate = plan.growth.value
     if entry.limit is None:
         tested = exactly(load.tested, 0) if finding is None else estimate_of(finding)
         ratio = _over(tested, Estimate(load.value, load.low, load.high, 0))
         against = f"{load.value:,g} {load.unit} ({load.low:,g} to {load.high:,g}) projected"
-        months = months_until(1.0, ratio.value, rate) if ratio.value else 0.0
+        months = _lasts(exactly(1.0, 0), ratio, outlook)
         return Margin(entry.name, entry.title, finding, against, ratio, months, False, entry.source)
-    measured = estimate_of(finding) if finding else exactly(None, 0)
-    ratio = _over(exactly(entry.limit, 0), measured)
+    known = estimate_of(finding) if finding else exactly(None, 0)
+    ratio = _over(exactly(entry.limit, 0), known)
     against = f"{entry.limit:,g} {finding.unit if finding else ''} promised"
-    relative = _relative(plan, run, entry.load, entry.measured).value or 1.0
+    relative = _relative(plan, run, entry.load, entry.measured)
     if entry.grows:
-        months = months_until((measured.value or 0.0) * relative, entry.limit, rate)
+        months = _lasts(product(known, relative), exactly(entry.limit, 0), outlook)
     else:
-        months = held_until(relative, outlook).value if ratio.value and ratio.value >= 1 else 0.0
+        kept = ratio.value is not None and ratio.value >= 1
+        months = held_until(relative, outlook) if kept else Exhaustion(0.0, 0.0, 0.0, 0.0)
     return Margin(entry.name, entry.title, finding, against, ratio, months, not entry.grows, entry.source)
+
+
+def _lasts(use: Estimate, limit: Estimate, outlook: Outlook) -> Exhaustion:
+    """Months until a use has grown to its limit; for ever where there is none."""
+    if not use.value:
+        return Exhaustion(math.inf, math.inf, math.inf, 1.0)
+    return exhaustion(use, limit, outlook.rate, outlook.seed, outlook.draws)
 
 
 def _relative(plan: PlanFile, run: Run, name: str, measured: str) -> Estimate:

@@ -29,7 +29,7 @@ def planned_resources(plan: PlanFile, run: Run, catalog: Sequence[Size]) -> list
     found = []
     for entry in plan.resources:
         missing = [use.finding for use in entry.use if use.finding and finding_of(run, use.finding) is None]
-        terms = () if missing else tuple(Term(_amount(run, use), use.load) for use in entry.use)
+        terms = () if missing else tuple(Term(_amount(run, use), use.load, use.finding) for use in entry.use)
         limit, floor, why = _limit(entry.limit, plan, run, catalog)
         if missing:
             why = f"not measured: no finding {missing[0]}"
@@ -99,11 +99,15 @@ def _amount(run: Run, use: Use) -> Estimate:
 
 
 def at_peak(plan: PlanFile, run: Run, use: Use) -> Estimate:
-    """A term at the projected peak: ends times ends, so it holds whatever the two have to do with each other."""
+    """A term at the projected peak, by `product`."""
     amount = _amount(run, use)
     if use.load is None:
         return amount
-    factor = load_factor(plan.loads[use.load])
+    return product(amount, load_factor(plan.loads[use.load]))
+
+
+def product(amount: Estimate, factor: Estimate) -> Estimate:
+    """Ends times ends of two that are not below 0, which holds whatever they have to do with each other."""
     pairs = ((amount.value, factor.value), (amount.low, factor.low), (amount.high, factor.high))
     value, low, high = ((one or 0.0) * (other or 0.0) for one, other in pairs)
     return Estimate(value, low, high, amount.count)

@@ -59,7 +59,7 @@ def _variations(known: Sequence[Resource], outlook: Outlook) -> Iterator[tuple[s
                     terms = [*each.terms]
                     terms[number] = replace(term, amount=Estimate(end, end, end, term.amount.count))
                     ends.append(([*known[:place], replace(each, terms=tuple(terms)), *known[place + 1 :]], outlook))
-                yield f"{each.title}, measured", low, high, ends[0], ends[1]
+                yield term.name or f"{each.title}, measured", low, high, ends[0], ends[1]
         if each.limit is not None and _wide(each.limit):
             low, high = _ends(each.limit)
             ends = [

@@ -53,7 +53,7 @@ def capacity_of(size: Size, resource: str, threads: float | None = None) -> floa
         if cores is None or threads is None or size.vcpu is None:
             return cores
         # A server of one thread runs on one core, of which a burstable size gives it no more than the whole baseline.
-        return min(cores, threads)
+        return min(cores, threads * size.servers)
     held = {"memory_gib": size.memory_gib, "connections": size.max_connections, "iops": size.iops}
     return held[resource]
 
@@ -122,6 +122,17 @@ def total_cost(steps: Sequence[Step], current: Size | None = None, change_cost: 
     return total
 
 
+def groups_of(sizes: Sequence[Size], most: int) -> list[Size]:
+    """Each size alone, and groups of 2 to `most` equal servers of it, which hold and cost as many times as much."""
+    summed = ("vcpu", "memory_gib", "network_gbps", "max_connections", "pooler_clients", "iops", "price_per_hour")
+    groups = list(sizes)
+    for size in sizes:
+        for servers in range(2, most + 1):
+            known = {name: value * servers for name in summed if (value := getattr(size, name)) is not None}
+            groups.append(replace(size, size=f"{servers} × {size.size}", servers=servers, **known))
+    return groups
+
+
 def monthly_cost(size: Size) -> float | None:
     """What a size costs in a month of 730 hours; None where its price is not known."""
     return None if size.price_per_hour is None else size.price_per_hour * HOURS
@@ -143,7 +154,9 @@ def size_problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> 
         )
     yield from _connection_bound(sizes, demand, chosen)
     without_price = [
-        size.size for size in sizes if size.price_per_hour is None and judge_size(size, demand).fits is not False
+        size.size
+        for size in sizes
+        if size.price_per_hour is None and size.servers == 1 and judge_size(size, demand).fits is not False
     ]
     if without_price:
         yield Problem(
@@ -191,7 +204,7 @@ def _eligible(fit: Fit) -> bool:
 
 def _order(fit: Fit) -> tuple[float, float, str]:
     price = fit.size.price_per_hour
-    return (math.inf if price is None else price, max(fit.used.values(), default=0.0), fit.size.size)
+    return (math.inf if price is None else round(price, 9), max(fit.used.values(), default=0.0), fit.size.size)
 
 
 def _quarterly(fit: Fit) -> float:
