@@ -12,7 +12,19 @@ FLOORS = [
     {"analysis"},
     {"recording", "load", "system"},
     {"probes", "scenarios"},
-    {"charts", "tables", "report", "parameters", "progress", "suite", "audit", "cli"},
+    {
+        "charts",
+        "tables",
+        "charts_plan",
+        "tables_plan",
+        "what_if",
+        "report",
+        "parameters",
+        "progress",
+        "suite",
+        "audit",
+        "cli",
+    },
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")

@@ -1,7 +1,7 @@
 """The capacity plan of a run: when each resource is outgrown, what to run in each quarter, and its findings."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -96,7 +96,7 @@ def make_plan(file: PlanFile, run: Run, catalog: Sequence[Size], seed: int = 1) 
         events(resources, outlook),
         first,
         binds,
-        sensitivity(resources, outlook),
+        [_in_units(swing, file) for swing in sensitivity(resources, outlook)],
         held_signals(file, run, outlook),
         planned_margins(file, run, outlook),
         [_part(part, file, run, catalog) for part in file.parts],
@@ -104,15 +104,31 @@ def make_plan(file: PlanFile, run: Run, catalog: Sequence[Size], seed: int = 1) 
     )
 
 
-def varied(file: PlanFile, *, growth: float, headroom: float, peak: float) -> PlanFile:
-    """The plan's file with another growth a month (taken as exact), headroom, and peak as a multiple of its own."""
+def varied(
+    file: PlanFile, *, growth: float, headroom: float, peak: float, sizes: Mapping[str, str] | None = None
+) -> PlanFile:
+    """The plan's file with another growth a month (taken as exact), headroom, and peak as a multiple of its own.
+
+    `sizes` are other sizes that run now, by part.
+    """
     loads = {
         name: load.model_copy(update={end: getattr(load, end) * peak for end in ("value", "low", "high")})
         for name, load in file.loads.items()
     }
     rate = file.growth.model_copy(update=dict.fromkeys(("value", "low", "high"), growth))
     room = file.headroom.model_copy(update={"value": headroom})
-    return file.model_copy(update={"loads": loads, "growth": rate, "headroom": room})
+    parts = [
+        part.model_copy(update={"current": (sizes or {}).get(str(part.name), part.current)}) for part in file.parts
+    ]
+    return file.model_copy(update={"loads": loads, "growth": rate, "headroom": room, "parts": parts})
+
+
+def _in_units(swing: Swing, file: PlanFile) -> Swing:
+    """A swing of a load that was tested in the load's own unit, rather than as a multiple of the test."""
+    for name, load in file.loads.items():
+        if swing.name == f"projected {name}" and load.tested:
+            return replace(swing, low=swing.low * load.tested, high=swing.high * load.tested)
+    return swing
 
 
 def total_monthly(plan: CapacityPlan, quarter: int, which: str = "steps") -> float | None:
@@ -172,10 +188,10 @@ def _signals(plan: CapacityPlan) -> Iterator[Finding]:
         recording = each.found.recording if each.found else ""
         if each.fires is None:
             note = "not measured" if each.found is None else "the interval holds the threshold"
-            yield Finding(f"{each.name}.months", None, "months", title=title, recording=recording, note=note)
+            yield Finding(f"signal.{each.name}.months", None, "months", title=title, recording=recording, note=note)
         elif each.fires:
             yield Finding(
-                f"{each.name}.months",
+                f"signal.{each.name}.months",
                 0.0,
                 "months",
                 0.0,
@@ -185,7 +201,7 @@ def _signals(plan: CapacityPlan) -> Iterator[Finding]:
                 note="above it at the load that was measured",
             )
         else:
-            yield _months(f"{each.name}.months", each.months, title, recording, at_least=True)
+            yield _months(f"signal.{each.name}.months", each.months, title, recording, at_least=True)
 
 
 def _margins(plan: CapacityPlan) -> Iterator[Finding]:

@@ -152,7 +152,7 @@ def size_problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> 
             "watch its CPU credits, or take a size that is not burstable",
             void=False,
         )
-    yield from _connection_bound(sizes, demand, chosen)
+    yield from _connection_bound(sizes, demand)
     without_price = [
         size.size
         for size in sizes
@@ -174,17 +174,17 @@ def size_problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> 
         )
 
 
-def _connection_bound(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iterator[Problem]:
+def _connection_bound(sizes: Sequence[Size], demand: Demand) -> Iterator[Problem]:
     """A size that is paid for its connections alone: a pool in front of it costs less and ends the growth."""
     if "connections" not in demand.uses:
         return
     rest = replace(demand, uses={name: use for name, use in demand.uses.items() if name != "connections"})
     if not rest.uses:
         return
-    enough = cheapest_fit(sizes, rest)
-    if enough is None or (chosen is not None and chosen.size.price_per_hour == enough.size.price_per_hour):
+    enough, whole = cheapest_fit(sizes, rest), cheapest_fit(sizes, demand)
+    if enough is None or (whole is not None and _order(whole)[0] <= _order(enough)[0]):
         return
-    instead = "no size has enough connections" if chosen is None else f"{chosen.size.size} is needed for them alone"
+    instead = "no size has enough" if whole is None else f"{whole.size.size} is needed for them alone"
     yield Problem(
         f"connections bind: {instead}, and {enough.size.size} holds the rest",
         "connections grow more slowly than the price of a size, or not at all, so a bigger one does not solve it",
