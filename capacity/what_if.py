@@ -23,12 +23,13 @@ def what_if(file: PlanFile, run: Run, catalog: Sequence[Size], part: str = "data
     """
     now = summary_text(make_plan(file, run, catalog))
     try:
-        import ipywidgets
+        import ipywidgets  # type: ignore[import-untyped]
     except ImportError:
         print(now)
         return
     box = _sliders(ipywidgets, file, run, catalog, part)
-    display({VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id}, "text/plain": now}, raw=True)
+    bundle = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id}, "text/plain": now}
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def what_if_plan(
