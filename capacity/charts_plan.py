@@ -66,7 +66,7 @@ def _one(ax: Axes, plan: CapacityPlan, resource: Resource, months: int) -> None:
     for event in reached:
         if event.months.value <= months and not event.at_least:
             ax.plot(event.months.value, 1, "o", color=LIMIT_COLOUR, markersize=5, zorder=5)
-    ax.set_title(resource.title, fontsize="small", pad=5)
+    ax.set_title(resource.title, fontsize="small", pad=5, loc="left")
     ax.set(ylim=(0, HIGHEST), xlim=(0, months))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _dated(ax, plan)

@@ -53,11 +53,12 @@ def test_a_run_is_resumed_with_its_own_profile_only(finished: Path) -> None:
         (["--profile", "huge"], "there is no profile 'huge'; accepted are smoke, standard, full"),
         (
             ["--only", "redis,mainframe"],
-            "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway",
+            "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway, capacity_plan",
         ),
         (
             ["--set", "prepraed", "false"],
-            "no notebook has the parameter 'prepraed'; accepted are prepared, workers, workloads",
+            "no notebook has the parameter 'prepraed'; accepted are catalog, own_catalog, plan, prepared, seed, "
+            "workers, workloads",
         ),
         (["--set", "prepared", "no way"], "the parameter prepared is 'no way', a str, and must be a bool as True"),
     ],

@@ -87,6 +87,8 @@ class Outlook:
 
     def drawn(self, name: str, given: Known, offset: float = 0.0) -> Floats:
         """Draws of what is known, the same for a name whatever else is drawn."""
+        if not offset and _nothing(given):
+            return np.zeros(self.draws)
         generator = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
         return np.exp(log_draws(_above_zero(given) if not offset else given, generator, self.draws, offset)) - offset
 
@@ -214,9 +216,13 @@ def _summary(value: float, months: Floats) -> Exhaustion:
 def _interval(drawn: Floats) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, (tail, 1 - tail), method="inverted_cdf")
-    if high - low <= ROUNDING * abs(high):  # what is exact stays so: drawing goes through logarithms
+    if np.isfinite(high) and high - low <= ROUNDING * abs(high):  # exact stays exact: drawing goes through logarithms
         return float(high), float(high)
     return float(low), float(high)
+
+
+def _nothing(given: Known) -> bool:
+    return given == 0 if not isinstance(given, Estimate) else given.high == 0
 
 
 def _above_zero(given: Known) -> Known:

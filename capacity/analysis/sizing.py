@@ -211,28 +211,30 @@ def _quarterly(fit: Fit) -> float:
     return (monthly_cost(fit.size) or 0.0) * QUARTER
 
 
+Key = tuple[str, str, str] | None
+Paths = dict[Key, tuple[float, tuple[Fit | None, ...]]]
+
+
 def _shortest(fits: Sequence[Sequence[Fit]], current: Size | None, change_cost: float) -> list[Fit | None]:
-    """The path of least cost through one fit a quarter, quarters without one left out (Bellman, 1957)."""
-    best: dict[tuple[str, str, str] | None, tuple[float, tuple[Fit | None, ...]]] = {
-        current.key if current else None: (0.0, ())
-    }
+    """The path of least cost through one fit a quarter, quarters without one left out (Bellman, 1957).
+
+    Of all paths to a fit only two can be the best: the one that has its size already, and the cheapest of all with a
+    change.
+    """
+    best: Paths = {current.key if current else None: (0.0, ())}
     for there in fits:
         if not there:
             best = {key: (cost, (*path, None)) for key, (cost, path) in best.items()}
             continue
-        reached: dict[tuple[str, str, str] | None, tuple[float, tuple[Fit | None, ...]]] = {}
+        cheapest = min(best, key=lambda key: best[key][0])
+        reached: Paths = {}
         for fit in there:
-            cost, path = min(
-                ((cost + _change(key, fit, change_cost), path) for key, (cost, path) in best.items()),
-                key=lambda entry: entry[0],
-            )
-            reached[fit.size.key] = (cost + _quarterly(fit), (*path, fit))
+            ways = [key for key in (cheapest, fit.size.key) if key in best]
+            costs = {key: best[key][0] + (0.0 if key in (None, fit.size.key) else change_cost) for key in ways}
+            way = min(costs, key=lambda key: costs[key])
+            reached[fit.size.key] = (costs[way] + _quarterly(fit), (*best[way][1], fit))
         best = reached
     return list(min(best.values(), key=lambda entry: entry[0])[1])
-
-
-def _change(last: tuple[str, str, str] | None, fit: Fit, cost: float) -> float:
-    return 0.0 if last is None or last == fit.size.key else cost
 
 
 def _check_choice(sizes: Sequence[Size], quarters: int, change_cost: float) -> None:
