@@ -17,7 +17,7 @@ from capacity.analysis.plan import CapacityPlan, PartPlan
 from capacity.analysis.sensitivity import Swing
 from capacity.analysis.sizing import QUARTER
 from capacity.charts import LIMIT_COLOUR, PALETTE
-from capacity.tables_plan import currency_of
+from capacity.tables_plan import currency_of, short_name
 
 COLUMNS = 3
 HIGHEST = 1.6  # of the limit: what lies above is not drawn
@@ -121,8 +121,8 @@ def _bar(ax: Axes, row: int, part: PartPlan, first: int, last: int) -> None:
         return
     colour = PALETTE[1] if fit.size.burstable else PALETTE[0]
     ax.barh(row, width, left=left, height=0.72, color=colour, alpha=0.32, edgecolor=colour, linewidth=0.9)
-    name = fit.size.size.removeprefix("db.").replace("cache.", "")
-    ax.text(left + width / 2, row, f"{name.replace(' × ', '×')}\n{cost:,.0f}", color="#222222", **style)
+    name = short_name(fit.size.size).replace(" × ", "×")
+    ax.text(left + width / 2, row, f"{name}\n{cost:,.0f}", color="#222222", **style)
 
 
 def _label(part: PartPlan) -> str:

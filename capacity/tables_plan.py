@@ -1,11 +1,12 @@
 """The capacity plan as tables and text: dates with their intervals, sizes with what speaks against them."""
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from capacity.analysis.exhaustion import Event, Resource, use_today
+from capacity.analysis.exhaustion import Resource, use_today
 from capacity.analysis.growth import Exhaustion
 from capacity.analysis.plan import CapacityPlan, PartPlan, make_plan, total_monthly, varied
 from capacity.analysis.sizing import QUARTER
@@ -15,7 +16,10 @@ from capacity.tables import aligned, finding_text, number_text
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pandas.io.formats.style import Styler
 
+DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
+HYPHEN = "\N{NON-BREAKING HYPHEN}"
 NEVER = "never"
 OVER = "already exceeded"
 NAMES = {"cpu": "CPU", "memory_gib": "memory", "iops": "I/O operations"}
@@ -47,26 +51,44 @@ def date_text(plan: CapacityPlan, months: Exhaustion, at_least: bool = False) ->
     return f"{OVER} (or by {high})" if months.value == 0 else f"{value} ({low} to {high})"
 
 
+def shown(table: "pd.DataFrame") -> "Styler":
+    """A table for a page: texts whole, and dates that do not break at the end of a line."""
+    return table.style.format(lambda text: DATE.sub(f"\\1{HYPHEN}\\2{HYPHEN}\\3", str(text)))
+
+
 def exhaustion_table(plan: CapacityPlan) -> "pd.DataFrame":
-    """A row a resource: its use at the projected peak and its limit, when each trigger fires and when it is used up."""
+    """A row a resource: its use at the projected peak, its limit, when it is used up, and what the limit is."""
     import pandas as pd
 
-    rows = []
-    for resource in plan.resources:
-        reached = [each for each in plan.events if each.resource == resource.name]
-        triggers = [_trigger(plan, each) for each in reached if not each.limit]
-        used_up = next((date_text(plan, each.months, each.at_least) for each in reached if each.limit), "not known")
-        rows.append(
-            {
-                "resource": resource.title,
-                "use at the projected peak": _use(plan, resource),
-                "limit": _limit(resource),
-                "trigger fires": "; ".join(triggers) or "none stated",
-                "used up": used_up,
-                "limit is": resource.why,
-            }
-        )
-    return pd.DataFrame(rows).set_index("resource").rename_axis(None)
+    limits = {each.resource: date_text(plan, each.months, each.at_least) for each in plan.events if each.limit}
+    rows = {
+        resource.title: {
+            "use at the projected peak": _use(plan, resource),
+            "limit": _limit(resource),
+            "used up": limits.get(resource.name, "not known"),
+            "limit is": resource.why,
+        }
+        for resource in plan.resources
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def triggers_table(plan: CapacityPlan) -> "pd.DataFrame":
+    """A row a trigger: the use at which it fires, what is done then, and when; the earliest first."""
+    import pandas as pd
+
+    triggers = sorted((each for each in plan.events if not each.limit), key=lambda each: each.months.value)
+    rows = [
+        {
+            "": plan.title_of(each.resource),
+            "at": f"{each.threshold:,g} {next(one.unit for one in plan.resources if one.name == each.resource)}",
+            "then": each.title,
+            "fires": date_text(plan, each.months),
+            "source": each.source,
+        }
+        for each in triggers
+    ]
+    return pd.DataFrame(rows, columns=["", "at", "then", "fires", "source"]).set_index("").rename_axis(None)
 
 
 def signals_table(plan: CapacityPlan) -> "pd.DataFrame":
@@ -119,10 +141,11 @@ def sizes_table(plan: CapacityPlan) -> "pd.DataFrame":
     """A row a quarter, a column a part: the size and what it costs a month; and the total of the parts that count."""
     import pandas as pd
 
-    columns = {part.part.title: [_step(part, quarter) for quarter in range(plan.quarters)] for part in plan.parts}
     totals = [total_monthly(plan, quarter) for quarter in range(plan.quarters)]
     currency = currency_of(plan)
-    columns["in all a month"] = ["not known" if cost is None else f"{cost:,.0f} {currency}" for cost in totals]
+    columns = {"in all": ["not known" if cost is None else f"{cost:,.0f} {currency}" for cost in totals]}
+    for part in plan.parts:
+        columns[part.part.name.capitalize()] = [_step(part, quarter) for quarter in range(plan.quarters)]
     names = [f"from {_day(plan.day(QUARTER * quarter))}" for quarter in range(plan.quarters)]
     return pd.DataFrame(columns, index=pd.Index(names))
 
@@ -170,7 +193,7 @@ def servers_table(plan: CapacityPlan) -> "pd.DataFrame":
 
 
 def summary_text(plan: CapacityPlan) -> str:
-    """The plan in four lines: what binds first and when, what moves that most, and what it costs."""
+    """The plan in short: what binds first and when, what moves that most, and what the first and last quarter need."""
     most = max(plan.binds, key=lambda name: plan.binds[name])
     growth = plan.file.growth
     lines = [
@@ -182,7 +205,11 @@ def summary_text(plan: CapacityPlan) -> str:
         swing = plan.swings[0]
         ends = f"{swing.months_at_low:.1f} months at {swing.low:,.4g}, {swing.months_at_high:.1f} at {swing.high:,.4g}"
         lines.append(("moves it most", f"{swing.name}: {ends}"))
-    lines += [(f"quarter {quarter + 1}", _total(plan, quarter)) for quarter in (0, plan.quarters - 1)]
+    for quarter in (0, plan.quarters - 1):
+        cost = total_monthly(plan, quarter)
+        total = "cost not known" if cost is None else f"{cost:,.0f} {currency_of(plan)} a month"
+        lines.append((f"quarter {quarter + 1}", total))
+        lines += [("", f"{part.part.title}: {_step(part, quarter)}") for part in plan.parts if part.part.counted]
     return aligned(lines)
 
 
@@ -205,19 +232,14 @@ def scenarios_table(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def short_name(size: str) -> str:
+    """A size without the word that its service puts before each: `3 × t4g.small` for `3 × cache.t4g.small`."""
+    return size.replace("db.", "").replace("cache.", "")
+
+
 def currency_of(plan: CapacityPlan) -> str:
     """The currency of the prices; empty where no size was chosen."""
     return next((step.fit.size.currency for part in plan.parts for step in part.steps if step.fit is not None), "")
-
-
-def _total(plan: CapacityPlan, quarter: int) -> str:
-    named = ", ".join(
-        f"{part.part.name} {'none' if part.steps[quarter].fit is None else _name(part, quarter)}"
-        for part in plan.parts
-        if part.part.counted
-    )
-    cost = total_monthly(plan, quarter)
-    return f"{'cost not known' if cost is None else f'{cost:,.0f} {currency_of(plan)} a month'}: {named}"
 
 
 def _name(part: PartPlan, quarter: int) -> str:
@@ -227,11 +249,7 @@ def _name(part: PartPlan, quarter: int) -> str:
 
 def _step(part: PartPlan, quarter: int) -> str:
     step = part.steps[quarter]
-    return "none holds it" if step.monthly is None else f"{_name(part, quarter)}, {step.monthly:,.0f}"
-
-
-def _trigger(plan: CapacityPlan, event: Event) -> str:
-    return f"{event.title} at {event.threshold:g}: {date_text(plan, event.months)}"
+    return "none holds it" if step.monthly is None else f"{short_name(_name(part, quarter))}, {step.monthly:,.0f}"
 
 
 def _use(plan: CapacityPlan, resource: Resource) -> str:

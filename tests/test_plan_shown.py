@@ -69,7 +69,11 @@ def test_every_resource_signal_margin_and_wait_has_its_row(plan: CapacityPlan) -
     assert table.loc["Database CPU", "used up"] == "not known"
     assert table.loc["Queue throughput", "limit"].startswith("≥ ")
     assert table.loc["Queue throughput", "used up"].startswith("not before ")
-    assert table.loc["Redis memory", "trigger fires"].count(" at ") >= 2
+    assert table.loc["Database I/O", "limit is"] == "what the size that runs sustains: db.t3.medium"
+    triggers = tables_plan.triggers_table(plan)
+    assert sorted(triggers.index) == ["Database connections", "Gateway's pool", "Redis memory", "Redis memory"]
+    assert triggers.loc["Redis memory", "at"].tolist() == ["85 % of maxmemory", "95 % of maxmemory"]
+    assert "2028\N{NON-BREAKING HYPHEN}" in tables_plan.shown(table).to_html()
     assert len(tables_plan.signals_table(plan)) == len(plan.file.signals)
     assert list(tables_plan.margins_table(plan).index) == [each.title for each in plan.file.margins]
     assert list(tables_plan.servers_table(plan).index) == [each.title for each in plan.file.waits]
@@ -78,9 +82,9 @@ def test_every_resource_signal_margin_and_wait_has_its_row(plan: CapacityPlan) -
 def test_the_sizes_have_a_row_a_quarter_and_say_where_none_holds(plan: CapacityPlan) -> None:
     table = tables_plan.sizes_table(plan)
     assert len(table) == 8
-    assert table["Database on RDS"].iloc[-1] == "none holds it"
-    assert table["in all a month"].iloc[-1] == "not known"
-    assert table["in all a month"].iloc[0].endswith(" USD")
+    assert table["Database"].iloc[-1] == "none holds it"
+    assert table["in all"].iloc[-1] == "not known"
+    assert table["in all"].iloc[0].endswith(" USD")
 
 
 def test_what_speaks_against_the_sizes_is_said_once_with_its_quarter(plan: CapacityPlan) -> None:

@@ -71,7 +71,11 @@ def _limit(limit: Limit, plan: PlanFile, run: Run, catalog: Sequence[Size]) -> t
         open_above = found.high is not None and math.isinf(found.high)
         return estimate_of(found), open_above, f"at least {limit.why}" if open_above else limit.why
     if limit.at_least and (held_load := finding_of(run, limit.at_least)) is not None:
-        return exactly(held_load.value, held_load.count), True, f"at least what was held: no finding {limit.finding}"
+        return (
+            exactly(held_load.value, held_load.count),
+            True,
+            "at least what was held; its breaking point was not measured",
+        )
     return None, False, f"not measured: no finding {limit.finding}"
 
 
