@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "samples", "streams", "findings", "operation", "workload", "publication", "project"},
+    {"errors", "samples", "streams", "findings", "operation", "workload", "publication", "project", "catalog", "plan"},
     {"analysis"},
     {"recording", "load", "system"},
     {"probes", "scenarios"},
@@ -20,6 +20,9 @@ FLOORS = [
         "checklist",
         "execution",
         "readiness",
+        "charts_plan",
+        "tables_plan",
+        "what_if",
         "report",
         "parameters",
         "progress",

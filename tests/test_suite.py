@@ -63,11 +63,12 @@ def test_a_run_is_resumed_with_its_own_profile_only(finished: Path) -> None:
         (["--profile", "huge"], "there is no profile 'huge'; accepted are smoke, standard, full"),
         (
             ["--only", "redis,mainframe"],
-            "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway, failover",
+            "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway, failover, capacity_plan",
         ),
         (
             ["--set", "prepraed", "false"],
-            "no notebook has the parameter 'prepraed'; accepted are matrix, prepared, scenarios, workers, workloads",
+            "no notebook has the parameter 'prepraed'; accepted are catalog, matrix, own_catalog, plan, prepared, "
+            "scenarios, seed, workers, workloads",
         ),
         (["--set", "prepared", "no way"], "the parameter prepared is 'no way', a str, and must be a bool as True"),
     ],

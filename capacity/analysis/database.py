@@ -58,6 +58,7 @@ def _storage_findings(part: Sustained) -> list[Finding]:
         part.finding("disk_write", ratio(write_ms, writes), "ms", "mean time of a write"),
         part.finding("log_sync", ratio(sync_ms, syncs), "ms", "mean time of a sync of the log"),
         part.finding("disk_throughput", ratio(read_bytes + write_bytes, seconds), "MB/s", "read and written", 1 / MB),
+        part.finding("disk_operations", ratio(reads + writes, seconds), "/s", "reads and writes, the log's among them"),
     ]
 
 

@@ -115,6 +115,16 @@ def exhaustion(
     return Exhaustion(value, float(low), float(high), float(np.isinf(months).mean()))
 
 
+def log_draws(
+    given: Known, generator: np.random.Generator, draws: int = DRAWS, offset: float = 0.0
+) -> npt.NDArray[np.float64]:
+    """Draws of ln(offset + given) as `exhaustion` makes them, to draw several uses and limits with one growth.
+
+    Raises ValueError for an estimate without an interval; offset + given must be above 0.
+    """
+    return _draw_log(_known("value", given), offset, generator, draws)
+
+
 def date_after(start: date, months: float) -> date | None:
     """The day that lies `months` after `start`; None where it never comes or lies beyond the year 9999.
 

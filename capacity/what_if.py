@@ -1,0 +1,68 @@
+"""What if the load, its growth, the headroom or a size were another: sliders in a notebook, text without them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+from IPython.display import display
+
+from capacity.analysis.plan import CapacityPlan, make_plan, varied
+from capacity.catalog import Size, sizes_of
+from capacity.charts_plan import outgrown
+from capacity.plan import PlanFile, Run
+from capacity.tables_plan import summary_text
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def what_if(file: PlanFile, run: Run, catalog: Sequence[Size], part: str = "database") -> None:
+    """Show sliders for growth, headroom, peak and the size of a part, with the plan that follows from each setting.
+
+    Where nothing draws sliders (a notebook that is executed without a page, or one without ipywidgets), the plan as it
+    stands is shown as text.
+    """
+    now = summary_text(make_plan(file, run, catalog))
+    try:
+        import ipywidgets  # type: ignore[import-untyped]
+    except ImportError:
+        print(now)
+        return
+    box = _sliders(ipywidgets, file, run, catalog, part)
+    bundle = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id}, "text/plain": now}
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+
+def what_if_plan(
+    file: PlanFile, run: Run, catalog: Sequence[Size], *, growth: float, headroom: float, peak: float, **sizes: str
+) -> CapacityPlan:
+    """The plan with another growth a month, headroom, peak (a multiple of the projected one), and sizes by part."""
+    return make_plan(varied(file, growth=growth, headroom=headroom, peak=peak, sizes=sizes), run, catalog)
+
+
+def _sliders(widgets: Any, file: PlanFile, run: Run, catalog: Sequence[Size], part: str) -> Any:
+    entry = next(each for each in file.parts if each.name == part)
+    names = [size.size for size in sizes_of(catalog, entry.service, file.region)]
+    wide: dict[str, Any] = {
+        "continuous_update": False,
+        "style": {"description_width": "11em"},
+        "layout": {"width": "34em"},
+    }
+    controls = {
+        "growth": widgets.FloatSlider(
+            file.growth.value, min=0, max=0.5, step=0.01, description="growth a month", **wide
+        ),
+        "headroom": widgets.FloatSlider(file.headroom.value, min=0, max=0.7, step=0.05, description="headroom", **wide),
+        "peak": widgets.FloatSlider(1.0, min=0.25, max=5, step=0.25, description="× the projected peak", **wide),
+        "size": widgets.SelectionSlider(
+            options=names, value=entry.current or names[0], description=f"{part} runs on", **wide
+        ),
+    }
+    controls["growth"].readout_format = controls["headroom"].readout_format = ".0%"
+
+    def show(growth: float, headroom: float, peak: float, size: str) -> None:
+        plan = what_if_plan(file, run, catalog, growth=growth, headroom=headroom, peak=peak, **{part: size})
+        print(summary_text(plan))
+        outgrown(plan)
+        plt.show()
+
+    return widgets.VBox([*controls.values(), widgets.interactive_output(show, controls)])
