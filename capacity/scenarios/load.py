@@ -80,11 +80,16 @@ def measure_through(
     return Through(recording, begin, end)
 
 
-def acknowledged(samples: pd.DataFrame, first: int = 0) -> "pd.Series[bool]":
-    """Whether each operation that was sent was acknowledged, by its number in the order of sending; of one generator.
+def numbered(samples: pd.DataFrame, first: int = 0) -> pd.DataFrame:
+    """The operations that were sent, by their number in the order of sending; of one generator.
 
     A sequence is drawn as operations are sent, so the n-th that was sent has its n-th number, `first` being the number
     of the first. After a connection is opened again operations may be sent in another order than they were planned in.
     """
     sent = samples[samples["outcome"] != "dropped"].sort_values(["sent_ns", "seq"])
-    return pd.Series((sent["outcome"] == "ok").to_numpy(), index=range(first, first + len(sent)))
+    return sent.set_index(pd.RangeIndex(first, first + len(sent)))
+
+
+def acknowledged(samples: pd.DataFrame, first: int = 0) -> "pd.Series[bool]":
+    """Whether each operation that was sent was acknowledged, by its number as `numbered` has it."""
+    return numbered(samples, first)["outcome"] == "ok"
