@@ -21,7 +21,7 @@ class Outage:
     def __post_init__(self) -> None:
         if not self.ended_ns <= self.gone_ns <= self.started_ns <= self.back_ns:
             raise ValueError(
-                f"an outage cannot end at {self.ended_ns}, be complete at {self.gone_ns}, be lifted at "
+                f"an outage cannot begin at {self.ended_ns}, be complete at {self.gone_ns}, be lifted at "
                 f"{self.started_ns} and be over at {self.back_ns} ns; give the moments in order"
             )
 
