@@ -92,7 +92,13 @@ def _compared(trials: list[Trial], figures: dict[str, str]) -> dict[str, Any]:
         observed = ", ".join(f"{value:g} × {times}" for value, times in seen.items() if value is not None)
         row[f"observed_{column}"] = observed or "—"
     agreed = sum(each.verdict is Verdict.PASS for each in trials)
-    return row | {"agreement": f"{agreed} of {len(trials)}"}
+    others = [
+        f"{objective.finding.rpartition('.')[2]} {finding.value if finding else None} {verdict}"
+        for trial in trials
+        for objective, finding, verdict in trial.verdicts
+        if verdict is not Verdict.PASS
+    ]
+    return row | {"agreement": "; ".join([f"{agreed} of {len(trials)}", *others])}
 
 
 def _value(trial: Trial, name: str) -> float | None:

@@ -113,6 +113,7 @@ class OutboxRestart:
             self._expected("jobs_reenqueued_of_later", "==", 0, "%", "the server that took them lives on"),
             self._expected("jobs_restored", "<=", restored_ms, "ms", when),
             self._expected("writes_refused", "==", 0, "", "a write does not need Redis"),
+            self._expected("internal_errors", "==", 0, "", "a server that is away is no error of the gateway's own"),
         )
 
     def _expected(self, name: str, relation: str, limit: float, unit: str, why: str) -> Objective:
@@ -125,8 +126,8 @@ class OutboxRestart:
         with jobs_under_way(served) as ledger:
             through = measure_through(measurement, url, folder, fault)
             rows = restored(served.system)
-            reenqueued = metrics_reader(url)[0]()["gateway.jobs_reenqueued_total"]
         drained = wait_until_drained(served.system.redis_url, Queue(QUEUE), seconds=DRAIN_SECONDS)
+        reenqueued = metrics_reader(url)[0]()["gateway.jobs_reenqueued_total"]
         completed = read_ledger(ledger).query("event == 'completed'")["job"].tolist()
         writes = _writes(through)
         findings = (

@@ -127,7 +127,7 @@ def _is_left(name: str) -> bool:
     try:
         process = psutil.Process(int(owner[1]))
         return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - int(owner[2], 16)) > 2
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # what is hidden from us is somebody else's
         return True
 
 

@@ -55,7 +55,8 @@ def test_nothing_is_lost_and_what_redis_forgot_is_enqueued_again_and_takes_effec
     unsure = found["jobs_between"]
     certain = found["jobs_away"] + found["jobs_pending"] * forgotten / 100
     assert certain <= found["jobs_reenqueued"] <= certain + unsure
-    assert found["reenqueued_by_gateway"] == found["jobs_reenqueued"]
+    # It does not count a batch whose answer came too late.
+    assert 0 < found["reenqueued_by_gateway"] <= found["jobs_reenqueued"]
     assert found["jobs_restored"] > 0
     assert found["down"] > 300
     assert found["began"] >= 1.2
