@@ -6,12 +6,16 @@ from enum import StrEnum
 
 from capacity.errors import CapacityError
 from capacity.scenarios.database_restart import DatabaseRestart
+from capacity.scenarios.network_fault import NetworkFault
+from capacity.scenarios.outbox_restart import OutboxRestart
 from capacity.scenarios.pool_exhaustion import DirectExhaustion, PoolExhaustion
 from capacity.scenarios.redis_restart import Persistence, RedisRestart
 from capacity.scenarios.trial import Scenario
+from capacity.scenarios.worker_crash import WorkerCrash
+from capacity.system.network import Fault
 
 FORMS = ("short", "whole")
-STOP, KILL, FAST_STOP = signal.SIGTERM, signal.SIGKILL, signal.SIGINT
+STOP, KILL, FAST_STOP, FREEZE = signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGSTOP
 NONE, RDB, AOF = Persistence
 
 
@@ -42,10 +46,27 @@ MATRIX = (
     Row(Kind.REDIS, RedisRestart(RDB, STOP)),
     Row(Kind.REDIS, RedisRestart(RDB, KILL), short=True),
     Row(Kind.REDIS, RedisRestart(AOF, STOP)),
-    Row(Kind.REDIS, RedisRestart(AOF, KILL), short=True),
+    Row(Kind.REDIS, RedisRestart(AOF, KILL)),
+    Row(Kind.REDIS, OutboxRestart(NONE, STOP)),
+    Row(Kind.REDIS, OutboxRestart(NONE, KILL)),
+    Row(Kind.REDIS, OutboxRestart(RDB, STOP)),
+    Row(Kind.REDIS, OutboxRestart(RDB, KILL), short=True),
+    Row(Kind.REDIS, OutboxRestart(AOF, STOP)),
+    Row(Kind.REDIS, OutboxRestart(AOF, KILL)),
+    Row(Kind.WORKER, WorkerCrash(KILL), short=True),
+    Row(Kind.WORKER, WorkerCrash(KILL, crashed=2)),
+    Row(Kind.WORKER, WorkerCrash(FREEZE)),
     Row(Kind.DATABASE, DatabaseRestart(FAST_STOP)),
     Row(Kind.DATABASE, DatabaseRestart(KILL), short=True),
     Row(Kind.DATABASE, DatabaseRestart(KILL, synchronous_commit="off")),
+    Row(Kind.NETWORK, NetworkFault("postgres", Fault.REFUSE)),
+    Row(Kind.NETWORK, NetworkFault("postgres", Fault.RESET)),
+    Row(Kind.NETWORK, NetworkFault("postgres", Fault.BLACK_HOLE)),
+    Row(Kind.NETWORK, NetworkFault("postgres", Fault.DELAY)),
+    Row(Kind.NETWORK, NetworkFault("redis", Fault.REFUSE)),
+    Row(Kind.NETWORK, NetworkFault("redis", Fault.RESET)),
+    Row(Kind.NETWORK, NetworkFault("redis", Fault.BLACK_HOLE), short=True),
+    Row(Kind.NETWORK, NetworkFault("redis", Fault.DELAY)),
 )
 
 

@@ -27,7 +27,7 @@ from capacity.load.bullmq import Queue
 from capacity.load.engine import REOPEN_NS, clock, unix_ns_of
 from capacity.probes.measurement import Measurement
 from capacity.probes.queue import wait_until_drained
-from capacity.scenarios.load import Through, acknowledged, measure_through
+from capacity.scenarios.load import Through, measure_through, numbered
 from capacity.scenarios.trial import Observed, Proof, Ready, counted
 from capacity.system.addresses import System
 from capacity.system.application.ledger import read_ledger
@@ -42,6 +42,7 @@ CONNECTIONS = 8
 TIMEOUT_MS = 3000
 CLIENT_SECONDS = 5
 DRAIN_SECONDS = 60.0
+UNSETTLED = "jobs still wait or are under way"
 
 
 class Persistence(StrEnum):
@@ -102,28 +103,22 @@ class RedisRestart:
         return Objective(f"failover.{self.name}.{name}", relation, limit, unit, why, "Redis's settings")
 
     def _observe(self, home: Home, server: RunningServer, folder: Path) -> Observed:
-        url, queue, gone = redis_url(server.port), Queue(QUEUE), [0]
-        before = _identity(server)
+        url, queue, moments = redis_url(server.port), Queue(QUEUE), list[int]()
+        before = identity(server)
         values = self._workload()
         more = {"queue": {"name": queue.name, "prefix": queue.prefix}, "token": f"c{secrets.token_hex(4)}"}
         measurement = Measurement(parse_workload(values), "trial", more=more)
-        through = measure_through(measurement, url, folder, (self.at_s, lambda: self._restart(server, gone)))
-        after = _identity(server)
+        fault = (self.at_s, lambda: moments.extend(restart(server, self.how, self.down_s)))
+        through = measure_through(measurement, url, folder, fault)
+        after = identity(server)
         jobs = home.folder / "jobs.yaml"
         jobs.write_text(yaml.safe_dump(values), encoding="utf-8")
         workers = start_workers(home, Application(System(redis_url=url)), jobs, 1)
         drained = wait_until_drained(url, queue, seconds=DRAIN_SECONDS)
         ledger = read_ledger(Path(workers.system.ledger))
-        gone_ns = gone[0] - int(through.recording.manifest["origin_unix_ns"])
-        findings = (*self._account(through, ledger, gone_ns), *self._course(through, folder.name))
-        return Observed(_proof(before, after), findings, "" if drained else "jobs still wait or are under way")
-
-    def _restart(self, server: RunningServer, gone: list[int]) -> None:
-        if self.how is not None:
-            server.end(self.how)
-            gone[0] = unix_ns_of(clock())
-            time.sleep(self.down_s)
-            server.start_again()
+        away_ns = sum(moments) // 2 - int(through.recording.manifest["origin_unix_ns"])
+        findings = (*self._account(through, ledger, away_ns), *course(self.name, through, self.objective_ms))
+        return Observed(proof(before, after), findings, UNSETTLED if not drained else "")
 
     def _workload(self) -> dict[str, Any]:
         job = {"data": "{}", "attempts": 1, "service_ms": {"median": 1, "p99": 2}}
@@ -133,17 +128,15 @@ class RedisRestart:
         values = {"name": "jobs", "target": "bullmq", "connections": CONNECTIONS, "timeout_ms": TIMEOUT_MS}
         return values | {"operations": operations, "shapes": shapes}
 
-    def _account(self, through: Through, ledger: pd.DataFrame, gone_ns: int) -> Iterator[Finding]:
-        """All jobs, and those apart that were acknowledged before the server was gone and after it was back.
+    def _account(self, through: Through, ledger: pd.DataFrame, away_ns: int) -> Iterator[Finding]:
+        """All jobs, and those apart that were acknowledged before a moment at which the server was away, and after.
 
-        Nothing is acknowledged in between, and what the server said last may be read a moment after it is gone.
+        Nothing is acknowledged while it is, but what the server said last may be read a moment after it is gone.
         """
-        samples, token = through.recording.samples, through.recording.manifest["token"]
-        taken = acknowledged(samples)
-        taken.index = [f"{token}-0-0-{number}" for number in taken.index]
+        sent, token = numbered(through.recording.samples), through.recording.manifest["token"]
+        sent.index = pd.Index([f"{token}-0-0-{number}" for number in sent.index])
+        taken, early = sent["outcome"] == "ok", sent["finished_ns"] < away_ns
         found = reconcile(taken, ledger.loc[ledger["event"] == "completed", "job"].tolist())
-        sent = samples[samples["outcome"] != "dropped"].sort_values(["sent_ns", "seq"])
-        early = pd.Series((sent["finished_ns"] < gone_ns + self.down_s * 5e8).to_numpy(), index=taken.index)
         pending, lost = int((early & taken).sum()), found.ids("lost")
         lost_pending = int(early[early.index.isin(lost)].sum())
         share = 100 * lost_pending / pending if pending else None
@@ -152,13 +145,6 @@ class RedisRestart:
         yield counted(self.name, "jobs_pending", pending, title="jobs in Redis when it ended", count=len(taken))
         for name in ("acknowledged", "ok", "lost", "unexpected", "duplicated", "recovered"):
             yield counted(self.name, f"jobs_{name}", getattr(found, name), title=f"jobs {name}", count=len(taken))
-
-    def _course(self, through: Through, recording: str) -> Iterator[Finding]:
-        span = FaultSpan(through.begin_ns, through.end_ns, self.objective_ms)
-        yield from recovery_findings(self.name, recording, recovery(through.recording.samples, span))
-        down_ms = (through.end_ns - through.begin_ns) / 1e6
-        yield counted(self.name, "began", through.begin_ns / 1e9, unit="s", title="from the load's begin", count=1)
-        yield counted(self.name, "down", down_ms, unit="ms", title="from the signal until it answered again", count=1)
 
 
 def keeps(settings: dict[str, str], how: signal.Signals | None, at_s: float) -> tuple[bool, str]:
@@ -187,7 +173,33 @@ def keeps(settings: dict[str, str], how: signal.Signals | None, at_s: float) -> 
     return False, f"{said}: no snapshot within {at_s:g} s of load"
 
 
-def _identity(server: RunningServer) -> tuple[int, str]:
+def restart(server: RunningServer, how: signal.Signals | None, down_s: float) -> tuple[int, int]:
+    """End a server with a signal, and start it again `down_s` later; with None nothing is done.
+
+    Returns between which moments it was away for certain, in ns since 1970.
+    """
+    if how is not None:
+        server.end(how)
+    gone_ns = unix_ns_of(clock())
+    if how is None:
+        return gone_ns, gone_ns
+    time.sleep(down_s)
+    back_ns = unix_ns_of(clock())
+    server.start_again()
+    return gone_ns, back_ns
+
+
+def course(scenario: str, through: Through, objective_ms: float) -> Iterator[Finding]:
+    """How the load came through the fault, and when that was."""
+    span = FaultSpan(through.begin_ns, through.end_ns, objective_ms)
+    recording = through.recording
+    yield from recovery_findings(scenario, recording.path.name, recovery(recording.samples, span))
+    down_ms = (through.end_ns - through.begin_ns) / 1e6
+    yield counted(scenario, "began", through.begin_ns / 1e9, unit="s", title="from the load's begin", count=1)
+    yield counted(scenario, "down", down_ms, unit="ms", title="from the signal until it answered again", count=1)
+
+
+def identity(server: RunningServer) -> tuple[int, str]:
     """The process that serves, and what it calls this life of its own."""
     try:
         with redis_client(redis_url(server.port), CLIENT_SECONDS) as client:
@@ -196,7 +208,8 @@ def _identity(server: RunningServer) -> tuple[int, str]:
         raise CapacityError(f"the scenario's Redis failed: {error}") from None
 
 
-def _proof(before: tuple[int, str], after: tuple[int, str]) -> Proof:
+def proof(before: tuple[int, str], after: tuple[int, str]) -> Proof:
+    """It is another process now, and says so itself."""
     if before[0] != after[0] and before[1] != after[1] and not psutil.pid_exists(before[0]):
         return Proof(True, f"process {before[0]} is gone, and the run_id is {after[1]} and not {before[1]}")
     return Proof(False, f"process {before[0]} still serves, with the run_id {before[1]}")

@@ -1,18 +1,21 @@
 """A temporary folder with servers in it that never outlives its owner for long.
 
 Its owner is this process. Whatever ends the owner, a normal end, an exception or a signal, stops the servers and
-removes the folder; after a SIGKILL the next owner does it.
+removes the folder; after a SIGKILL the next owner does it. So the folder's name says whose it is: it is there at once,
+and a file in it would not be where the owner is killed before it is written.
 """
 
 import atexit
 import contextlib
-import json
+import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -21,18 +24,18 @@ from typing import Any
 import psutil
 
 PREFIX = "capacity-"
-OWNER = "owner.json"
+NAME = re.compile(rf"{PREFIX}(\d+)-([0-9a-f]+)-\d+")  # the owner's process, when it was started, and which of its homes
 STOP_SECONDS = 15.0
+QUIT_SECONDS = 3.0
+POLL_SECONDS = 0.02
+POSTGRES = "postgres"  # its children show another command than their parent
 
 
 class Home:
     """A folder and the servers started in it, in the order in which they are stopped."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self.folder.chmod(0o755)
-        mine = {"pid": os.getpid(), "started": psutil.Process().create_time()}
-        (self.folder / OWNER).write_text(json.dumps(mine), encoding="utf-8")
+        self.folder = _new_folder()
         self._servers: list[tuple[subprocess.Popen[bytes], signal.Signals]] = []
 
     def start(self, command: Sequence[str | Path], stop: signal.Signals, log: Path, **options: Any) -> int:
@@ -75,9 +78,11 @@ class Home:
     def close(self) -> None:
         """Stop the servers and remove the folder; further signals wait until that is done."""
         with _signals_ignored():
+            for process in _processes_in(self.folder):
+                _tell(process, signal.SIGCONT)  # one that is stopped would hear of its end only then
             while self._servers:
                 self.stop_last()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _clear(self.folder)
 
 
 @contextlib.contextmanager
@@ -97,27 +102,72 @@ def open_home() -> Iterator[Home]:
 def sweep() -> None:
     """Stop the servers and remove the folders of owners that live no more; those of other users are left alone."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            if folder.owner() and folder.stat().st_uid == os.geteuid() and not _lives(folder / OWNER):
-                for server in _processes_in(folder):
-                    server.kill()
-                    server.wait(STOP_SECONDS)
-                shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == os.geteuid() and _is_left(folder.name):
+                _clear(folder)
 
 
-def _lives(owner_file: Path) -> bool:
-    """Whether the owner still runs; its start time tells it from a later process with its number."""
-    owner = json.loads(owner_file.read_text(encoding="utf-8"))
-    try:
-        return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) < 1.0)
-    except psutil.NoSuchProcess:
+def _new_folder() -> Path:
+    """A folder of this process, which others may pass through."""
+    started = round(psutil.Process().create_time())
+    for number in itertools.count():
+        folder = Path(tempfile.gettempdir()) / f"{PREFIX}{os.getpid()}-{started:x}-{number}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            folder.chmod(0o755)
+            return folder
+    raise AssertionError  # there is always a further number
+
+
+def _is_left(name: str) -> bool:
+    """Whether it is a home by its name and its owner has ended; its start tells that from a later process's number."""
+    owner = NAME.fullmatch(name)
+    if owner is None:
         return False
+    try:
+        process = psutil.Process(int(owner[1]))
+        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - int(owner[2], 16)) > 2
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # what is hidden from us is somebody else's
+        return True
+
+
+def _clear(folder: Path) -> None:
+    """End what still runs in a folder, stopped or not, and remove it; what ends may still write for a moment."""
+    began = time.monotonic()
+    while ((left := _processes_in(folder)) or folder.exists()) and time.monotonic() < began + STOP_SECONDS:
+        for process in left:
+            _end_at_once(process, patient=time.monotonic() < began + QUIT_SECONDS)
+        if not left:
+            shutil.rmtree(folder, ignore_errors=True)
+        if left or folder.exists():
+            time.sleep(POLL_SECONDS)
+
+
+def _end_at_once(process: psutil.Process, *, patient: bool) -> None:
+    """Kill a process; but where we are patient tell PostgreSQL to end: killed, it leaves its shared memory behind."""
+    if patient and process.info["name"] == POSTGRES:
+        _tell(process, signal.SIGQUIT)
+        _tell(process, signal.SIGCONT)
+    else:
+        _tell(process, signal.SIGKILL)
 
 
 def _processes_in(folder: Path) -> list[psutil.Process]:
-    """The servers started in a folder: those whose command names it."""
-    found = psutil.process_iter(["cmdline"])
-    return [each for each in found if any(str(folder) in word for word in each.info["cmdline"] or [])]
+    """Those started in a folder: their command names it, or they are PostgreSQL's own and stand in it."""
+    names = "|".join(re.escape(str(each)) for each in {folder, folder.resolve()})
+    within = re.compile(rf"({names})(?![\w-])")
+    found = psutil.process_iter(["cmdline", "name", "cwd"])
+    return [
+        each
+        for each in found
+        if any(map(within.search, each.info["cmdline"] or []))
+        or (each.info["name"] == POSTGRES and within.match(each.info["cwd"] or ""))
+    ]
+
+
+def _tell(process: psutil.Process, said: signal.Signals) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.send_signal(said)
 
 
 @contextlib.contextmanager

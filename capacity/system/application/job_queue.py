@@ -22,6 +22,7 @@ from capacity.workload import read_workload
 QUEUE = "capacity"
 CONNECTIONS = 8
 LIMIT_S = 0.25  # for one exchange with Redis and for waiting for one of the connections
+PROTOCOL = 2  # with 3 redis-py 8 takes up a connection that Redis closed, as after a restart, and a call fails for each
 KEPT = 1000  # ended jobs to look at; the outbox knows of all of them, and the dead letters of those that failed
 RESET = "the handler is closed"  # how uvloop's RuntimeError ends where a connection was reset a moment ago
 JOB_TYPES = ("ConnectorSync", "PostPublication", "TokenRefresh", "DataCleanup")
@@ -77,8 +78,9 @@ class JobQueue:
     def __init__(self, url: str, jobs: Mapping[str, Job], name: str = QUEUE, prefix: str = "bull") -> None:
         self._options = {kind: job_options(job) for kind, job in jobs.items()}
         self._free = asyncio.Semaphore(CONNECTIONS)
-        limits: dict[str, Any] = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), 4 * LIMIT_S)
-        pool = ConnectionPool.from_url(url, decode_responses=True, retry=Retry(NoBackoff(), 0), **limits)
+        options: dict[str, Any] = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), 4 * LIMIT_S)
+        options |= {"decode_responses": True, "retry": Retry(NoBackoff(), 0), "protocol": PROTOCOL}
+        pool = ConnectionPool.from_url(url, **options)
         self._client = Redis.from_pool(pool)
         self._queue = Queue(name, {"connection": self._client, "prefix": prefix})
 

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import re
+import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,6 +19,7 @@ from capacity.load.bullmq import JITTER
 from capacity.operation import Job
 from capacity.system.addresses import System
 from capacity.system.application.job_queue import (
+    CONNECTIONS,
     JOB_TYPES,
     KEPT,
     LIMIT_S,
@@ -27,6 +29,8 @@ from capacity.system.application.job_queue import (
     job_options,
     read_jobs,
 )
+from capacity.system.embedded import redis_url, run_redis
+from capacity.system.home import open_home
 
 JOBS = read_jobs()
 PREFIX = "jobqueue"
@@ -131,6 +135,20 @@ def test_many_calls_at_once_share_a_few_connections(application: System, client:
     before = client.info("stats")["total_connections_received"]
     assert within(application.redis_url, use) == 200
     assert client.info("stats")["total_connections_received"] - before <= 8
+
+
+def test_connections_that_redis_closed_when_it_ended_are_opened_again_and_cost_no_call() -> None:
+    with open_home() as home:
+        server = run_redis(home)
+
+        async def use(queue: JobQueue) -> int:
+            await asyncio.gather(*(queue.add([job(number)]) for number in range(CONNECTIONS)))
+            await asyncio.to_thread(server.end, signal.SIGKILL)
+            await asyncio.to_thread(server.start_again)
+            await asyncio.gather(*(queue.add([job(number)]) for number in range(100, 100 + CONNECTIONS)))
+            return await queue.depth()
+
+        assert within(redis_url(server.port), use) == CONNECTIONS
 
 
 def seconds_to_fail(url: str, calls: int = 1, reason: str = "") -> float:
