@@ -108,6 +108,8 @@ def _pieces(cells: Sequence[Cell], tag: str, names: Set[str]) -> Iterator[Markup
 def _shown(output: Mapping[str, Any], heading: str, names: Set[str]) -> Iterator[Markup]:
     """The richest form of an output that a page without scripts can hold."""
     if output["output_type"] == "stream":
+        if not output["text"].strip():
+            return
         yield Markup('<pre tabindex="0">{}</pre>').format(_linked(output["text"], names))
         return
     data = output.get("data", {})
