@@ -48,6 +48,7 @@ PATIENCE_S = 0.5
 START_SECONDS = 20.0
 AFTER_S = 1.3  # of load after all is back: a whole second is looked at
 MET = {Fault.REFUSE: "refused", Fault.RESET: "reset", Fault.BLACK_HOLE: "silent", Fault.DELAY: "answered"}
+LIMITS = {"postgres": (pool.ANSWER_S, "PostgreSQL"), "redis": (job_queue.LIMIT_S, "Redis")}
 AWAY = "503"
 
 
@@ -56,12 +57,13 @@ class NetworkFault:
     """A proxy between a gateway of ours and `server` does `fault` from `at_s` on for `down_s`; None does nothing.
 
     `delay_ms` is what a delay adds to an exchange; it alone may be done before servers of somebody else. `wait_s` is
-    how long a request waits for a connection of the gateway's pool. Half of the requests read, and half write.
+    how long a request waits for a connection of the gateway's pool. Half of the requests read, and half write; the
+    tables in the schema `capacity` are made where they are not there, and those that grow are emptied.
     """
 
     server: Literal["postgres", "redis"]
     fault: Fault | None
-    delay_ms: float = 50.0
+    delay_ms: float = 80.0
     rate_per_s: float = 60.0
     at_s: float = 1.0
     down_s: float = 2.6
@@ -74,10 +76,11 @@ class NetworkFault:
                 f"a black hole of {self.down_s:g} s is over before the gateway gives up, which it does after "
                 f"{self.deadline_s:g} s; let it last longer"
             )
-        if self.fault is Fault.DELAY and self.server == "redis" and self.delay_ms >= 1000 * job_queue.LIMIT_S:
+        limit_s, named = LIMITS[self.server]
+        if self.fault is Fault.DELAY and self.delay_ms >= 1000 * limit_s:
             raise CapacityError(
-                f"a delay of {self.delay_ms:g} ms is an outage to a gateway that waits {job_queue.LIMIT_S:g} s for "
-                "Redis; give a shorter one"
+                f"a delay of {self.delay_ms:g} ms is an outage to a gateway that waits {limit_s:g} s for {named}; "
+                "give a shorter one"
             )
 
     @property

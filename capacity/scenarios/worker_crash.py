@@ -25,6 +25,7 @@ from capacity.scenarios.crew import Crash, Crew, open_crew
 from capacity.scenarios.load import PROFILE, Through, even_load, measure_through
 from capacity.scenarios.trial import Observed, Ready, counted, expected
 from capacity.system.addresses import System
+from capacity.system.application.worker import STALLED
 from capacity.system.processes import QUEUE
 from capacity.workload import parse_workload
 
@@ -96,7 +97,7 @@ class WorkerCrash:
         """What is expected, by the settings."""
         expects = partial(expected, self.name)
         again = self.crashed * self.concurrency
-        under_way = f"{self.crashed} workers × {self.concurrency} jobs at a time"
+        under_way = f"{self.crashed} worker{'s' * (self.crashed > 1)} × {self.concurrency} jobs at a time"
         locks = f"{self.lock_s:g} s lock + 2 × {self.stalled_s:g} s between checks for stalled jobs"
         yield expects("jobs_lost", "==", 0, "a job leaves Redis when it is done")
         yield expects("jobs_unexpected", "==", 0, "nothing is done that was not added")
@@ -142,7 +143,7 @@ class WorkerCrash:
         found = reconcile(added, ledger.loc[ledger["event"] == "completed", "job"].tolist())
         for name in TERMS:
             yield counted(self.name, f"jobs_{name}", getattr(found, name), title=f"jobs {name}", count=len(added))
-        given_up = int((ledger["reason"] == "stalled").sum())
+        given_up = int((ledger["reason"] == STALLED).sum())
         yield counted(self.name, "jobs_given_up", given_up, title="stalled more often than allowed", count=len(added))
         marks, jobs = crew.effects()
         yield counted(self.name, "effects", jobs, title="jobs that took effect", count=len(crew.jobs))

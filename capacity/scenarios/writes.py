@@ -9,12 +9,13 @@ import secrets
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import redis
 
 from capacity.analysis.ledger import reconcile
 from capacity.findings import Finding
@@ -70,7 +71,7 @@ def own_queue(system: System) -> Iterator[System]:
     try:
         yield replace(system, queue=QUEUE, queue_prefix=prefix)
     finally:
-        with redis_client(system.redis_url, REQUEST_SECONDS) as client:
+        with suppress(redis.RedisError), redis_client(system.redis_url, REQUEST_SECONDS) as client:
             for key in client.scan_iter(f"{prefix}:*"):
                 client.unlink(key)
 

@@ -106,7 +106,7 @@ def test_what_is_expected_is_the_arithmetic_of_the_settings() -> None:
     assert found["retaken"] == ("<=", 90, "30 s lock + 2 × 30 s between checks for stalled jobs")
     assert found["jobs_reprocessed"] == ("<=", 150, "3 workers × 50 jobs at a time")
     assert found["effects"] == ("==", 500, "each job that waits is marked in the database")
-    assert limits(WorkerCrash(STOP))["jobs_duplicated"] == ("<=", 20, "1 workers × 20 jobs at a time")
+    assert limits(WorkerCrash(STOP))["jobs_duplicated"] == ("<=", 20, "1 worker × 20 jobs at a time")
     for name in ("jobs_lost", "jobs_unexpected", "jobs_given_up", "effects_duplicated"):
         assert found[name][:2] == ("==", 0)
 
