@@ -17,6 +17,7 @@ from capacity.workload import Workload
 READ_BYTES = 16_384
 FAILED = 400  # the first status that is a failure; a redirection is an answer
 RETRY_AFTER = re.compile(rb"\r\nretry-after: *([^\r\n]{1,40})", re.IGNORECASE)
+HEAD_END = b"\r\n\r\n"
 JSON = "application/json"
 
 
@@ -122,7 +123,7 @@ class HttpConnection:
             while not answer.complete:
                 if not data:
                     raise ConnectionLostError("connection closed by the server")
-                answer.head = answer.head or data
+                answer.head += b"" if HEAD_END in answer.head else data
                 data = receive(READ_BYTES)
                 self._parse(data)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -139,7 +140,7 @@ class HttpConnection:
             elif answer.ended:
                 self._known = data
             return OK
-        return self._unusual(status, answer.head or data)
+        return self._unusual(status, answer.head + data)
 
     def _unusual(self, status: int, head: bytes) -> int:
         """The outcome of a failure, or of an answer after which the server ends the connection."""
@@ -165,7 +166,7 @@ class _Answer:
         self.complete = False
         self.ended = True  # nothing of a further answer has been read
         self.keeps_alive = True
-        self.head = b""  # what was read first of an answer, where it came in pieces
+        self.head = b""  # what was read first of an answer that came in pieces, at least its head
         self.parser = httptools.HttpResponseParser(self)
         self._stays_open = self.parser.should_keep_alive
 
@@ -195,5 +196,5 @@ def _connected(address: SplitResult, timeout_s: float) -> socket.socket:
 
 
 def _failure(status: int, head: bytes) -> str:
-    retry = RETRY_AFTER.search(head)
+    retry = RETRY_AFTER.search(head.partition(HEAD_END)[0])
     return f"{status}, retry after {retry[1].decode('latin-1').strip()}" if retry else str(status)
