@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.generators import SECONDS, compared, own_rate
 from capacity.system.embedded import free_port
 
-GET = {"name": "GET", "weight": 100, "request": {"path": "/"}}
+# A generator need not parse an answer that it knows, so answers of which none is like another are measured as well.
+PATHS = {"GET": "/", "GET, each answer different": "/different"}
 CONFIGURATION = """
 daemon off;
 worker_processes 1;
@@ -31,6 +32,7 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location / {{ return 200 "hello, world"; }}
+        location /different {{ add_header X-Request-Id $request_id; return 200 "hello, world"; }}
     }}
 }}
 """
@@ -56,16 +58,18 @@ def running_nginx(program: str, folder: Path) -> Iterator[str]:
 
 
 def compared_with_wrk(wrk: str, url: str, scratch: Path) -> Iterator[dict[str, Any]]:
-    """GET of a small answer over connections that are kept alive: one row for each number of them."""
-    for connections in (16, 100):
-        command = [wrk, "-t", "1", "-c", str(connections), "-d", f"{SECONDS:.0f}s", url]
-        yield compared(
-            f"GET, {connections} connections",
-            "wrk",
-            lambda place, n=connections: own_rate("http", GET, n, url, place),
-            lambda command=command: _wrk_rate(command),
-            scratch / f"http-{connections}",
-        )
+    """GET of a small answer over connections that are kept alive: a row for each kind of answer and number of them."""
+    for name, path in PATHS.items():
+        operation = {"name": "GET", "weight": 100, "request": {"path": path}}
+        for connections in (16, 100):
+            command = [wrk, "-t", "1", "-c", str(connections), "-d", f"{SECONDS:.0f}s", url + path]
+            yield compared(
+                f"{name}, {connections} connections",
+                "wrk",
+                lambda place, each=operation, n=connections: own_rate("http", each, n, url, place),
+                lambda command=command: _wrk_rate(command),
+                scratch / f"http-{path.strip('/')}-{connections}",
+            )
 
 
 def _wrk_rate(command: list[str]) -> float:

@@ -3,6 +3,7 @@
 import bisect
 import heapq
 import itertools
+from collections.abc import Iterator
 from typing import Protocol
 
 from capacity.load.schedule import Arrival, Schedule
@@ -11,9 +12,20 @@ NEVER = 1 << 62
 
 
 class Arrivals(Protocol):
-    """The next operation and when it is due, in nanoseconds from the start; NEVER when none is."""
+    """The next operation and when it is due on the monotonic clock, in nanoseconds; NEVER when none is.
+
+    Before `steady_until` what follows an operation is due when that one ends: its seq and code are the next of
+    `numbers` and `operations`, its step is `step`. The loop takes them itself, which spares a call for each operation.
+    """
 
     next_due: int
+    steady_until: int
+    numbers: Iterator[int]
+    operations: Iterator[int]
+    step: int
+
+    def begin(self, origin_ns: int) -> None:
+        """The schedule starts at that moment of the clock."""
 
     def take(self) -> Arrival:
         """The operation that is due next."""
@@ -28,8 +40,17 @@ class Arrivals(Protocol):
 class OpenArrivals:
     """The arrivals of a rate: due whatever becomes of the ones before."""
 
+    steady_until, step = 0, 0
+
     def __init__(self, schedule: Schedule) -> None:
-        self._arrivals = schedule.arrivals()
+        self._schedule = schedule
+        self.numbers: Iterator[int] = iter(())
+        self.operations: Iterator[int] = iter(())
+        self.next_due = NEVER
+
+    def begin(self, origin_ns: int) -> None:
+        """The schedule starts at that moment of the clock."""
+        self._arrivals = self._schedule.arrivals(origin_ns)
         self._advance()
 
     def take(self) -> Arrival:
@@ -56,23 +77,28 @@ class ClosedArrivals:
     """The operations of users: each sends, waits for the answer, thinks, and sends again until it goes."""
 
     def __init__(self, schedule: Schedule) -> None:
-        self._ready = [at for at, change in schedule.user_changes() if change > 0]
-        heapq.heapify(self._ready)
-        self._leaving = [at for at, change in schedule.user_changes() if change < 0]
-        self._end = schedule.end_ns
-        self._steps = schedule.step_ends_ns
-        self._step = 0
-        self._numbered = zip(itertools.count(), schedule.operations(), strict=True)
+        self._schedule = schedule
+        self.numbers: Iterator[int] = itertools.count()
+        self.operations = schedule.operations()
         self._think = schedule.think_times_ns() if schedule.shape.think_ms else None
+        self.step, self.next_due, self.steady_until = 0, NEVER, 0
+
+    def begin(self, origin_ns: int) -> None:
+        """The schedule starts at that moment of the clock."""
+        changes = [(origin_ns + at, change) for at, change in self._schedule.user_changes()]
+        self._ready = [at for at, change in changes if change > 0]
+        heapq.heapify(self._ready)
+        self._leaving = [at for at, change in changes if change < 0]
+        self._end = origin_ns + self._schedule.end_ns
+        self._steps = [origin_ns + end for end in self._schedule.step_ends_ns]
         self._refresh()
 
     def take(self) -> Arrival:
         """The operation of the user who has been ready longest."""
         due = heapq.heappop(self._ready)
-        self._step = min(bisect.bisect_right(self._steps, due), len(self._steps) - 1)
+        self.step = min(bisect.bisect_right(self._steps, due), len(self._steps) - 1)
         self._refresh()
-        seq, operation = next(self._numbered)
-        return seq, due, operation, self._step
+        return next(self.numbers), due, next(self.operations), self.step
 
     def finished(self, now: int) -> None:
         """Its user thinks and will be ready again, or goes where the shape says that one has to."""
@@ -86,9 +112,8 @@ class ClosedArrivals:
 
     def following(self, now: int) -> Arrival | None:
         """As `finished`, and then the operation of the user who has been ready longest, where one is ready."""
-        if now < self._steady_until:
-            seq, operation = next(self._numbered)
-            return seq, now, operation, self._step
+        if now < self.steady_until:
+            return next(self.numbers), now, next(self.operations), self.step
         self.finished(now)
         return self.take() if self.next_due <= now else None
 
@@ -96,9 +121,9 @@ class ClosedArrivals:
         """Note when the next is due, and until when a user who does not think is simply the next himself."""
         self.next_due = self._ready[0] if self._ready else NEVER
         if self._think or self._ready:
-            self._steady_until = 0
+            self.steady_until = 0
         else:
-            self._steady_until = min(self._end, self._steps[self._step], *self._leaving[:1])
+            self.steady_until = min(self._end, self._steps[self.step], *self._leaving[:1])
 
 
 def arrivals_of(schedule: Schedule) -> Arrivals:

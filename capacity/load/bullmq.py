@@ -41,7 +41,7 @@ class BullmqJobs:
     def __init__(self, workload: Workload, queue: Queue, token: str, shard: int = 0, shards: int = 1) -> None:
         self.scripts = sorted({_script(operation.job) for operation in workload.operations if operation.job})
         self.streams = [
-            packed_jobs(operation, queue, f"{token}-{shard}-{code}", (workload.seed, shard, shards)).__next__
+            packed_jobs(operation, queue, f"{token}-{shard}-{code}", (workload.seed, shard, shards))
             for code, operation in enumerate(workload.operations)
         ]
 

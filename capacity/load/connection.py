@@ -16,6 +16,8 @@ class Connection(Protocol):
 
     `receive` is called when the descriptor is readable. It returns PENDING, OK, the code of a class of failure, or
     CLOSES less one of the last two. Both raise ConnectionLostError when the connection cannot be used any more.
+    Both bind what they call to local names first: Python looks for a function that is called as an attribute of an
+    object in the object's class, which takes longer than a call.
     """
 
     def open(self) -> int:

@@ -29,7 +29,7 @@ clock = time.monotonic_ns
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A place for one connection: what is under way on it, and when it was sent; or when it was lost."""
+    """A place for one connection: what is under way on it, when it was sent and answered; or when it was lost."""
 
     connection: Connection
     send: Callable[[int], None]
@@ -37,6 +37,7 @@ class Slot:
     descriptor: int = -1
     arrival: Arrival | None = None
     sent: int = 0
+    finished: int = 0
     lost: int = 0
     reopen_at: int = NEVER
 
@@ -47,7 +48,7 @@ class Engine:
     An operation whose connection is not free yet waits, and its response time counts from the schedule; after
     `timeout_s` of waiting it is dropped, after `timeout_s` without an answer it timed out and its connection is opened
     anew. Free connections take turns, as those of separate clients do: the one used last would be the warmest.
-    Times in the recording are nanoseconds from `origin_ns` on the monotonic clock.
+    Times are nanoseconds of the monotonic clock, in the recording from `origin_ns`.
     """
 
     def __init__(
@@ -87,7 +88,8 @@ class Engine:
 
     def run(self, origin_ns: int) -> None:
         """Drive every planned operation to its end, without garbage collections meanwhile."""
-        self._origin = origin_ns
+        self._origin = self._samples.origin_ns = origin_ns
+        self._arrivals.begin(origin_ns)
         gc.disable()
         try:
             self._loop()
@@ -106,18 +108,19 @@ class Engine:
 
         Answers are taken before anything is sent, so that none waits while we send; and a server that sleeps is woken
         once for all of them, which costs a system call more than anything else here. What nearly every operation
-        passes through stands here in full, because a call of a function costs as much as all the rest of its line.
+        passes through stands here in full, because a call of a function costs as much as all the rest of its line. A
+        slot's function is bound to a name before its call: called as an attribute it is looked up in its class first.
         """
-        timer, origin, waiting, idle, samples = Timer(), self._origin, self._waiting, self._idle, self._samples
+        timer, origin, waiting, samples = Timer(), self._origin, self._waiting, self._samples
         self._epoll.register(timer.descriptor, select.EPOLLIN | select.EPOLLET)
         self._epoll.register(self._reopener.descriptor, select.EPOLLIN)
         arrivals, slot_of, poll, buffer = self._arrivals, self._by_descriptor.get, self._epoll.poll, samples.buffer
-        following_by, armed = arrivals.following, 0
-        outgoing: list[tuple[Slot, int]] = []
-        self._health.begin(clock() - origin, len(idle))
-        next_tick = next_flush = clock() - origin  # before the origin: first times are slow
+        numbers, operations, armed = arrivals.numbers, arrivals.operations, 0
+        answered: list[Slot] = []
+        self._health.begin(clock() - origin, len(self._idle))
+        next_tick = next_flush = clock()  # before the origin: first times are slow
         while True:
-            now = clock() - origin
+            now = clock()
             due = arrivals.next_due
             while due <= now:
                 self._dispatch(arrivals.take())
@@ -132,7 +135,7 @@ class Engine:
                     next_flush = now + FLUSH_NS
             if due - now > SPIN_NS:
                 if due not in (armed, NEVER):
-                    timer.set(origin + due)
+                    timer.set(due)
                     armed = due
                 events = poll(TICK_NS / 1e9)
             else:
@@ -143,8 +146,9 @@ class Engine:
                     if descriptor == self._reopener.descriptor:
                         self._reopened()
                     continue
+                receive = slot.receive
                 try:
-                    code = slot.receive()
+                    code = receive()
                 except ConnectionLostError as error:
                     self._lose(slot, str(error))
                     continue
@@ -152,36 +156,47 @@ class Engine:
                     if code != PENDING:
                         self._close(slot, CLOSES - code)
                     continue
+                slot.finished = now = clock()
                 arrival = slot.arrival
                 if arrival is None:
                     self._lose(slot, "an answer that nobody asked for")
                     continue
-                now = clock() - origin
                 seq, scheduled, operation, step = arrival
                 position = samples.position
                 pack_row(buffer, position, seq, scheduled, slot.sent, now, operation, code and ERROR, code, step)
                 samples.position = position = position + ROW_BYTES
                 if position == samples.end:
                     samples.flush()
-                following = following_by(now)
-                if waiting:
-                    if following is not None:
-                        self._dispatch(following)
-                    following = waiting.popleft()
-                slot.arrival = following
-                if following is None:
-                    idle.append(slot)
-                else:
-                    outgoing.append((slot, following[2]))
-            for slot, operation in outgoing:
-                slot.sent = clock() - origin
-                try:
-                    slot.send(operation)
-                except ConnectionLostError as error:
-                    self._lose(slot, str(error))
-            outgoing.clear()
-        self._flush(clock() - origin)
+                answered.append(slot)
+            if now >= arrivals.steady_until or waiting:
+                self._follow(answered)
+            else:
+                step = arrivals.step
+                for slot, seq, operation in zip(answered, numbers, operations, strict=False):
+                    slot.arrival = (seq, slot.finished, operation, step)
+                    send = slot.send
+                    slot.sent = clock()
+                    try:
+                        send(operation)
+                    except ConnectionLostError as error:
+                        self._lose(slot, str(error))
+            answered.clear()
+        self._flush(clock())
         timer.close()
+
+    def _follow(self, answered: Sequence[Slot]) -> None:
+        """Send what waits longest, or else what those answers made due, on their connections; the others are free."""
+        for slot in answered:
+            following = self._arrivals.following(slot.finished)
+            if self._waiting:
+                if following is not None:
+                    self._dispatch(following)
+                following = self._waiting.popleft()
+            if following is None:
+                slot.arrival = None
+                self._idle.append(slot)
+            else:
+                self._send(slot, following)
 
     def _dispatch(self, arrival: Arrival) -> None:
         """Send at once where a connection is free; the delay until then is the generator's own."""
@@ -195,7 +210,7 @@ class Engine:
 
     def _send(self, slot: Slot, arrival: Arrival) -> None:
         slot.arrival = arrival
-        slot.sent = clock() - self._origin
+        slot.sent = clock()
         try:
             slot.send(arrival[2])
         except ConnectionLostError as error:
@@ -223,7 +238,7 @@ class Engine:
 
     def _close(self, slot: Slot, code: int) -> None:
         """Take an answer after which the server ends the connection, and open another."""
-        now = clock() - self._origin
+        now = clock()
         arrival, sent = slot.arrival, slot.sent
         self._away(slot, now)
         if arrival is not None:
@@ -232,7 +247,7 @@ class Engine:
 
     def _lose(self, slot: Slot, reason: str, outcome: Outcome = Outcome.ERROR) -> None:
         """Close a connection; what was under way on it failed for that reason."""
-        now = clock() - self._origin
+        now = clock()
         arrival, sent = slot.arrival, slot.sent
         self._away(slot, now)
         if arrival is not None:
@@ -258,12 +273,12 @@ class Engine:
     def _reopened(self) -> None:
         """Take the connections that opened again into use; the time without each is recorded."""
         for slot, descriptor in self._reopener.finished():
-            now = clock() - self._origin
+            now = clock()
             if descriptor is None:
                 slot.reopen_at = now + REOPEN_NS
                 continue
             self._opened(slot, descriptor)
-            self._health.reconnected(now, now - slot.lost)
+            self._health.reconnected(now - self._origin, now - slot.lost)
         while self._waiting and self._idle:
             self._send(self._idle.popleft(), self._waiting.popleft())
 
@@ -276,7 +291,7 @@ class Engine:
     def _flush(self, now: int) -> None:
         """Write the samples and the generator's own health since the last flush."""
         self._samples.flush()
-        self._health.write(now, len(self._slots), len(self._idle), len(self._waiting))
+        self._health.write(now - self._origin, len(self._slots), len(self._idle), len(self._waiting))
 
 
 def unix_ns_of(monotonic_ns: int) -> int:

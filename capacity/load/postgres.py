@@ -31,7 +31,7 @@ class PostgresStatements:
             for place, statement in enumerate(operation.statements)
         }
         self.streams = [
-            statement_calls(operation, code, workload.seed, shard, shards, prepared=prepared).__next__
+            statement_calls(operation, code, workload.seed, shard, shards, prepared=prepared)
             for code, operation in enumerate(workload.operations)
         ]
 
@@ -89,10 +89,10 @@ class PostgresConnection:
 
     def send(self, operation: int) -> None:
         """Send the next transaction of that operation."""
-        self._code = OK
+        self._code, call = OK, self._call
         try:
-            for name, values in self._streams[operation]():
-                self._call(name, values)
+            for name, values in next(self._streams[operation]):
+                call(name, values)
             if self._pipelined:
                 self._pgconn.pipeline_sync()
         except psycopg.Error as error:

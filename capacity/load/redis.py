@@ -24,16 +24,14 @@ CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection 
 class Streams(Protocol):
     """What is sent next for each operation."""
 
-    streams: list[Callable[[], bytes]]
+    streams: list[Iterator[bytes]]
 
 
 class RedisCommands:
     """The packed commands of a workload, endless, one stream an operation."""
 
     def __init__(self, workload: Workload, shard: int = 0, shards: int = 1) -> None:
-        self.streams = [
-            packed_commands(operation, workload.seed, shard, shards).__next__ for operation in workload.operations
-        ]
+        self.streams = [packed_commands(operation, workload.seed, shard, shards) for operation in workload.operations]
 
 
 def packed_commands(operation: Operation, seed: int, shard: int = 0, shards: int = 1) -> Iterator[bytes]:
@@ -127,9 +125,9 @@ class RedisConnection:
 
     def send(self, operation: int) -> None:
         """Send the next command of that operation."""
-        command = self._streams[operation]()
+        command, send = next(self._streams[operation]), self._send
         try:
-            sent = self._send(command)
+            sent = send(command)
             if sent < len(command):
                 self._send_rest(command[sent:])
         except OSError as error:
@@ -137,16 +135,17 @@ class RedisConnection:
 
     def receive(self) -> int:
         """Read one reply; an error reply's class is its first word, as OOM or WRONGTYPE."""
+        receive, feed, gets, buffer = self._receive, self._feed, self._gets, self._buffer
         try:
-            length = self._receive(self._buffer)
+            length = receive(buffer)
         except BlockingIOError:
             return PENDING
         except OSError as error:
             raise ConnectionLostError(error.strerror or "connection lost") from None
         if not length:
             raise ConnectionLostError("connection closed by the server")
-        self._feed(self._buffer, 0, length)
-        reply = self._gets()
+        feed(buffer, 0, length)
+        reply = gets()
         if reply is INCOMPLETE:
             return PENDING
         if reply.__class__ is hiredis.ReplyError:

@@ -28,14 +28,14 @@ class Schedule:
         """Every `shards`-th arrival (or user) from number `index`: all shards together are the whole schedule."""
         return replace(self, index=index, shards=shards)
 
-    def arrivals(self) -> Iterator[Arrival]:
-        """The open-loop arrivals in time order, as (seq, scheduled_ns, operation, step)."""
+    def arrivals(self, origin_ns: int = 0) -> Iterator[Arrival]:
+        """The open-loop arrivals in time order from that moment, as (seq, scheduled_ns, operation, step)."""
         times, chosen = self._times(), self._choices()
         seq = 0
         for number, due in enumerate(times):
             operation = next(chosen)
             mine = (np.arange(len(due)) + number * CHUNK) % self.shards == self.index
-            due_ns = (due[mine] * NS).astype(np.int64)
+            due_ns = (due[mine] * NS).astype(np.int64) + origin_ns
             yield from zip(
                 range(seq, seq + len(due_ns)),
                 due_ns.tolist(),

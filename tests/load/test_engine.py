@@ -129,6 +129,23 @@ def test_users_never_have_more_operations_under_way_than_there_are_users(redis_u
     assert len(samples) > 100
 
 
+@pytest.mark.parametrize("connections", [8, 2])
+def test_users_who_do_not_think_send_again_at_once(redis_url: str, tmp_path: Path, connections: int) -> None:
+    stages = [{"name": f"{users}", "seconds": 0.3, "to": users} for users in (3, 5, 2)]
+    samples = drive(redis_url, tmp_path / "r", {"kind": "users", "stages": stages}, connections)
+    scheduled, finished = samples["scheduled_ns"].to_numpy(), samples["finished_ns"].to_numpy()
+    assert sorted(samples["seq"]) == list(range(len(samples)))
+    assert samples["step"].tolist() == np.searchsorted([300e6, 600e6], scheduled, side="right").tolist()
+    came = np.sort(scheduled[~np.isin(scheduled, finished)])
+    assert came.tolist() == [0] * 3 + [300_000_000] * 2
+    under_way = np.searchsorted(np.sort(scheduled), scheduled, "right") - np.searchsorted(
+        np.sort(finished), scheduled, "right"
+    )
+    steady = samples["scheduled_ns"].mod(300_000_000) > 150e6  # those who have to go have gone
+    assert under_way.max() <= 5
+    assert pd.Series(under_way)[steady].groupby(samples["step"]).max().tolist() == [3, 5, 2]
+
+
 def test_time_outs_and_drops_are_accounted_for(tmp_path: Path) -> None:
     shape = {"kind": "rate", "stages": [{"name": "sustain", "seconds": 2.0, "to": 200}], "arrivals": "uniform"}
     with stalling_server(begin=0.3, stall=1.5) as (url, _):

@@ -59,11 +59,11 @@ def server(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[st
         listener.close()
 
 
-def drive(url: str, path: Path, rate: float = 100) -> tuple[pd.DataFrame, pd.DataFrame]:
-    stages = [{"name": "sustain", "seconds": 0.5, "to": rate}]
+def drive(url: str, path: Path, kind: str = "rate", to: float = 100) -> tuple[pd.DataFrame, pd.DataFrame]:
+    stages = [{"name": "sustain", "seconds": 0.5, "to": to}]
     values = {"name": "w", "target": "http", "connections": 2, "timeout_ms": 2000}
     values |= {"operations": [operation(path="/{owner}").model_dump()]}
-    values |= {"shapes": {"test": {"kind": "rate", "arrivals": "uniform", "stages": stages}}}
+    values |= {"shapes": {"test": {"kind": kind, "arrivals": "uniform", "stages": stages}}}
     workload = parse_workload(values)
     create_recording(path, {"operations": ["a"]})
     samples, gauges = SampleWriter(path, 0), GaugeWriter(path, "generator")
@@ -131,6 +131,16 @@ def test_a_connection_that_is_cut_is_an_error_with_its_reason(tmp_path: Path) ->
         samples, _ = drive(url, tmp_path / "r")
     failed = samples[samples["outcome"] == "error"]
     assert len(failed) == pytest.approx(len(samples) / 10, abs=1)
+    assert set(failed["error"]) == {"connection closed by the server"}
+
+
+def test_users_whose_connections_are_cut_go_on_and_every_operation_is_accounted_for(tmp_path: Path) -> None:
+    turns = iter(range(1_000_000))
+    with server(lambda _: [ok()[:20], b""] if next(turns) % 50 == 49 else [ok()]) as url:
+        samples, _ = drive(url, tmp_path / "r", "users", to=2)
+    assert sorted(samples["seq"]) == list(range(len(samples)))
+    failed = samples[samples["outcome"] == "error"]
+    assert len(failed) == pytest.approx(len(samples) / 50, abs=1)
     assert set(failed["error"]) == {"connection closed by the server"}
 
 
