@@ -110,6 +110,11 @@ class ResourceEntry(Strict):
     limit: Limit
     triggers: list[Trigger] = Field(default_factory=list)
 
+    @property
+    def findings(self) -> list[str]:
+        """The names of the findings that it comes from."""
+        return [*(use.finding for use in self.use), self.limit.finding, self.limit.at_least]
+
 
 class Signal(Strict):
     """What does not grow in proportion, and the threshold on it; `measured` is the load it was measured at."""
@@ -158,6 +163,12 @@ class Wait(Strict):
     probability: Annotated[float, Field(gt=0, lt=1)]
     source: Text
 
+    @property
+    def findings(self) -> list[str]:
+        """The names of the findings that it comes from."""
+        times = self.service_ms
+        return [self.rate.finding, times.mean, times.p50, times.p95, times.p99]
+
 
 class Part(Strict):
     """A part of the system, the service it runs on, and what it uses by resource."""
@@ -171,6 +182,12 @@ class Part(Strict):
     servers: Annotated[int, Field(ge=1, le=64)] = 1
     threads: PositiveFloat | None = None
     bound: Use | None = None
+
+    @property
+    def findings(self) -> list[str]:
+        """The names of the findings that it comes from."""
+        bound = [self.bound.finding] if self.bound else []
+        return [*(use.finding for terms in self.uses.values() for use in terms), *bound]
 
 
 class PlanFile(Strict):
@@ -229,10 +246,10 @@ def read_plan(path: Path) -> PlanFile:
 def read_run(folder: Path, findings: Iterable[Finding]) -> Run:
     """What was found, and by the manifests of the recordings beside the `folder` of findings when and on what machine.
 
-    Findings of the plan itself are left out, and a void one does not count. Raises CapacityError where no recording
-    is there, since the plan begins on the day of the run.
+    Findings of the plan itself are left out; void ones are kept, and make void what comes from them. Raises
+    CapacityError where no recording is there, since the plan begins on the day of the run.
     """
-    kept = {each.name: each for each in findings if each.section != "plan" and each.void is None}
+    kept = {each.name: each for each in findings if each.section != "plan"}
     manifests = {}
     for name in {each.recording for each in kept.values()}:
         for place in (folder.parent / "recordings" / name, folder.parent / name):

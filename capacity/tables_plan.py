@@ -205,6 +205,8 @@ def summary_text(plan: CapacityPlan) -> str:
         swing = plan.swings[0]
         ends = f"{swing.months_at_low:.1f} months at {swing.low:,.4g}, {swing.months_at_high:.1f} at {swing.high:,.4g}"
         lines.append(("moves it most", f"{swing.name}: {ends}"))
+    if plan.void is not None:
+        lines.append(("does not count", f"the plan comes from a measurement that is void: {plan.void}"))
     for quarter in (0, plan.quarters - 1):
         cost = total_monthly(plan, quarter)
         total = "cost not known" if cost is None else f"{cost:,.0f} {currency_of(plan)} a month"

@@ -97,7 +97,7 @@ def test_a_run_begins_on_the_day_of_its_last_recording_and_knows_the_cores(tmp_p
     run = read_run(tmp_path / "findings", found)
     assert run.day == date(2026, 4, 1)
     assert run.cores == {"database": 2, "redis": 4}
-    assert set(run.findings) == {"database.throughput", "redis.throughput"}
+    assert set(run.findings) == {"database.throughput", "redis.throughput", "redis.memory"}
 
 
 def test_findings_without_their_recordings_have_no_day(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The capacity plan of a run: when each resource is outgrown, and what to run in each quarter."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -63,6 +63,21 @@ class CapacityPlan:
     def day(self, months: float) -> date | None:
         """The day so many months after the start; None where it never comes."""
         return None if math.isinf(months) else date_after(self.start, months)
+
+    def void_of(self, names: Iterable[str]) -> str | None:
+        """Why what comes from these findings does not count: the first of them that is void, and why; None is fine."""
+        found = (self.run.findings.get(name) for name in names if name)
+        return next((f"{each.name}: {each.void}" for each in found if each is not None and each.void), None)
+
+    @property
+    def void(self) -> str | None:
+        """The same of all that the plan comes from."""
+        file = self.file
+        names = [name for each in file.resources for name in each.findings]
+        names += [name for each in file.waits for name in each.findings]
+        names += [name for each in file.parts for name in each.findings]
+        names += [each.finding for each in file.signals] + [each.finding for each in file.margins]
+        return self.void_of(names)
 
     def title_of(self, name: str) -> str:
         """The title of a resource."""

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from capacity.analysis.estimates import Estimate
+from capacity.analysis.estimates import Estimate, exactly
 from capacity.analysis.exhaustion import Resource, use_today
 from capacity.analysis.growth import DRAWS, Exhaustion
+from capacity.analysis.margins import Held
 from capacity.analysis.plan import CapacityPlan, PartPlan, total_monthly
 from capacity.analysis.sizing import monthly_cost
 from capacity.findings import Finding
@@ -21,69 +22,78 @@ def plan_findings(plan: CapacityPlan) -> list[Finding]:
 
 
 def _resources(plan: CapacityPlan) -> Iterator[Finding]:
-    for resource in plan.resources:
-        if not resource.terms:
-            note = resource.why
-            yield Finding(f"{resource.name}.use", None, resource.unit, title=f"{resource.title}, use", note=note)
-            continue
-        use = use_today(resource, plan.outlook)
+    for resource, entry in zip(plan.resources, plan.file.resources, strict=True):
+        void = plan.void_of(entry.findings)
+        for each in _resource(plan, resource):
+            yield replace(each, void=void)
+
+
+def _resource(plan: CapacityPlan, resource: Resource) -> Iterator[Finding]:
+    if not resource.terms:
         title = f"{resource.title}, at the projected peak"
-        yield _finding(f"{resource.name}.use", use, resource.unit, title, _recording(plan, resource))
-    for event in plan.events:
-        resource = next(each for each in plan.resources if each.name == event.resource)
+        yield Finding(f"{resource.name}.use", None, resource.unit, title=title, note=resource.why)
+        return
+    use, recording = use_today(resource, plan.outlook), _recording(plan, resource)
+    title = f"{resource.title}, at the projected peak"
+    yield _finding(f"{resource.name}.use", use, resource.unit, title, recording)
+    for event in (each for each in plan.events if each.resource == resource.name):
         kind = "limit" if event.limit else f"trigger_{event.threshold:g}".replace(".", "_")
-        yield _months(
-            f"{event.resource}.months_to_{kind}",
-            event.months,
-            f"{resource.title}, months until {event.title} at {event.threshold:,.6g} {resource.unit}",
-            _recording(plan, resource),
-            at_least=event.at_least,
-        )
+        title = f"{resource.title}, months until {event.title} at {event.threshold:,.6g} {resource.unit}"
+        yield _months(f"{resource.name}.months_to_{kind}", event.months, title, recording, at_least=event.at_least)
 
 
 def _first(plan: CapacityPlan) -> Iterator[Finding]:
-    yield _months("first_limit", plan.first, "months until the first limit", "")
+    void = plan.void_of(name for each in plan.file.resources if each.name in plan.binds for name in each.findings)
+    yield replace(_months("first_limit", plan.first, "months until the first limit", ""), void=void)
     for name, share in sorted(plan.binds.items(), key=lambda entry: -entry[1]):
         if share > 0:
             title = f"{plan.title_of(name)} is the first limit, share of draws"
-            yield _finding(f"first_limit.{name}", _exact(100 * share, plan.outlook.draws), "%", title, "")
+            known = exactly(100 * share, plan.outlook.draws)
+            yield replace(_finding(f"first_limit.{name}", known, "%", title, ""), void=void)
 
 
 def _signals(plan: CapacityPlan) -> Iterator[Finding]:
     for each in plan.signals:
-        title = f"{each.title} above {each.above:,g} {each.unit}: months until {each.does}"
-        recording = each.found.recording if each.found else ""
-        if each.fires is None:
-            note = "not measured" if each.found is None else "the interval holds the threshold"
-            yield Finding(f"signal.{each.name}.months", None, "months", title=title, recording=recording, note=note)
-        elif each.fires:
-            yield Finding(
-                f"signal.{each.name}.months",
-                0.0,
-                "months",
-                0.0,
-                each.months.high,
-                title=title,
-                recording=recording,
-                note="above it at the load that was measured",
-            )
-        else:
-            yield _months(f"signal.{each.name}.months", each.months, title, recording, at_least=True)
+        yield replace(_signal(each), void=plan.void_of([each.found.name] if each.found else []))
+
+
+def _signal(each: Held) -> Finding:
+    title = f"{each.title} above {each.above:,g} {each.unit}: months until {each.does}"
+    recording = each.found.recording if each.found else ""
+    if each.fires is None:
+        note = "not measured" if each.found is None else "the interval holds the threshold"
+        return Finding(f"signal.{each.name}.months", None, "months", title=title, recording=recording, note=note)
+    if each.fires:
+        return Finding(
+            f"signal.{each.name}.months",
+            0.0,
+            "months",
+            0.0,
+            each.months.high,
+            title=title,
+            recording=recording,
+            note="above it at the load that was measured",
+        )
+    return _months(f"signal.{each.name}.months", each.months, title, recording, at_least=True)
 
 
 def _margins(plan: CapacityPlan) -> Iterator[Finding]:
     for each in plan.margins:
         recording = each.measured.recording if each.measured else ""
-        yield _finding(f"margin.{each.name}", each.ratio, "x", f"{each.title}, margin", recording)
+        void = plan.void_of([each.measured.name] if each.measured else [])
+        ratio = _finding(f"margin.{each.name}", each.ratio, "x", f"{each.title}, margin", recording)
         title = f"{each.title}, months that the margin lasts"
-        yield _months(f"margin.{each.name}.months", each.months, title, recording, at_least=each.at_least)
+        months = _months(f"margin.{each.name}.months", each.months, title, recording, at_least=each.at_least)
+        yield from (replace(one, void=void) for one in (ratio, months))
 
 
 def _servers(plan: CapacityPlan) -> Iterator[Finding]:
     for now, then in plan.servers:
-        yield _finding(f"servers.{now.name}", now.needed, "", f"{now.title} needed at the projected peak", "")
+        void = plan.void_of(next(wait.findings for wait in plan.file.waits if wait.name == now.name))
+        peak = _finding(f"servers.{now.name}", now.needed, "", f"{now.title} needed at the projected peak", "")
         title = f"{now.title} needed in {plan.file.months} months"
-        yield _finding(f"servers.{now.name}_later", then.needed, "", title, "")
+        later = _finding(f"servers.{now.name}_later", then.needed, "", title, "")
+        yield from (replace(one, void=void) for one in (peak, later))
 
 
 def _costs(plan: CapacityPlan) -> Iterator[Finding]:
@@ -98,6 +108,7 @@ def _costs(plan: CapacityPlan) -> Iterator[Finding]:
             "cost_now", total, f"{currency}/month", total, total, len(costs), title="what runs now", note=note
         )
     last = plan.quarters - 1
+    void = plan.void_of(name for part in plan.file.parts if part.counted for name in part.findings)
     for name, quarter, title in (
         ("cost_first_quarter", 0, "what the first quarter needs"),
         ("cost_last_quarter", last, f"what is needed in {plan.file.months} months"),
@@ -111,9 +122,9 @@ def _costs(plan: CapacityPlan) -> Iterator[Finding]:
             rest = [part.steps[quarter].monthly for part in plan.parts if part.part.counted]
             others = sum(cost for cost in rest if cost is not None)
             note = f"no size for {' and '.join(missing)}; the others cost {others:,.0f}"
-            yield Finding(name, None, unit, title=title, note=note)
+            yield Finding(name, None, unit, title=title, note=note, void=void)
         else:
-            yield Finding(name, value, unit, min(low or 0.0, value), max(high, value), title=title)
+            yield Finding(name, value, unit, min(low or 0.0, value), max(high, value), title=title, void=void)
 
 
 def _currency(parts: Iterable[PartPlan]) -> str:
@@ -137,7 +148,3 @@ def _months(name: str, months: Exhaustion, title: str, recording: str, *, at_lea
 
 def _finding(name: str, known: Estimate, unit: str, title: str, recording: str) -> Finding:
     return Finding(name, known.value, unit, known.low, known.high, known.count, recording, title)
-
-
-def _exact(value: float, count: int) -> Estimate:
-    return Estimate(value, value, value, count)

@@ -74,6 +74,11 @@ def test_every_interval_holds_its_value_and_every_finding_has_the_plans_name(pla
         assert finding_from_dict(finding_as_dict(each)) == each
 
 
+def test_nothing_of_the_committed_run_is_void(plan: CapacityPlan) -> None:
+    assert plan.void is None
+    assert not [each.name for each in plan_findings(plan) if each.void]
+
+
 def test_the_findings_have_names_of_their_own(plan: CapacityPlan) -> None:
     names = [each.name for each in plan_findings(plan)]
     assert len(names) == len(set(names))
@@ -219,3 +224,21 @@ def test_a_current_size_that_the_catalogue_lacks_is_named(file: PlanFile) -> Non
             run_of(FOUND.values()),
             CATALOG,
         )
+
+
+def test_what_comes_from_a_void_finding_is_void_and_the_rest_is_not(file: PlanFile) -> None:
+    void = {name: replace(each, void="the generator was the limit") for name, each in FOUND.items() if "redis" in name}
+    spoilt = make_plan(file, run_of((FOUND | void).values()), CATALOG)
+    found = findings_of(spoilt)
+    assert found["plan.redis_memory.months_to_limit"].void == ("redis.memory_utilisation: the generator was the limit")
+    for name in (
+        "first_limit",
+        "redis_cpu.use",
+        "cost_first_quarter",
+        "margin.redis_latency",
+        "signal.redis_evictions.months",
+    ):
+        assert found[f"plan.{name}"].void is not None
+    for name in ("database_storage.use", "servers.pool", "margin.users", "signal.database_latency.months"):
+        assert found[f"plan.{name}"].void is None
+    assert spoilt.void is not None
