@@ -30,7 +30,7 @@ PROFILES = ("smoke", "standard", "full")
 MANIFEST = "manifest.json"
 REPORT = "readiness_report"
 TITLE = "Capacity report"
-RESERVED = frozenset({"live", "profile", "recording", "recordings", "results", "findings", "objectives"})
+RESERVED = frozenset({"live", "profile", "recording", "recordings", "results", "findings", "objectives", "earlier"})
 KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=40"]  # it warns of its TCP port at every start, which is on loopback
 
 
@@ -96,15 +96,26 @@ def reported(project: Path, run: Path) -> list[Judged]:
     """As `judged_run`, and make the run's report.html from its executed notebooks."""
     judged = judged_run(project, run)
     notebooks = notebooks_in(project)
-    judge_by = {"findings": run / "findings", "objectives": _objectives(project), "recordings": run / "recordings"}
-    summary = _execute(notebooks[REPORT], run, {name: str(path) for name, path in judge_by.items()})
     facts = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
+    judge_by = {"findings": run / "findings", "objectives": _objectives(project), "recordings": run / "recordings"}
+    given = {name: str(path) for name, path in judge_by.items()} | {"earlier": earlier_findings(run, facts)}
+    summary = _execute(notebooks[REPORT], run, given)
     executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts["finished"]]
     verdicts = {objective.finding: verdict for objective, _, verdict in judged}
     findings = [(each, verdicts.get(each.name)) for each in read_findings(run / "findings")]
     under_title = _report_facts(run, facts)
     write_report(run / "report.html", TITLE, under_title, executed, summary=summary, findings=findings)
     return judged
+
+
+def earlier_findings(run: Path, facts: Mapping[str, Any]) -> str:
+    """The findings of the last run before this one that is beside it and has its profile; empty where there is none."""
+    for manifest in sorted(run.resolve().parent.glob(f"*/{MANIFEST}"), reverse=True):
+        other = json.loads(manifest.read_text(encoding="utf-8"))
+        older = other.get("started_at", "") < facts["started_at"] and other.get("profile") == facts["profile"]
+        if older and any((manifest.parent / "findings").glob("*.json")):
+            return str(manifest.parent / "findings")
+    return ""
 
 
 def _objectives(project: Path) -> Path:

@@ -19,6 +19,7 @@ FLOORS = [
         "trial_tables",
         "checklist",
         "execution",
+        "follow_up",
         "readiness",
         "charts_plan",
         "tables_plan",

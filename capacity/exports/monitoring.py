@@ -141,6 +141,16 @@ class Scaling(Strict):
         return {self.least, self.most, self.needs, *PARAMETER.findall(self.resource)}
 
 
+class Review(Strict):
+    """When the capacity is looked at again: so long after the measurement, and `every` so many months from then on."""
+
+    title: Text
+    source: Text
+    weeks: NonNegativeInt = 0
+    months: NonNegativeInt = 0
+    every: NonNegativeInt = 0
+
+
 class Monitoring(Strict):
     """Metrics by the finding that they show, the thresholds beside the objectives, and what both refer to."""
 
@@ -149,6 +159,7 @@ class Monitoring(Strict):
     severities: dict[Identifier, Severity]
     scaling: dict[Identifier, Scaling] = Field(default_factory=dict)
     watches: list[Threshold]
+    reviews: list[Review] = Field(default_factory=list)
     metrics: dict[Name, Metric]
 
     @model_validator(mode="after")
