@@ -27,8 +27,8 @@ PROJECT = Path(__file__).parents[2]
 KINDS = ("stopped_database", "proxy", "stopped_worker", "redis_restart", "database_restart", "outbox_restart")
 KILLS = 50 if os.environ.get("CAPACITY_TESTS") == "full" else 12
 SEED = 20261125
-LIFE_S = 3.0  # the longest; a quiet machine needs some 2 s for a worker to be stopped
-AT_ONCE = 4
+LIFE_S = 4.0  # the longest; a quiet machine needs some 2 s for a worker to be stopped
+AT_ONCE = 3
 WITHIN_S = 10.0
 APPEARS_S = 60.0
 
