@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capacity.findings import Finding, Objective, Verdict
 
@@ -119,7 +119,9 @@ def verdicts_style(judged: Iterable[Judged]) -> "Styler":
     return table.style.hide(axis="index").map(lambda verdict: colour[verdict], subset=["verdict"])
 
 
-def quality_text(samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int]) -> str:
+def quality_text(
+    samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int], manifest: Mapping[str, Any] | None = None
+) -> str:
     """Whether every operation is accounted for, Little's law over the load, and what speaks against the measurement."""
     from capacity.analysis.quality import accounting, generator_problems, littles_law
 
@@ -130,7 +132,7 @@ def quality_text(samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequenc
         explained = f"{law.throughput_per_s:,.0f}/s × {law.mean_response_s * 1000:.3g} ms"
         rest = f"{abs(law.residual):.1%} unexplained"
         lines.append(f"Little's law: {law.mean_in_system:.3g} in the system, {explained} by the samples; {rest}")
-    problems = generator_problems(samples, gauges, steps)
+    problems = generator_problems(samples, gauges, steps, manifest)
     for each in problems:
         said = f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}"
         lines += textwrap.wrap(said, LINE_WIDTH, subsequent_indent="      ")
