@@ -488,13 +488,19 @@ def test_a_plan_that_cannot_be_drawn_again_is_a_note() -> None:
     assert seen(samples, {"name": "made by another tool"}) == []
 
 
-def users(think_ms: float, leave: bool) -> tuple[pd.DataFrame, dict[str, Any]]:
+def users(think_ms: float, leave: bool, generators: int = 1) -> tuple[pd.DataFrame, dict[str, Any]]:
     """What the engine records of users on a server that answers at random, driven by its own arrivals."""
     last = {"name": "ramp down", "seconds": 0.5, "to": 0, "ramp": True}
     stages = [{"name": "sustain", "seconds": 0.5, "to": 5}, *([last] if leave else [])]
     values = workload_of(Control("honest", seed=3)).model_dump()
     workload = parse_workload(values | {"shapes": {"trial": {"kind": "users", "think_ms": think_ms, "stages": stages}}})
-    arrivals, draw = ClosedArrivals(Schedule(workload, workload.shape("trial"))), np.random.default_rng(1)
+    schedule = Schedule(workload, workload.shape("trial"))
+    parts = [answered_at_random(workload, schedule.shard(number, generators), number) for number in range(generators)]
+    return pd.concat(parts, ignore_index=True), facts_of(workload, generators) | {"state": "complete"}
+
+
+def answered_at_random(workload: Workload, schedule: Schedule, worker: int) -> pd.DataFrame:
+    arrivals, draw = ClosedArrivals(schedule), np.random.default_rng(worker)
     rows: list[tuple[Arrival, int]] = []
     under_way: list[int] = []
     while arrivals.next_due != NEVER or under_way:
@@ -504,15 +510,15 @@ def users(think_ms: float, leave: bool) -> tuple[pd.DataFrame, dict[str, Any]]:
         taken = arrivals.take()
         rows.append((taken, int(draw.exponential(3 * MS)) + 1))
         heapq.heappush(under_way, taken[1] + rows[-1][1])
-    samples = made_by(workload, [row for row, _ in rows])
+    samples = made_by(workload, [row for row, _ in rows], worker)
     samples["finished_ns"] = samples["sent_ns"] + [took for _, took in rows]
-    return samples, facts_of(workload) | {"state": "complete"}
+    return samples
 
 
 @pytest.mark.parametrize("leave", [False, True], ids=["stay", "leave"])
-@pytest.mark.parametrize("think_ms", [0, 4])
-def test_users_are_due_when_they_have_an_answer_and_have_thought(think_ms: float, leave: bool) -> None:
-    samples, manifest = users(think_ms, leave)
+@pytest.mark.parametrize(("think_ms", "generators"), [(0, 1), (4, 1), (4, 2)])
+def test_users_are_due_when_they_have_an_answer_and_have_thought(think_ms: float, generators: int, leave: bool) -> None:
+    samples, manifest = users(think_ms, leave, generators)
     assert len(samples) > 100
     assert Plan(manifest).count is None
     assert seen(samples, manifest) == []
