@@ -162,7 +162,9 @@ def execution_style(log: "pd.DataFrame", judged: Iterable[Judged]) -> "Styler":
     return shown.style.hide(axis="index").format(escape="html").format(texts)
 
 
-def quality_text(samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int]) -> str:
+def quality_text(
+    samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int], manifest: Mapping[str, Any] | None = None
+) -> str:
     """Whether every operation is accounted for, Little's law over the load, and what speaks against the measurement."""
     from capacity.analysis.quality import accounting, generator_problems, littles_law
 
@@ -173,7 +175,7 @@ def quality_text(samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequenc
         explained = f"{law.throughput_per_s:,.0f}/s × {law.mean_response_s * 1000:.3g} ms"
         rest = f"{abs(law.residual):.1%} unexplained"
         lines.append(f"Little's law: {law.mean_in_system:.3g} in the system, {explained} by the samples; {rest}")
-    problems = generator_problems(samples, gauges, steps)
+    problems = generator_problems(samples, gauges, steps, manifest)
     for each in problems:
         said = f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}"
         lines += textwrap.wrap(said, LINE_WIDTH, subsequent_indent="      ")

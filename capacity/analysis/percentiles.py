@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from scipy import stats
 
 ROUNDING = 1e-12  # n·q and the ratio of two logarithms may miss a whole number by this share of themselves
 BATCHES = 32  # long batches forget their neighbours, and 31 degrees of freedom know a variance to about 25 %
+REMEMBERED = 0.1  # a smaller correlation of neighbouring batches is chance
+MOST_REMEMBERED = 0.5  # more is a drift of the whole series, which is no memory that a longer one would outlast
+MANY = 100.0  # from this variance of the rank on, one rank more or less changes the coverage by less than 0.6 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,9 @@ def percentile_interval(
 ) -> PercentileInterval:
     """The value at rank ⌈n·q⌉ between the two order statistics that hold the true quantile with `confidence`.
 
-    `values` in any order and unit; +inf (a censored value) sorts last. Each tail takes half of the error; where a tail
-    would need a value beyond the extreme one it takes the extreme and the other tail has the rest of the error.
+    `values` in any order and unit; +inf (a censored value) sorts last. The two are the nearest ones that do, and as
+    ranks are whole numbers they hold it a little more often than asked: 95.0 to 97.5 times in 100 for 95. Where many
+    values are equal they hold it more often still, since an end that is the true quantile holds it too.
     `effective_count` is the number of independent values that these are worth: the ranks come from it. Where it is
     below the minimum the percentile is given and its far side is unbounded.
     Raises ValueError for NaN. Source: David and Nagaraja, Order Statistics (2003), 7.1.
@@ -73,19 +78,30 @@ def value_rank(count: int, quantile: float) -> int:
     return max(1, math.ceil(count * quantile * (1 - ROUNDING)))
 
 
+@lru_cache(maxsize=4096)
 def _ranks(count: int, quantile: float, error: float) -> tuple[int, int]:
     """The lower and upper rank; 0 and count + 1 stand for none."""
     if quantile < 0.5:
         lower, upper = _ranks(count, 1 - quantile, error)
         return count + 1 - upper, count + 1 - lower
     below = stats.binom(count, quantile)
-    upper = int(below.isf(error / 2)) + 1
-    if upper <= count:
-        return _lower_rank(below, error / 2), upper
-    beyond = quantile**count
-    if beyond > error * (1 + ROUNDING):
-        return _lower_rank(below, error / 2), count + 1
-    return _lower_rank(below, error - beyond), count
+    if below.var() > MANY:
+        return _lower_rank(below, error / 2), int(below.isf(error / 2)) + 1
+    return _nearest_ranks(below, count, error) or (_lower_rank(below, error / 2), count + 1)
+
+
+def _nearest_ranks(below: Any, count: int, error: float) -> tuple[int, int] | None:
+    """The ranks l < u nearest to each other with P(l <= values below the quantile < u) >= 1 − error.
+
+    Of several, those whose tails are most alike; None where even the extreme value bounds it too rarely.
+    """
+    lowers = np.arange(_lower_rank(below, error) + 1)
+    tails = below.cdf(lowers - 1)
+    uppers = below.ppf(np.minimum(1 - error * (1 + ROUNDING) + tails, 1)).astype(int) + 1
+    apart = np.abs(tails - below.sf(uppers - 1))
+    order = np.lexsort((apart, uppers - lowers, uppers > count))
+    best = order[0]
+    return (int(lowers[best]), int(uppers[best])) if uppers[best] <= count else None
 
 
 def _lower_rank(below: Any, error: float) -> int:
@@ -100,8 +116,12 @@ def effective_count(values_in_time_order: npt.ArrayLike, quantile: float, batche
     """How many independent values these are worth for the quantile q̂: n, less the correlation of successive ones.
 
     n divided by the variance of batch means of the indicator x <= q̂ over what it would be for independent values,
-    p(1 − p) over the batch size; never above n. Fewer than two values a batch are taken as independent.
-    Source: Heidelberger and Lewis, Operations Research 32 (1984), with batch means after Schmeiser (1982).
+    p(1 − p) over the batch size; never above n. Where a batch still resembles the one before by r, the variance is
+    (1 + r) / (1 − r) times that, as of an autoregressive series. Fewer than two values a batch are taken as
+    independent. A series that is hardly longer than its own memory cannot tell how long that is: the interval holds
+    the quantile more than 90 times in 100 from about 200 times that on.
+    Source: Heidelberger and Lewis, Operations Research 32 (1984), with batch means after Schmeiser (1982), and for
+    what the batches remember Fishman's autoregressive method, Management Science 18 (1971).
     """
     values = np.asarray(values_in_time_order, dtype=float)
     if len(values) < 2 * batches:
@@ -119,8 +139,19 @@ def effective_count_at(values: npt.NDArray[np.float64], threshold: float, batche
     share = within.mean()
     if share in (0.0, 1.0):
         return float(count)
-    inflation = within.var(ddof=1) * size / (share * (1 - share))
+    inflation = within.var(ddof=1) * size / (share * (1 - share)) * _still_remembered(within - share)
     return float(count / max(1.0, inflation))
+
+
+def _still_remembered(deviations: npt.NDArray[np.float64]) -> float:
+    """By what factor the variance of the mean exceeds that of independent batches; 1 where they are."""
+    squares = float((deviations**2).sum())
+    if not squares:
+        return 1.0
+    # Around their own mean, b independent values are correlated by −1/b.
+    alike = float((deviations[1:] * deviations[:-1]).sum()) / squares + 1 / len(deviations)
+    alike = min(alike, MOST_REMEMBERED)
+    return (1 + alike) / (1 - alike) if alike > REMEMBERED else 1.0
 
 
 def _check_share(name: str, value: float) -> None:

@@ -1,18 +1,25 @@
 """The health of a measurement, as values: was the generator the limit, is every operation accounted for."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from capacity.analysis.honesty import Plan, burst_problem, own_delays_ns, schedule_problem
 from capacity.analysis.latency import latency_table
+from capacity.analysis.problems import Problem, void_reason
+from capacity.errors import CapacityError
 from capacity.samples import OUTCOMES, check_samples
 
+__all__ = ["Accounting", "LittlesLaw", "Problem", "accounting", "generator_problems", "littles_law", "void_reason"]
+
 CPU_SHARE_LIMIT = 0.95  # one thread cannot have more than 1, and above this has no slack for a burst
+IDLE_LEAST = 0.03  # of the time, in which a generator has nothing to do; less is its own overhead
+MISSING_LIMIT = 0.001  # of the operations: the slowest of a thousand may be the ones that are missing
 LATENESS_LIMIT_MS = 5.0  # below, it is the scheduler of the operating system, on any machine
 LATENESS_PART = 0.25  # of the response p99: a smaller part of it does not change what one concludes
 BACKLOG_PART = 0.01  # of a step's length: the wait that a load 1 % above capacity has built up by its end
@@ -21,16 +28,6 @@ NS_PER_MS = 1e6
 NS_PER_S = 1e9
 
 Times = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What was `seen`, `why` it matters and its `remedy`; `void` says that the measurement does not count."""
-
-    seen: str
-    why: str
-    remedy: str
-    void: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +53,33 @@ class LittlesLaw:
 
 
 def generator_problems(
-    samples: pd.DataFrame, gauges: pd.DataFrame, steps: Sequence[int] | None = None
+    samples: pd.DataFrame,
+    gauges: pd.DataFrame,
+    steps: Sequence[int] | None = None,
+    manifest: Mapping[str, Any] | None = None,
 ) -> list[Problem]:
     """What speaks against these samples as a measurement of the server; the empty list is a healthy one.
 
     `samples` and `gauges` are a recording's frames. `steps` looks at those load levels alone, and at the readings taken
-    during them; whether all operations are accounted for can only be said of the whole recording.
+    during them; whether all operations are accounted for can only be said of the whole recording. With its `manifest`
+    the samples are also compared with what was planned.
     """
     chosen = check_samples(samples) if steps is None else samples[samples["step"].isin(steps)]
     readings = gauges if steps is None else gauges[_during(gauges["at_ns"], chosen)]
     workers = max(1, samples["worker"].nunique())
+    plan, undrawn = _plan(manifest)
+    delays = own_delays_ns(samples, gauges, plan).reindex(chosen.index).dropna() if plan else None
     found = (
         _saturated(readings, workers),
-        _late(chosen, readings),
+        _late(chosen, readings, delays),
         _starved(readings, workers),
         _waiting_at_the_end(chosen),
-        _unaccounted(samples),
+        _unaccounted(samples, plan.count if plan else None),
         _unwatched(readings),
+        undrawn if plan is None else schedule_problem(samples, plan),
+        None if delays is None else burst_problem(chosen, delays),
     )
     return [problem for problem in found if problem is not None]
-
-
-def void_reason(problems: Iterable[Problem]) -> str | None:
-    """What was seen that makes the measurement void, in one line; None where it counts."""
-    return "; ".join(problem.seen for problem in problems if problem.void) or None
 
 
 def accounting(samples: pd.DataFrame, planned: int | None = None) -> Accounting:
@@ -153,20 +153,43 @@ def _half_of_the_time(readings: "pd.Series[float]", workers: int) -> float:
     return float(readings.quantile(1 - 1 / (2 * workers)))
 
 
+def _plan(manifest: Mapping[str, Any] | None) -> tuple[Plan | None, Problem | None]:
+    """What was planned, where the recording says it; or why that cannot be drawn again."""
+    if manifest is None or "workload" not in manifest:
+        return None, None
+    try:
+        return Plan(manifest), None
+    except CapacityError as error:
+        return None, Problem(
+            f"the plan cannot be drawn again: {error}",
+            "nothing shows that all operations are there and were due when they should be",
+            "read the recording with the version of the suite that made it, or measure again",
+            void=False,
+        )
+
+
 def _saturated(gauges: pd.DataFrame, workers: int) -> Problem | None:
-    share = _half_of_the_time(_of(gauges, "generator.cpu_share"), workers)
-    if not share > CPU_SHARE_LIMIT:
+    cpu, starved = _of(gauges, "generator.cpu_share"), _of(gauges, "generator.starved_share")
+    share = _half_of_the_time(cpu, workers)
+    busy = _half_of_the_time(cpu + starved.to_numpy(), workers) if len(cpu) == len(starved) else math.nan
+    if share > CPU_SHARE_LIMIT:
+        seen = f"the generator used {share:.0%} of its core for half of the time or longer"
+    elif busy > 1 - IDLE_LEAST:
+        seen = f"the generator used a core or waited for one {busy:.0%} of the time, for half of the time or longer"
+    else:
         return None
     return Problem(
-        f"the generator used {share:.0%} of its core for half of the time or longer",
+        seen,
         "a generator without slack sends late and reads late, and its own slowness is then counted as the server's",
         "spread the load over more generator processes or machines, or lower the rate",
         void=True,
     )
 
 
-def _late(samples: pd.DataFrame, gauges: pd.DataFrame) -> Problem | None:
+def _late(samples: pd.DataFrame, gauges: pd.DataFrame, delays_ns: "pd.Series[int] | None") -> Problem | None:
     lateness, response = _own_lateness_ms(samples, gauges), _p99_ms(samples, "response")
+    if delays_ns is not None and len(delays_ns):
+        lateness = float(delays_ns.quantile(0.99, interpolation="higher")) / NS_PER_MS
     if not lateness > np.fmax(LATENESS_LIMIT_MS, LATENESS_PART * response):
         return None
     part = f", beside a response p99 of {response:,.1f} ms" if not math.isnan(response) else ""
@@ -225,15 +248,16 @@ def _waiting_at_the_end(samples: pd.DataFrame) -> Problem | None:
     )
 
 
-def _unaccounted(samples: pd.DataFrame) -> Problem | None:
-    residue = accounting(samples).residue
+def _unaccounted(samples: pd.DataFrame, planned: int | None) -> Problem | None:
+    counts = accounting(samples, planned)
+    residue = counts.residue
     if not residue:
         return None
     return Problem(
         f"{residue:,} operations are missing from the recording or in it twice",
         "shares and rates are of the operations that were planned, and these are not among them",
         "see whether the recording was interrupted or has lost a part; measure again",
-        void=False,
+        void=residue > MISSING_LIMIT * counts.planned,
     )
 
 

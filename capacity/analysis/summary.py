@@ -84,7 +84,7 @@ def sustained(
         samples[samples["step"].isin(steps)],
         gauges[inside],
         math.fsum(stage["end_s"] - stage["start_s"] for stage in stages),
-        void_reason(generator_problems(samples, gauges, steps)),
+        void_reason(generator_problems(samples, gauges, steps, manifest)),
     )
 
 

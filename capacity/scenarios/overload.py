@@ -1,0 +1,220 @@
+"""More writes than the workers can serve: with the gateway's breaker on the queue's depth, and with it off.
+
+With it, the gateway refuses what the queue cannot hold, those whom it admits wait no longer than the limit lets them,
+and it admits all again when the overload is over. Without it nobody is refused, and everybody waits ever longer.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from capacity.analysis.overload import (
+    HALVES,
+    SECTION,
+    WITH,
+    WITHOUT,
+    Half,
+    overload_course,
+    overload_findings,
+    queue_depth,
+)
+from capacity.findings import Objective
+from capacity.load.bullmq import Queue
+from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
+from capacity.probes.observer import URL as QUEUE_URL
+from capacity.probes.queue import wait_until_drained
+from capacity.recording import open_recording
+from capacity.scenarios.trial import Observed, Proof, Ready
+from capacity.system.addresses import System
+from capacity.system.application.database import Dataset, prepare_database
+from capacity.system.application.job_queue import JOB_TYPES
+from capacity.system.application.services import SAMPLE_S
+from capacity.system.embedded import postgres_url, redis_url, run_postgres, run_redis
+from capacity.system.home import Home, open_home
+from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
+from capacity.workload import Workload, parse_workload
+
+WRITE, READ = "POST /api/publish", "GET /api/connectors"
+WRITE_SHARE = 0.8
+CONNECTIONS = 16
+TIMEOUT_MS = 3000
+DATASET = Dataset(owners=50, posts_per_owner=20)
+NO_LIMIT = 10**9  # jobs: a depth that the breaker never sees
+LATE_LOOKS = 3  # a look at the depth may come two intervals late on a busy machine
+RECOVERY = 0.25  # of what the workers serve: the load after the overload
+SLACK = 0.9  # of the backlog that arithmetic gives: the load's begin and end are not sharp
+WITHIN = 95.0  # %: a p95 within the objective, said so that few samples can prove it
+DRAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """Writes come at 80 % of `rate_per_s` for `seconds`, and `slots` workers take `service_ms` for each; reads beside.
+
+    The breaker's `limit` is a depth of the queue in jobs. After the overload a quarter of what the workers serve comes
+    for `recovery_s`. All of it on servers of its own.
+    """
+
+    rate_per_s: float = 300.0
+    seconds: float = 3.0
+    recovery_s: float = 1.8
+    limit: int = 50
+    cooldown_s: float = 1.4
+    slots: int = 12
+    service_ms: float = 100.0
+    objective_ms: float = 500.0
+    name: str = "overload"
+    destructive: bool = True  # it needs settings and a load that no servers of somebody else should have
+
+    @property
+    def writes_per_s(self) -> float:
+        """λ: writes that come per second, each of which adds a job."""
+        return WRITE_SHARE * self.rate_per_s
+
+    @property
+    def most_served_per_s(self) -> float:
+        """μ, the most jobs that the workers can end per second."""
+        return self.slots * 1000 / self.service_ms
+
+    @property
+    def growth_per_s(self) -> float:
+        """λ − μ: how fast the queue grows at least."""
+        return max(0.0, self.writes_per_s - self.most_served_per_s)
+
+    @property
+    def deepest(self) -> int:
+        """The depth that the breaker allows: its limit, what comes until it looks, and what is under way then."""
+        return self.limit + math.ceil(self.growth_per_s * LATE_LOOKS * SAMPLE_S) + CONNECTIONS
+
+    @contextmanager
+    def ready(self, system: System) -> Iterator[Ready]:
+        """All numbers follow from the settings; the workers are at best as fast as these say."""
+        with open_home() as home:
+            admin = postgres_url("postgres", run_postgres(home, synchronous_commit="off").port)
+            prepare_database(admin, DATASET)
+            servers = System(
+                postgres_url=admin.replace("postgres@", "authenticator@"),
+                postgres_admin_url=admin,
+                redis_url=redis_url(run_redis(home).port),
+            )
+            jobs = home.folder / "jobs.yaml"
+            jobs.write_text(yaml.safe_dump(self._jobs()), encoding="utf-8")
+            options = ("--concurrency", str(self.slots))
+            workers = start_workers(home, Application(servers), jobs, 1, *options)
+            yield Ready(
+                (*self._expected_with(), *self._expected_without()), partial(self._observe, home, workers, jobs)
+            )
+
+    def _expected_with(self) -> Iterator[Objective]:
+        promised, deepest = partial(_promised, WITH), self.deepest
+        came, served = self.writes_per_s * self.seconds, self.most_served_per_s * self.seconds
+        shed = max(1, math.floor(came - served - deepest))
+        closes_s = round(self.cooldown_s + deepest / self.most_served_per_s + 2 * SAMPLE_S, 2)
+        looks = f"{self.growth_per_s:g}/s × {LATE_LOOKS} × {SAMPLE_S:g} s"
+        room = f"limit {self.limit} + {looks} + {CONNECTIONS} under way"
+        yield promised("depth_peak", ("<=", deepest, "jobs"), room)
+        yield promised("shed", (">=", shed, ""), f"{came:g} come − {served:g} served − {deepest} in the queue")
+        yield promised("failed", ("==", 0, ""), "a refusal is a 503 that says when to come again")
+        yield promised("reads_refused", ("==", 0, ""), "the breaker is for what adds to the queue")
+        yield promised("admitted_within", (">=", WITHIN, "%"), f"p95 of admitted writes ≤ {self.objective_ms:g} ms")
+        yield promised("waited_behind", ("<=", deepest, "jobs"), f"longest wait × μ: behind the {room}")
+        yield promised("closed_after", ("<=", closes_s, "s"), "cooldown, drain, and a look at depth and at state")
+
+    def _expected_without(self) -> Iterator[Objective]:
+        promised = partial(_promised, WITHOUT)
+        backlog = SLACK * self.growth_per_s * self.seconds
+        wait_ms = math.floor(1000 * backlog / self.writes_per_s)
+        size, wait = f"{SLACK:g} × (λ − μ) × {self.seconds:g} s", f"{SLACK:g} × (1 − μ / λ) × {self.seconds:g} s"
+        yield promised("depth_end", (">=", math.floor(backlog), "jobs"), size)
+        yield promised("wait_longest", (">=", wait_ms, "ms"), wait)
+        yield promised("shed", ("==", 0, ""), "nothing is refused")
+        yield promised("failed", ("==", 0, ""), "the queue takes all")
+
+    def _observe(self, home: Home, workers: Application, jobs: Path, folder: Path) -> Observed:
+        """Both halves; where the first does not reach the limit there is nothing to compare it with."""
+        drained, found = self._half(home, workers, jobs, (WITH, self.limit), folder)
+        deepest = float(queue_depth(found.gauges).max())
+        said = f"the queue was {deepest:g} deep, and the breaker's limit is {self.limit}"
+        halves = [found]
+        if deepest > self.limit:
+            halves.append(self._half(home, workers, jobs, (WITHOUT, NO_LIMIT), folder)[1])
+        findings = tuple(each for half in halves for each in overload_findings(half))
+        return Observed(Proof(deepest > self.limit, said), findings, "" if drained else "jobs still wait")
+
+    def _half(
+        self, home: Home, workers: Application, jobs: Path, limit: tuple[str, int], folder: Path
+    ) -> tuple[bool, Half]:
+        """One half by its name and the limit that the gateway is given, and whether its queue was drained."""
+        name, depth = limit
+        options = ("--workload", str(jobs), "--depth-limit", str(depth), "--cooldown", str(self.cooldown_s))
+        drained = self._measure(name, start_gateway(home, workers, *options), folder / name)
+        recording = open_recording(folder / name)
+        frames = recording.samples, recording.gauges, recording.jobs
+        return drained, Half(name, name, *frames, recording.manifest, self.seconds, WRITE, self.objective_ms)
+
+    def _measure(self, half: str, gateway: Application, folder: Path) -> bool:
+        """Whether the queue was drained; without the breaker it is left to its end."""
+        running, queue = gateway.system, Queue(QUEUE)
+        more = {"queue": {"name": queue.name, "prefix": queue.prefix}, "token": ""}
+        watchers = [
+            gauges_of(gateway=running.gateway_url, processes=gateway.processes),
+            Watcher("capacity.probes.observer", secrets={QUEUE_URL: running.redis_url}),
+        ]
+        drained = [True]
+
+        def settle() -> None:
+            if half == WITH:
+                drained[0] = wait_until_drained(running.redis_url, queue, seconds=DRAIN_SECONDS)
+
+        measurement = Measurement(self._workload(half), "trial", more=more)
+        measure(measurement, running.gateway_url, watchers, folder, settle=settle)
+        return drained[0]
+
+    def _workload(self, half: str) -> Workload:
+        """Writes and reads at an even rate; after the overload of the breaker's half, a load that it should admit."""
+        headers, owner = {"X-Owner": "{owner}"}, {"kind": "uniform", "low": 1, "high": DATASET.owners}
+        place = {"kind": "uniform", "low": 0, "high": DATASET.posts_per_owner - 1}
+        write = {"method": "POST", "path": "/api/publish", "headers": headers, "body": '{"place": {place}}'}
+        read = {"path": "/api/connectors", "headers": headers}
+        weight = round(100 * WRITE_SHARE)
+        operations = [
+            {"name": WRITE, "weight": weight, "request": write, "parameters": {"owner": owner, "place": place}},
+            {"name": READ, "weight": 100 - weight, "request": read, "parameters": {"owner": owner}},
+        ]
+        stages = [{"name": "overload", "seconds": self.seconds, "to": self.rate_per_s}]
+        if half == WITH:
+            rate = RECOVERY * self.most_served_per_s / WRITE_SHARE
+            stages.append({"name": "recovery", "seconds": self.recovery_s, "to": rate})
+        shapes = {"trial": {"kind": "rate", "arrivals": "uniform", "stages": stages}}
+        values: dict[str, Any] = {"name": self.name, "target": "http", "connections": CONNECTIONS}
+        return parse_workload(values | {"timeout_ms": TIMEOUT_MS, "operations": operations, "shapes": shapes})
+
+    def _jobs(self) -> dict[str, Any]:
+        """The application's jobs, each of which takes the same time and is tried once."""
+        job = {"attempts": 1, "service_ms": {"median": self.service_ms, "p99": self.service_ms}}
+        weight = 100 / len(JOB_TYPES)
+        operations = [{"name": kind, "weight": weight, "job": job} for kind in JOB_TYPES]
+        stage = {"name": "none", "seconds": 1, "to": 1}
+        values = {"name": "jobs", "target": "bullmq", "connections": 1, "operations": operations}
+        return values | {"shapes": {"trial": {"kind": "rate", "stages": [stage]}}}
+
+
+def breaker_courses(folder: Path) -> dict[str, pd.DataFrame]:
+    """The course of a trial's two halves, kept in `folder`, by `HALVES`; see `overload_course`."""
+    made = {}
+    for half in HALVES:
+        recording = open_recording(folder / half)
+        writes = recording.samples[recording.samples["operation"] == WRITE]
+        made[half] = overload_course(writes, recording.gauges)
+    return made
+
+
+def _promised(half: str, figure: str, promise: tuple[str, float, str], why: str) -> Objective:
+    return Objective(f"{SECTION}.{half}.{figure}", *promise, why, "settings")
