@@ -20,9 +20,9 @@ READY_SECONDS = 60.0
 
 
 class Child:
-    """A running `python -m module`; `ready` is what it said when it could begin."""
+    """A running `python -m module`, which waits for its task where it is not given one yet."""
 
-    def __init__(self, module: str, task: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    def __init__(self, module: str, task: Mapping[str, Any] | None, secrets: Mapping[str, str]) -> None:
         self._name = module.rpartition(".")[2]
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -32,7 +32,8 @@ class Child:
             env={**os.environ, **secrets},
             start_new_session=True,
         )
-        self.tell(task)
+        if task is not None:
+            self.tell(task)
 
     def wait_ready(self) -> dict[str, Any]:
         """What it says when it can begin; CapacityError is its own sentence where it cannot."""
