@@ -141,7 +141,8 @@ def _judge_time(held: pd.DataFrame, objective: Objective) -> Verdict:
     successive ones are; the bound of the percentile needs some hundred that are not alike.
     """
     timed = held[held["outcome"] != "error"].sort_values("scheduled_ns")
-    times_ms = (response_ns(timed) / NS_PER_MS).where(timed["outcome"] == "ok", np.inf).to_numpy(dtype=float)
+    seen = (response_ns(timed) / NS_PER_MS).where(timed["outcome"] == "ok", np.inf)
+    times_ms: Floats = np.asarray(seen, dtype=np.float64)
     matched = TIME.search(objective.finding)
     wanted = int(matched[1]) / 100 if matched else 1.0
     worth = round(effective_count_at(times_ms, objective.limit)) if len(times_ms) else 0

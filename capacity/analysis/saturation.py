@@ -104,7 +104,7 @@ CONNECTIONS = Resource("the load's own connections", "place", "")
 
 
 def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
-    """The resources ranked by what broke: columns resource, kind, servers, at, at_low, at_high, below, below_low, below_high.
+    """The resources ranked by what broke: resource, kind, servers, at and below, each with low and high.
 
     `below` and `at` are `usage` just below the knee and at it. Places fill up behind whatever is saturated, and so do
     waits for it, so what does the work and what locks is named before a place, which is the cause only where none of

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capacity.analysis.breaking_point import LevelResult, Search
-from capacity.analysis.levels import Level, level_of
+from capacity.analysis.levels import Frames, Level, level_of
 from capacity.analysis.searched import Searched
 from capacity.errors import CapacityError
 from capacity.findings import Objective, read_objectives
@@ -33,17 +33,21 @@ def search_part(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, 
     search, warm_up_s = part.search(profile), part.window(profile).warm_up_seconds
     results: list[LevelResult] = []
     told: list[dict[str, Any]] = []
+    frames: list[Frames] = []
+    levels: list[Level] = []
     while (attempt := search.next_level(results)) is not None:
         into = folder / f"{len(results) + 1:02d}"
         rig.measure(attempt.level, attempt.seconds, warm_up_s, into, progress)
-        level = _level(name, into, attempt.seconds, objectives)
+        frames.append(read_frames(into))
+        level = _level(name, into, frames[-1], attempt.seconds, objectives)
+        levels.append(level)
         results.append(level.result)
         told.append({"recording": into.name, **asdict(level.result)})
         answer = asdict(search.answer(results))
         del answer["levels"]
         facts = {"part": name, "search": asdict(search), "objectives": [asdict(each) for each in objectives]}
         _write(folder / FILE, {**facts, "levels": told, "answer": answer})
-    return read_searched(folder)
+    return Searched(name, search, tuple(levels), tuple(frames), objectives)
 
 
 def read_searched(folder: Path) -> Searched:
@@ -59,7 +63,9 @@ def read_searched(folder: Path) -> Searched:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CapacityError(f"cannot read the search in {folder}: {error}; search into it first") from None
     frames = tuple(read_frames(path) for path, _ in told)
-    levels = tuple(_level(name, path, seconds, objectives) for path, seconds in told)
+    levels = tuple(
+        _level(name, path, each, seconds, objectives) for (path, seconds), each in zip(told, frames, strict=True)
+    )
     return Searched(name, search, levels, frames, objectives)
 
 
@@ -105,9 +111,8 @@ def _present(wanted: Iterable[str], system: System) -> Sequence[str]:
     return [name for name in wanted if has.get(name)]
 
 
-def _level(name: str, folder: Path, seconds: float, objectives: Sequence[Objective]) -> Level:
-    recording = f"{SECTION}/{name}/{folder.name}"
-    return level_of(f"level_{name}", recording, read_frames(folder), seconds, objectives)
+def _level(name: str, folder: Path, frames: Frames, seconds: float, objectives: Sequence[Objective]) -> Level:
+    return level_of(f"level_{name}", f"{SECTION}/{name}/{folder.name}", frames, seconds, objectives)
 
 
 def _write(path: Path, values: Any) -> None:

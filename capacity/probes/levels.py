@@ -15,8 +15,8 @@ from capacity.analysis.jobs import job_samples
 from capacity.analysis.levels import Frames
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
-from capacity.load.spares import Spares
-from capacity.probes.measurement import Measurement, Progress, Watcher, gauges_of, measure, quiet
+from capacity.load.nursery import Nursery
+from capacity.probes.measurement import GENERATOR, Measurement, Progress, Watcher, gauges_of, measure, quiet
 from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.queue import wait_until_drained
 from capacity.probes.searches import Part
@@ -29,6 +29,8 @@ from capacity.system.home import open_home
 from capacity.system.processes import Application, start_gateway, start_workers
 from capacity.workload import Shape, Stage, Workload, parse_workload, read_workload
 
+OBSERVER = "capacity.probes.observer"
+MODULES = (GENERATOR, "capacity.probes.gauges", OBSERVER)
 PROFILE = "level"  # the one shape of a level's workload
 REST_S = 5.0  # what is still busy then, is so for reasons of its own
 POLL_S = 0.05
@@ -43,7 +45,7 @@ class Rig:
     workload: Workload
     url: str
     watchers: Sequence[Watcher]
-    spares: Spares
+    nursery: Nursery
     generators: int = 1
     more: dict[str, Any] = field(default_factory=dict)
     rest: Callable[[], object] = bool
@@ -52,16 +54,14 @@ class Rig:
     def measure(self, rate: float, seconds: float, warm_up_s: float, folder: Path, progress: Progress = quiet) -> Path:
         """Hold `rate` operations a second for `seconds`, from rest and after a warm-up, into a new recording."""
         self.rest()
-        more = self.more | ({"token": f"c{secrets.token_hex(4)}"} if self.token else {})
+        more = {"settle_s": 0.0, **self.more} | ({"token": f"c{secrets.token_hex(4)}"} if self.token else {})
         measurement = Measurement(
             at_level(self.workload, rate, seconds, warm_up_s), PROFILE, self.generators, more=more
         )
 
-        def settle() -> None:
-            self.rest()
-            self.spares.refill()
-
-        return measure(measurement, self.url, self.watchers, folder, progress, settle=settle, start=self.spares.start)
+        return measure(
+            measurement, self.url, self.watchers, folder, progress, settle=self.rest, start=self.nursery.start
+        )
 
 
 def at_level(workload: Workload, rate: float, seconds: float, warm_up_s: float) -> Workload:
@@ -97,9 +97,9 @@ def open_rig(
     workload = read_workload(folder / f"{part.workload}.yaml")
     workload = parse_workload(workload.model_dump() | {"connections": part.connections})
     with ExitStack() as stack:
-        spares = Spares()
-        stack.callback(spares.close)
-        yield RIGS[name](Loaded(part, workload, folder / f"{part.workload}.yaml", profile, spares), system, stack)
+        nursery = Nursery(*MODULES)
+        stack.callback(nursery.close)
+        yield RIGS[name](Loaded(part, workload, folder / f"{part.workload}.yaml", profile, nursery), system, stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Loaded:
     workload: Workload
     file: Path
     profile: str
-    spares: Spares
+    nursery: Nursery
 
 
 def _database(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
@@ -121,7 +121,7 @@ def _database(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
         loaded.workload,
         url,
         [_watched(sources)],
-        loaded.spares,
+        loaded.nursery,
         loaded.part.generators,
         rest=lambda: wait_until_idle(system.postgres_admin_url),
     )
@@ -130,7 +130,7 @@ def _database(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
 def _redis(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
     url = require(REDIS_URL, system.redis_url)
     prepare_cache(url, ITEMS[loaded.profile])
-    return Rig(loaded.workload, url, [gauges_of(redis=url)], loaded.spares, loaded.part.generators)
+    return Rig(loaded.workload, url, [gauges_of(redis=url)], loaded.nursery, loaded.part.generators)
 
 
 def _queue(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
@@ -143,13 +143,13 @@ def _queue(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
     queue = Queue(application.system.queue, application.system.queue_prefix)
     watchers = [
         _watched({"redis": url, "processes": application.processes}),
-        Watcher("capacity.probes.observer", secrets={QUEUE_URL: url}),
+        Watcher(OBSERVER, secrets={QUEUE_URL: url}),
     ]
     more: dict[str, Any] = {"queue": {"name": queue.name, "prefix": queue.prefix}}
     if application.pids:
         more["slots"] = part.workers * part.slots_per_worker
     rest = lambda: wait_until_drained(url, queue)  # noqa: E731
-    return Rig(loaded.workload, url, watchers, loaded.spares, part.generators, more, rest, token=True)
+    return Rig(loaded.workload, url, watchers, loaded.nursery, part.generators, more, rest, token=True)
 
 
 def _gateway(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
@@ -170,7 +170,7 @@ def _gateway(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
     queue = Queue(running.queue, running.queue_prefix)
     rest = (lambda: wait_until_drained(running.redis_url, queue)) if running.redis_url and running.queue else bool
     return Rig(
-        loaded.workload, running.gateway_url, [_watched(sources)], loaded.spares, loaded.part.generators, rest=rest
+        loaded.workload, running.gateway_url, [_watched(sources)], loaded.nursery, loaded.part.generators, rest=rest
     )
 
 
