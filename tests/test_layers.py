@@ -12,7 +12,7 @@ FLOORS = [
     {"analysis"},
     {"recording", "load", "system"},
     {"probes", "scenarios"},
-    {"charts", "tables", "report", "parameters", "progress", "suite", "audit", "cli"},
+    {"charts", "charts_levels", "tables", "tables_levels", "report", "parameters", "progress", "suite", "audit", "cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")

@@ -95,17 +95,30 @@ class Searched:
         """What it does beyond its breaking point."""
         return beyond(self.table, self.answer)
 
+    @cached_property
+    def uses(self) -> pd.DataFrame:
+        """`usage` of each level by rate, with the column `rate`; resources in the order of `ranked`."""
+        rates = sorted({level.rate for level in self.levels})
+        frame = pd.concat([usage(self._at(rate)).assign(rate=rate) for rate in rates], ignore_index=True)
+        order = {name: place for place, name in enumerate(self.ranked["resource"])}
+        return frame.sort_values("resource", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+    @property
+    def promised_time(self) -> tuple[str, float]:
+        """The percentile of the response time that a level must keep, as response_p99, and its limit in ms."""
+        names = {f"level_{self.name}.{name}": name for name in QUANTILES}
+        promised = next(each for each in self.objectives if each.finding in names)
+        return names[promised.finding], promised.limit
+
     def _at(self, rate: float) -> list[Frames]:
         return [frames for level, frames in zip(self.levels, self.frames, strict=True) if level.rate == rate]
 
     def _limit(self) -> tuple[float, float]:
         """For how long an operation may wait by the objective, in seconds, and how many of them (0–1)."""
-        names = {f"level_{self.name}.{name}": (name, quantile) for name, quantile in QUANTILES.items()}
-        promised = next(each for each in self.objectives if each.finding in names)
-        name, quantile = names[promised.finding]
+        name, limit_ms = self.promised_time
         lowest = min(self.levels, key=lambda level: level.rate)
         served = lowest.finding(name.replace("response", "service")).value or 0.0
-        return max(0.0, promised.limit - served) / 1e3, quantile
+        return max(0.0, limit_ms - served) / 1e3, QUANTILES[name]
 
 
 BROKEN = (Verdict.FAIL, Verdict.VOID)
@@ -161,9 +174,5 @@ def levels_at(found: Searched) -> int:
 
 
 def _percent(name: str, share: Estimate, title: str) -> Finding:
-    bounds = (None if x is None or math.isnan(x) else 100 * x for x in (share.value, share.low, share.high))
-    return Finding(name, *_placed(*bounds), count=share.count, title=title)  # type: ignore[arg-type]
-
-
-def _placed(value: float | None, low: float | None, high: float | None) -> tuple[float | None, str, object, object]:
-    return value, "%", low, high
+    value, low, high = (None if x is None or math.isnan(x) else 100 * x for x in (share.value, share.low, share.high))
+    return Finding(name, value, "%", low, high, share.count, title=title)
