@@ -34,7 +34,12 @@ MODULES = (GENERATOR, "capacity.probes.gauges", OBSERVER)
 PROFILE = "level"  # the one shape of a level's workload
 REST_S = 5.0  # what is still busy then, is so for reasons of its own
 POLL_S = 0.05
-BUSY = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend'"
+BUSY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE state = 'active' AND backend_type IN ('client backend', 'autovacuum worker') AND pid <> pg_backend_pid()
+"""
+# What filling the tables left to be done later would be done during the first levels.
+TIDY = ("VACUUM capacity.posts, capacity.connectors, capacity.job_logs, capacity.tokens", "CHECKPOINT")
 POSTMASTER = "SELECT pg_backend_pid()"
 
 
@@ -116,6 +121,7 @@ class Loaded:
 def _database(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
     url = require(POSTGRES_URL, system.postgres_url)
     prepare_database(system.postgres_admin_url, DATASETS[loaded.profile])
+    tidy(system.postgres_admin_url)
     sources = {"postgres": system.postgres_admin_url, "processes": postgres_processes(system.postgres_admin_url)}
     return Rig(
         loaded.workload,
@@ -156,6 +162,7 @@ def _gateway(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
     application = Application(system)
     if not system.gateway_url:
         prepare_database(system.postgres_admin_url, DATASETS[loaded.profile])
+        tidy(system.postgres_admin_url)
         home = stack.enter_context(open_home())
         jobs = loaded.file.with_name("queue.yaml")
         application = start_gateway(home, start_workers(home, application, jobs, loaded.part.workers))
@@ -182,13 +189,20 @@ RIGS: dict[str, Callable[[Loaded, System, ExitStack], Rig]] = {
 }
 
 
+def tidy(postgres_url: str) -> None:
+    """Have PostgreSQL vacuum the tables and write its buffers out, as far as the administrator may ask for that."""
+    with connect_as_administrator(postgres_url) as connection:
+        for statement in TIDY:
+            with suppress(psycopg.Error):
+                connection.execute(statement)
+
+
 def wait_until_idle(postgres_url: str, seconds: float = REST_S) -> bool:
-    """Wait until PostgreSQL runs no statement but this question; returns whether that came within `seconds`."""
+    """Wait until PostgreSQL runs no statement, and vacuums no table; returns whether that came within `seconds`."""
     deadline = time.monotonic() + seconds
     with connect_as_administrator(postgres_url) as connection:
         while time.monotonic() < deadline:
-            busy = connection.execute(BUSY).fetchone()
-            if busy == (1,):
+            if connection.execute(BUSY).fetchone() == (0,):
                 return True
             time.sleep(POLL_S)
     return False
