@@ -24,6 +24,7 @@ SHARERS = {
     "CPU of the workers' processes": "the workers",
     "CPU of the generator": "the generator",
 }
+USED = ("utilisation", "low", "high")
 NS_PER_S = 1e9
 MS_PER_S = 1e3
 
@@ -46,6 +47,9 @@ class Resource:
     scale: float = 1.0
     counter: bool = False
     of: str = ""
+
+
+CONNECTIONS = Resource("the load's own connections", "place", "")  # how many are in use is in the samples
 
 
 def resources_of(manifest: Mapping[str, Any]) -> list[Resource]:
@@ -100,9 +104,6 @@ def usage(levels: Sequence[Frames]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-CONNECTIONS = Resource("the load's own connections", "place", "")
-
-
 def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
     """The resources ranked by what broke: resource, kind, servers, at and below, each with low and high.
 
@@ -126,9 +127,6 @@ def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
     calm = frame["at"] < frame["kind"].map(SATURATED)
     order = pd.DataFrame({"calm": calm, "place": frame["kind"] == "place", "use": -frame["at"]})
     return frame.loc[order.sort_values(["calm", "place", "use"], kind="stable").index].reset_index(drop=True)
-
-
-USED = ("utilisation", "low", "high")
 
 
 def what_broke(ranked: pd.DataFrame, below: float | None, at: float) -> str:

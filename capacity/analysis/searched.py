@@ -24,6 +24,7 @@ from capacity.findings import Finding, Objective, Verdict
 
 SECTION = "breaking_point"
 QUANTILES = {"response_p50": 0.5, "response_p95": 0.95, "response_p99": 0.99}
+BROKEN = (Verdict.FAIL, Verdict.VOID)
 NOTES = {
     Conclusion.GENERATOR_BOUND: "the generator's limit; the system's is above",
     Conclusion.NOT_REACHED: "nothing broke within the range; the system may hold more",
@@ -107,7 +108,12 @@ class Searched:
     def promised_time(self) -> tuple[str, float]:
         """The percentile of the response time that a level must keep, as response_p99, and its limit in ms."""
         names = {f"level_{self.name}.{name}": name for name in QUANTILES}
-        promised = next(each for each in self.objectives if each.finding in names)
+        promised = next((each for each in self.objectives if each.finding in names), None)
+        if promised is None:
+            raise ValueError(
+                f"the levels of {self.name} have no objective on their response time; "
+                f"add one of {', '.join(names)} to data/objectives.yaml"
+            )
         return names[promised.finding], promised.limit
 
     def _at(self, rate: float) -> list[Frames]:
@@ -119,9 +125,6 @@ class Searched:
         lowest = min(self.levels, key=lambda level: level.rate)
         served = lowest.finding(name.replace("response", "service")).value or 0.0
         return max(0.0, limit_ms - served) / 1e3, QUANTILES[name]
-
-
-BROKEN = (Verdict.FAIL, Verdict.VOID)
 
 
 def breaking_point_findings(found: Searched, recording: str) -> list[Finding]:
@@ -138,8 +141,8 @@ def breaking_point_findings(found: Searched, recording: str) -> list[Finding]:
     high = math.inf if answer.high is None else answer.high
     held = Estimate(answer.low, answer.low, high, levels) if answer.low else exactly(None, levels)
     title = f"{found.name}, highest sustainable load"
-    yield_note = NOTES.get(answer.conclusion, answer.broke)
-    findings = [given("highest_sustainable", held, "/s", title, yield_note)]
+    note = NOTES.get(answer.conclusion, answer.broke)
+    findings = [given("highest_sustainable", held, "/s", title, note)]
     recommended = exactly(answer.recommended, levels)
     findings.append(given("recommended", recommended, "/s", f"{found.name}, load for production", answer.why))
     findings += [replace(each, name=f"{prefix}.{each.name}", recording=recording) for each in _figures(found)]
@@ -164,13 +167,9 @@ def _figures(found: Searched) -> Iterator[Finding]:
             yield replace(p95, name=f"response_p95_{name}", title=f"{found.name}, p95 at {level.rate:,.6g}/s")
     if len(found.ranked):
         first = found.ranked.iloc[0]
-        used = Estimate(float(first["at"]), float(first["at_low"]), float(first["at_high"]), levels_at(found))
+        at_knee = sum(level.rate == found.knee for level in found.levels)
+        used = Estimate(float(first["at"]), float(first["at_low"]), float(first["at_high"]), at_knee)
         yield _percent("utilisation", used, f"{found.name}, in use at the knee: {first['resource']}")
-
-
-def levels_at(found: Searched) -> int:
-    """How many measurements were made of the knee."""
-    return sum(level.rate == found.knee for level in found.levels)
 
 
 def _percent(name: str, share: Estimate, title: str) -> Finding:
