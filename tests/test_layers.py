@@ -33,6 +33,8 @@ FLOORS = [
         "exports",
         "comparison",
         "charts_overload",
+        "charts_levels",
+        "tables_levels",
     },
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

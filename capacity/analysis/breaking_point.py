@@ -76,9 +76,11 @@ class BreakingPoint:
 class Search:
     """Where to look: from the level `start` up to `limit`, in any unit of load, until it is known to `resolution`.
 
-    Levels in between are whole multiples of `resolution`. A level is held for `seconds` at first, and for
-    `confirm_seconds` where that does not decide it and before it is the answer. Where two levels as near as
-    `resolution` cannot be told apart in these windows, levels stay undecided and the search costs up to twice as much.
+    Levels in between are whole multiples of `resolution`; with `share` it is enough to know the answer to that share of
+    itself, so that a search over a wide range ends as early at a high level as at a low one. A level is held for
+    `seconds` at first, and for `confirm_seconds` where that does not decide it and before it is the answer. Where two
+    levels as near as `resolution` cannot be told apart in these windows, levels stay undecided and the search costs up
+    to twice as much.
     """
 
     start: float
@@ -86,6 +88,7 @@ class Search:
     resolution: float
     seconds: float = 30.0
     confirm_seconds: float = 120.0
+    share: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0 < self.start <= self.limit < math.inf and self.resolution > 0):
@@ -96,6 +99,10 @@ class Search:
         if not 0 < self.seconds <= self.confirm_seconds < math.inf:
             raise ValueError(
                 f"a search needs 0 < seconds <= confirm_seconds and got {self.seconds:g} and {self.confirm_seconds:g}"
+            )
+        if not 0 <= self.share < 1:
+            raise ValueError(
+                f"the share to which a search knows its answer must be from 0 to below 1 and is {self.share:g}"
             )
 
     def next_level(self, results: Iterable[LevelResult]) -> Attempt | None:
@@ -155,7 +162,7 @@ class Search:
         gaps = [(ends[0], ends[1])] if len(ends) > 1 else []
         gaps += [(ends[-2], ends[-1])] if seen.ceiling else []
         below, above = max(gaps, key=lambda gap: gap[1] - gap[0], default=(0.0, 0.0))
-        if above - below <= self.resolution:
+        if above - below <= max(self.resolution, self.share * below):
             return None
         return round((below + above) / 2 / self.resolution) * self.resolution
 
@@ -183,13 +190,14 @@ def find_breaking_point(
     resolution: float,
     seconds: float = 30.0,
     confirm_seconds: float = 120.0,
+    share: float = 0.0,
 ) -> BreakingPoint:
     """The highest load that holds, by a `Search` whose levels `measure(level, seconds)` measures.
 
     Let the system come to rest before each measurement, or a backlog of the one before is held against it.
     Raises ValueError where a result is of another level or window than was asked.
     """
-    search = Search(start, limit, resolution, seconds, confirm_seconds)
+    search = Search(start, limit, resolution, seconds, confirm_seconds, share)
     results: list[LevelResult] = []
     while (attempt := search.next_level(results)) is not None:
         result = measure(attempt.level, attempt.seconds)

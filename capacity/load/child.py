@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import IO, Any, Protocol
 
 from capacity.errors import CapacityError
 from capacity.load.engine import clock
@@ -19,12 +19,29 @@ from capacity.load.engine import clock
 READY_SECONDS = 60.0
 
 
-class Child:
-    """A running `python -m module`; `ready` is what it said when it could begin."""
+class Process(Protocol):
+    """What a child needs of its process; `subprocess.Popen` has it."""
 
-    def __init__(self, module: str, task: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+    stderr: IO[bytes] | None
+    returncode: int | None
+
+    def wait(self, timeout: float | None = None) -> object:
+        """Wait until it has ended; raises subprocess.TimeoutExpired."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Child:
+    """A running `python -m module` with its task; `process` is one that runs it already."""
+
+    def __init__(
+        self, module: str, task: Mapping[str, Any], secrets: Mapping[str, str], process: Process | None = None
+    ) -> None:
         self._name = module.rpartition(".")[2]
-        self._process = subprocess.Popen(
+        self._process: Process = process or subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

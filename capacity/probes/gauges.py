@@ -24,7 +24,7 @@ from capacity.streams import GaugeWriter
 
 SOURCES = "CAPACITY_GAUGES_SOURCES"
 INTERVAL_S = 0.2
-SETTLE_S = 0.5  # PostgreSQL's backends add their counts when they end
+SETTLE_S = 0.5  # PostgreSQL's backends add their counts when they end; a task that needs none may say so
 READERS: Mapping[str, Callable[[str], tuple[Reader, dict[str, Any]]]] = {
     "postgres": postgres_reader,
     "redis": redis_reader,
@@ -54,7 +54,7 @@ def main(task: dict[str, Any]) -> None:
         read_all()
         machine = {"machine.cpu_share": psutil.cpu_percent() / 100}
         next(iter(writers.values())).write(clock() - origin_ns, machine)
-    select.select([], [], [], SETTLE_S)
+    select.select([], [], [], task.get("settle_s", SETTLE_S))
     read_all()
     for writer in writers.values():
         writer.close()

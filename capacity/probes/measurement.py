@@ -17,9 +17,11 @@ from capacity.recording import create_recording, finish_recording
 from capacity.system.machine import machine_facts
 from capacity.workload import Shape, Workload
 
+GENERATOR = "capacity.load.generator"
 LEAD_NS = 200_000_000  # from the last process being ready to the common origin
 REPORT_S = 0.5
 Progress = Callable[[float, float], None]  # seconds done, seconds planned
+Start = Callable[[str, Mapping[str, Any], Mapping[str, str]], Child]  # of a module, with its task and its secrets
 
 
 def quiet(done: float, planned: float) -> None:
@@ -67,10 +69,12 @@ def measure(
     progress: Progress = quiet,
     *,
     settle: Callable[[], object] | None = None,
+    start: Start = Child,
 ) -> Path:
     """Run a measurement into a new recording in `folder` and return it.
 
-    `watchers` run beside the load, and until `settle`, called when the load has ended, returns.
+    `watchers` run beside the load, and until `settle`, called when the load has ended, returns. `start` starts the
+    processes of the measurement.
     Raises CapacityError where the server does not let any connection in, or a process ends early; the recording is
     then marked interrupted, and holds what was flushed.
     """
@@ -79,7 +83,7 @@ def measure(
     complete = False
     try:
         with ExitStack() as running:
-            facts |= _run(measurement, url, watchers, folder, progress, running=running)
+            facts |= _run(measurement, url, watchers, folder, progress, running=running, start=start)
             if settle:
                 settle()
         complete = True
@@ -96,15 +100,19 @@ def _run(
     progress: Progress,
     *,
     running: ExitStack,
+    start: Start,
 ) -> dict[str, Any]:
     workload, shards = measurement.workload, measurement.generators
     task = {"workload": workload.model_dump(), "profile": measurement.profile, "prepared": measurement.prepared}
     task |= {"folder": str(folder), "shards": shards, **measurement.more}
-    beside = [_started(each.module, {**task, **each.task}, each.secrets, running) for each in watchers]
-    generators = [
-        _started("capacity.load.generator", {**task, "index": index}, {LOAD_URL: url}, running)
-        for index in range(shards)
-    ]
+
+    def child_of(module: str, told: Mapping[str, Any], secrets: Mapping[str, str]) -> Child:
+        child = start(module, {**task, **told}, secrets)
+        running.callback(child.close)
+        return child
+
+    beside = [child_of(each.module, each.task, each.secrets) for each in watchers]
+    generators = [child_of(GENERATOR, {"index": index}, {LOAD_URL: url}) for index in range(shards)]
     facts: dict[str, Any] = {}
     for child in beside:
         facts |= child.wait_ready()
@@ -124,12 +132,6 @@ def _run(
                 raise CapacityError(f"the load did not end {elapsed - planned:.0f} s after its plan; it was stopped")
     progress(planned, planned)
     return facts
-
-
-def _started(module: str, task: Mapping[str, Any], secrets: Mapping[str, str], running: ExitStack) -> Child:
-    child = Child(module, task, secrets)
-    running.callback(child.close)
-    return child
 
 
 def _admitted(workload: Workload, ready: Sequence[dict[str, Any]]) -> dict[str, Any]:

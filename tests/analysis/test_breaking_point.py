@@ -132,6 +132,7 @@ def found_by(search: Search, held: Judge) -> BreakingPoint:
         resolution=search.resolution,
         seconds=search.seconds,
         confirm_seconds=search.confirm_seconds,
+        share=search.share,
     )
 
 
@@ -324,6 +325,16 @@ def test_levels_between_are_whole_multiples_of_the_resolution() -> None:
     assert (answer.low, answer.high) == (77, 78)
 
 
+@pytest.mark.parametrize("truth", [14, 77.5, 300])
+def test_with_a_share_a_search_ends_when_it_knows_the_answer_to_that_share(truth: float) -> None:
+    answer = found_by(Search(start=10, limit=500, resolution=0.5, share=0.1), breaks_above(truth))
+    assert answer.high is not None
+    assert answer.low <= truth < answer.high
+    assert 0.05 * answer.low <= answer.high - answer.low <= 0.1 * answer.low
+    finer = found_by(Search(start=10, limit=500, resolution=0.5), breaks_above(truth))
+    assert len(answer.levels) < len(finer.levels)
+
+
 def test_step_by_step_is_the_same_search() -> None:
     held, results = breaks_above(230), []
     while (attempt := SEARCH.next_level(results)) is not None:
@@ -364,6 +375,10 @@ def test_whatever_the_verdicts_a_search_ends(verdicts: list[Verdict], resolution
             "a search needs 0 < start <= limit and a resolution above 0 and got start 500, limit 400 and resolution 20",
         ),
         ((10, 400, 20, 60, 30), "a search needs 0 < seconds <= confirm_seconds and got 60 and 30"),
+        (
+            (10, 400, 20, 30, 60, 1),
+            "the share to which a search knows its answer must be from 0 to below 1 and is 1",
+        ),
     ],
 )
 def test_a_range_that_cannot_be_searched_is_refused(numbers: tuple[float, ...], message: str) -> None:

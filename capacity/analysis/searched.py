@@ -1,0 +1,177 @@
+"""What the search of one part found: its answer, what broke, and the estimates beside it, as findings."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pandas as pd
+
+from capacity.analysis.breaking_point import BreakingPoint, Conclusion, Search
+from capacity.analysis.estimated_knees import (
+    Knee,
+    beyond,
+    disagreement,
+    measured_knee,
+    queueing_knee,
+    scalability_knee,
+)
+from capacity.analysis.estimates import Estimate, exactly, proportion
+from capacity.analysis.levels import Frames, Level, levels_frame
+from capacity.analysis.saturation import saturation, usage, what_broke
+from capacity.analysis.scalability import ScalabilityModel
+from capacity.findings import Finding, Objective, Verdict
+
+SECTION = "breaking_point"
+QUANTILES = {"response_p50": 0.5, "response_p95": 0.95, "response_p99": 0.99}
+BROKEN = (Verdict.FAIL, Verdict.VOID)
+NOTES = {
+    Conclusion.GENERATOR_BOUND: "the generator's limit; the system's is above",
+    Conclusion.NOT_REACHED: "nothing broke within the range; the system may hold more",
+}
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The search of the part `name`: its levels in the order tried, with their frames, and their objectives."""
+
+    name: str
+    search: Search
+    levels: tuple[Level, ...]
+    frames: tuple[Frames, ...]
+    objectives: tuple[Objective, ...]
+
+    @cached_property
+    def answer(self) -> BreakingPoint:
+        """What the levels say."""
+        return self.search.answer(level.result for level in self.levels)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The levels as `levels_frame`, in the order tried."""
+        return levels_frame(self.levels)
+
+    @property
+    def knee(self) -> float:
+        """The lowest level that broke; where none did, the highest that was tried."""
+        above = [each.rate for each in self.levels if each.rate > self.answer.low and each.verdict in BROKEN]
+        return self.answer.high or min(above, default=max(each.rate for each in self.levels))
+
+    @cached_property
+    def ranked(self) -> pd.DataFrame:
+        """The resources as `saturation` ranks them, at the knee and just below."""
+        return saturation(usage(self._at(self.answer.low)), usage(self._at(self.knee)))
+
+    @property
+    def broke(self) -> str:
+        """What broke, in one sentence."""
+        return what_broke(self.ranked, self.answer.low or None, self.knee)
+
+    @property
+    def places(self) -> float:
+        """How many operations can be in service at once: worker slots, else the load's connections."""
+        manifest = self.frames[0].manifest
+        return float(manifest.get("slots", manifest["connections"]))
+
+    @cached_property
+    def scalability(self) -> tuple[Knee, ScalabilityModel | None]:
+        """The scalability law's estimate, and the law."""
+        return scalability_knee(self.table, self.places)
+
+    @cached_property
+    def knees(self) -> list[Knee]:
+        """The measured knee, the scalability law's and that of waiting lines."""
+        held = [frames for level, frames in zip(self.levels, self.frames, strict=True) if level.verdict is Verdict.PASS]
+        limit_s, quantile = self._limit()
+        return [measured_knee(self.answer), self.scalability[0], queueing_knee(usage(held), limit_s, quantile)]
+
+    @property
+    def disagreements(self) -> list[tuple[Knee, Estimate]]:
+        """The two estimates with their ratios to the measured knee."""
+        measured, *others = self.knees
+        return [(each, disagreement(each, measured)) for each in others]
+
+    @property
+    def beyond(self) -> pd.DataFrame:
+        """What it does beyond its breaking point."""
+        return beyond(self.table, self.answer)
+
+    @cached_property
+    def uses(self) -> pd.DataFrame:
+        """`usage` of each level by rate, with the column `rate`; resources in the order of `ranked`."""
+        rates = sorted({level.rate for level in self.levels})
+        frame = pd.concat([usage(self._at(rate)).assign(rate=rate) for rate in rates], ignore_index=True)
+        order = {name: place for place, name in enumerate(self.ranked["resource"])}
+        return frame.sort_values("resource", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+    @property
+    def promised_time(self) -> tuple[str, float]:
+        """The percentile of the response time that a level must keep, as response_p99, and its limit in ms."""
+        names = {f"level_{self.name}.{name}": name for name in QUANTILES}
+        promised = next((each for each in self.objectives if each.finding in names), None)
+        if promised is None:
+            raise ValueError(
+                f"the levels of {self.name} have no objective on their response time; "
+                f"add one of {', '.join(names)} to data/objectives.yaml"
+            )
+        return names[promised.finding], promised.limit
+
+    def _at(self, rate: float) -> list[Frames]:
+        return [frames for level, frames in zip(self.levels, self.frames, strict=True) if level.rate == rate]
+
+    def _limit(self) -> tuple[float, float]:
+        """For how long an operation may wait by the objective, in seconds, and how many of them (0–1)."""
+        name, limit_ms = self.promised_time
+        lowest = min(self.levels, key=lambda level: level.rate)
+        served = lowest.finding(name.replace("response", "service")).value or 0.0
+        return max(0.0, limit_ms - served) / 1e3, QUANTILES[name]
+
+
+def breaking_point_findings(found: Searched, recording: str) -> list[Finding]:
+    """The findings of one part's search, named breaking_point.<part>.<figure>."""
+    prefix = f"{SECTION}.{found.name}"
+
+    def given(name: str, estimate: Estimate, unit: str, title: str, note: str = "") -> Finding:
+        bounds = (estimate.value, estimate.low, estimate.high)
+        value, low, high = (None if x is None or math.isnan(x) else x for x in bounds)
+        said = note if value is not None else note or "not given"
+        return Finding(f"{prefix}.{name}", value, unit, low, high, estimate.count, recording, title, said)
+
+    answer, levels = found.answer, len(found.levels)
+    high = math.inf if answer.high is None else answer.high
+    held = Estimate(answer.low, answer.low, high, levels) if answer.low else exactly(None, levels)
+    title = f"{found.name}, highest sustainable load"
+    note = NOTES.get(answer.conclusion, answer.broke)
+    findings = [given("highest_sustainable", held, "/s", title, note)]
+    recommended = exactly(answer.recommended, levels)
+    findings.append(given("recommended", recommended, "/s", f"{found.name}, load for production", answer.why))
+    findings += [replace(each, name=f"{prefix}.{each.name}", recording=recording) for each in _figures(found)]
+    for (knee, ratio), name in zip(found.disagreements, ("scalability_law", "waiting_lines"), strict=True):
+        findings.append(given(f"by_{name}", knee.rate, "/s", f"{found.name}, {knee.method}", knee.note))
+        findings.append(given(f"{name}_ratio", ratio, "", f"{found.name}, {knee.method} over measured", knee.note))
+    return findings
+
+
+def _figures(found: Searched) -> Iterator[Finding]:
+    """Peak throughput, the times at the limit and beyond it, and how far what broke was in use."""
+    peak = max((level.finding("completed") for level in found.levels), key=lambda each: each.value or 0.0)
+    yield replace(peak, name="peak_throughput", title=f"{found.name}, most completed")
+    highest = max(found.levels, key=lambda level: level.rate)
+    offered, ok = highest.finding("offered").count, highest.finding("success_rate").value or 0.0
+    failed = proportion(offered - round(ok / 100 * offered), offered)
+    yield _percent("errors_beyond", failed, f"{found.name}, errors at {highest.rate:,.6g}/s")
+    at_limit = [level for level in found.levels if level.rate == found.answer.low]
+    for name, level in (("at_limit", at_limit[-1] if at_limit else None), ("beyond", highest)):
+        if level is not None:
+            p95 = level.finding("response_p95")
+            yield replace(p95, name=f"response_p95_{name}", title=f"{found.name}, p95 at {level.rate:,.6g}/s")
+    if len(found.ranked):
+        first = found.ranked.iloc[0]
+        at_knee = sum(level.rate == found.knee for level in found.levels)
+        used = Estimate(float(first["at"]), float(first["at_low"]), float(first["at_high"]), at_knee)
+        yield _percent("utilisation", used, f"{found.name}, in use at the knee: {first['resource']}")
+
+
+def _percent(name: str, share: Estimate, title: str) -> Finding:
+    value, low, high = (None if x is None or math.isnan(x) else 100 * x for x in (share.value, share.low, share.high))
+    return Finding(name, value, "%", low, high, share.count, title=title)

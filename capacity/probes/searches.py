@@ -1,0 +1,69 @@
+"""Where each part is searched for its breaking point: read from YAML and validated."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+
+from capacity.analysis.breaking_point import Search
+from capacity.errors import CapacityError
+from capacity.operation import Strict
+from capacity.workload import first_problem
+
+
+class Windows(Strict):
+    """How long a level is warmed up and held, and to what share of itself the answer is wanted."""
+
+    warm_up_seconds: PositiveFloat
+    seconds: PositiveFloat
+    confirm_seconds: PositiveFloat
+    share: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Part(Strict):
+    """What loads a part: a workload over so many connections, by `generators` processes, from `start` up to `limit`.
+
+    `workers` are the reference application's worker processes, each with `slots_per_worker` jobs at a time.
+    """
+
+    workload: str
+    connections: PositiveInt
+    generators: PositiveInt = 1
+    workers: PositiveInt = 1
+    slots_per_worker: PositiveInt = 50
+    start: PositiveFloat
+    limit: PositiveFloat
+    step: PositiveFloat
+    windows: dict[str, Windows]
+
+    def search(self, profile: str) -> Search:
+        """The search in that profile's windows; CapacityError names the accepted ones."""
+        windows = self.window(profile)
+        return Search(self.start, self.limit, self.step, windows.seconds, windows.confirm_seconds, windows.share)
+
+    def window(self, profile: str) -> Windows:
+        """The windows of that profile."""
+        if profile not in self.windows:
+            raise CapacityError(
+                f"the search has no windows for the profile {profile!r}; it has {', '.join(self.windows)}"
+            )
+        return self.windows[profile]
+
+
+class _Parts(Strict):
+    parts: Annotated[dict[str, Part], Field(min_length=1)]
+
+
+def read_searches(path: Path) -> dict[str, Part]:
+    """The parts of the YAML file `path` by name, in its order; CapacityError is one sentence naming key and value."""
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CapacityError(f"cannot read the searches {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CapacityError(f"the searches {path} are not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _Parts.model_validate({"parts": values}).parts
+    except ValidationError as error:
+        raise CapacityError(f"{path}: {first_problem(error)}") from None

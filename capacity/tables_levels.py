@@ -1,0 +1,118 @@
+"""A search for a breaking point as text and tables: its answer, its levels, and the estimates beside it."""
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from capacity.analysis.breaking_point import Conclusion
+from capacity.analysis.estimated_knees import disagreement_text
+from capacity.analysis.levels import Level
+from capacity.analysis.searched import Searched
+from capacity.findings import Verdict
+from capacity.tables import COLOURS, aligned, finding_text, number_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+
+FIGURES = {
+    "completed, /s": "completed",
+    "response p95, ms": "response_p95",
+    "response p99, ms": "response_p99",
+    "service p95, ms": "service_p95",
+    "dispatch p95, ms": "dispatch_p95",
+    "succeeded, %": "success_rate",
+    "backlog growth, %": "backlog_growth",
+    "in the system": "in_system",
+    "X·R misses of N, %": "littles_law",
+}
+
+
+def answers_text(found: Iterable[Searched]) -> str:
+    """One line a part: between which loads its breaking point lies, and the load recommended for production."""
+    rows = [
+        (each.name, str(each.answer.conclusion), _between(each), _recommended(each), f"{len(each.levels)} levels")
+        for each in found
+    ]
+    return aligned(rows)
+
+
+def _between(found: Searched) -> str:
+    low, high = found.answer.low, found.answer.high
+    if not low and high is None:
+        return "no level held"
+    if high is None:
+        return f"holds {low:,.6g}/s; its limit is above"
+    return f"holds {low:,.6g}/s, breaks at {high:,.6g}/s"
+
+
+def _recommended(found: Searched) -> str:
+    wanted = found.answer.recommended
+    return "none recommended" if wanted is None else f"for production {wanted:,.6g}/s"
+
+
+def broke_text(found: Searched) -> str:
+    """What broke, by which objective it showed, why the load is recommended, and what was not decided."""
+    answer = found.answer
+    shown = "the generator's limit" if answer.conclusion is Conclusion.GENERATOR_BOUND else answer.broke
+    lines = [f"{found.name}: {found.broke}", f"  seen as: {shown or 'nothing broke'}", f"  recommended: {answer.why}"]
+    if answer.undecided:
+        lines.append(f"  undecided: {', '.join(f'{each:,.6g}/s' for each in answer.undecided)}")
+    return "\n".join(lines)
+
+
+def estimates_text(found: Searched) -> str:
+    """The three estimates, and where the two that were not measured disagree with the one that was."""
+    rows = [
+        (f"{found.name}, {knee.method}", _rate(knee.rate.value, knee.rate.low, knee.rate.high)) for knee in found.knees
+    ]
+    said = [f"  {disagreement_text(knee, ratio)}" for knee, ratio in found.disagreements]
+    model = found.scalability[1]
+    problems = [f"  note: {each.seen}; {each.why}" for each in model.problems] if model else []
+    return "\n".join([aligned(rows), *said, *problems])
+
+
+def _rate(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
+        return "not given"
+    spread = high - low if math.isfinite(high) else 0.0
+    return f"{number_text(value, spread)}/s ({number_text(low, spread)} to {number_text(high, spread)})"
+
+
+def levels_style(found: Searched) -> "Styler":
+    """The levels in the order tried, each figure with its interval, for a notebook and the report."""
+    import pandas as pd
+
+    table = pd.DataFrame([_row(level) for level in found.levels])
+    colour = {str(verdict): f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
+    return (
+        table.style.hide(axis="index")
+        .map(lambda verdict: colour[verdict], subset=["verdict"])
+        .set_caption(f"{found.name}: the levels in the order tried")
+    )
+
+
+def _row(level: Level) -> dict[str, str]:
+    row = {"due, /s": f"{level.rate:,.6g}", "seconds": f"{level.seconds:g}", "verdict": str(level.verdict)}
+    for title, name in FIGURES.items():
+        row[title] = finding_text(level.finding(name), unit=False)
+    notes = [each.seen for each in level.problems] if level.verdict is not Verdict.VOID else []
+    return row | {"why": level.broke, "notes on the generator": "; ".join(notes)}
+
+
+def beyond_style(found: Searched) -> "Styler":
+    """What the part does beyond its breaking point, against the highest level that held."""
+    formats = {"rate": "{:,.0f}", "over": "{:.2f} ×", "completed": "{:,.0f}", "of_peak": "{:.0%}"}
+    formats |= {"response_p95": "{:,.0f}", "slower": "{:,.1f} ×", "success_rate": "{:.1f} %"}
+    titles = {
+        "rate": "due, /s",
+        "over": "of what held",
+        "completed": "completed, /s",
+        "of_peak": "of the peak",
+        "response_p95": "response p95, ms",
+        "slower": "of that at what held",
+        "success_rate": "succeeded",
+    }
+    frame: pd.DataFrame = found.beyond.rename(columns=titles)
+    shown: dict[Any, Any] = {titles[name]: text for name, text in formats.items()}
+    return frame.style.hide(axis="index").format(shown).set_caption(f"{found.name}: beyond its breaking point")

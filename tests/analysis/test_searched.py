@@ -1,0 +1,82 @@
+"""The committed searches say again, from their recordings, what they said when they were measured."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from capacity.analysis.breaking_point import Conclusion
+from capacity.analysis.searched import Searched, breaking_point_findings
+from capacity.findings import judge_all, read_objectives
+from capacity.probes.breaking_point import FILE, read_all_searched
+from capacity.probes.searches import read_searches
+from capacity.workload import read_workload
+
+PROJECT = Path(__file__).parents[2]
+RECORDED = PROJECT / "data" / "recorded" / "breaking_point"
+WORKLOADS = PROJECT / "data" / "workloads"
+SLOTS_HOLD = 24 / 0.02829  # worker slots over the mean time of a job of queue_levels.yaml
+
+
+@pytest.fixture(scope="module")
+def searched() -> dict[str, Searched]:
+    return read_all_searched(RECORDED)
+
+
+def test_all_parts_are_found_from_what_is_kept(searched: dict[str, Searched]) -> None:
+    assert list(searched) == ["database", "redis", "queue", "gateway"]
+    for name, found in searched.items():
+        kept = json.loads((RECORDED / name / FILE).read_text(encoding="utf-8"))
+        assert [(each["verdict"], each["broke"]) for each in kept["levels"]] == [
+            (str(level.verdict), level.broke) for level in found.levels
+        ]
+        answer = found.answer
+        assert answer.complete and answer.conclusion is Conclusion.FOUND
+        assert (kept["answer"]["low"], kept["answer"]["high"]) == (answer.low, answer.high)
+
+
+def test_the_queue_breaks_where_its_slots_are_all_at_work(searched: dict[str, Searched]) -> None:
+    found = searched["queue"]
+    assert found.answer.high is not None
+    assert 0.8 * SLOTS_HOLD < found.answer.low < SLOTS_HOLD
+    assert found.answer.high < 1.2 * SLOTS_HOLD
+    assert found.ranked["resource"].iloc[0] == "worker slots"
+    assert found.broke.startswith("worker slots: 100 %")
+    for knee in found.knees:
+        assert knee.rate.value == pytest.approx(SLOTS_HOLD, rel=0.12)
+
+
+def test_the_recordings_are_of_the_projects_workloads_and_small() -> None:
+    searches = read_searches(WORKLOADS / "breaking_point.yaml")
+    for name, part in searches.items():
+        workload = read_workload(WORKLOADS / f"{part.workload}.yaml")
+        for manifest in (RECORDED / name).glob("*/manifest.json"):
+            facts = json.loads(manifest.read_text(encoding="utf-8"))
+            assert facts["state"] == "complete"
+            assert facts["workload"]["operations"] == workload.model_dump()["operations"]
+    assert sum(file.stat().st_size for file in RECORDED.rglob("*") if file.is_file()) < 2_000_000
+
+
+def test_findings_hold_the_answer_and_meet_their_objectives(searched: dict[str, Searched]) -> None:
+    found = {each.name: each for name in searched for each in breaking_point_findings(searched[name], "r")}
+    for name, part in searched.items():
+        held = found[f"breaking_point.{name}.highest_sustainable"]
+        assert (held.value, held.low, held.high) == (part.answer.low, part.answer.low, part.answer.high)
+        assert found[f"breaking_point.{name}.recommended"].value == 0.75 * part.answer.low
+        most = max(level.finding("completed").value or 0.0 for level in part.levels)
+        assert found[f"breaking_point.{name}.peak_throughput"].value == most
+        ratio = found[f"breaking_point.{name}.waiting_lines_ratio"]
+        assert ratio.low is not None and ratio.high is not None and ratio.low < ratio.high
+        assert not [each for each in found.values() if each.value is not None and math.isnan(each.value)]
+    objectives = read_objectives(PROJECT / "data" / "objectives.yaml", "breaking_point")
+    judged = judge_all(found.values(), objectives)
+    assert len(judged) == 8
+    assert all(finding is not None for _, finding, _ in judged)
+
+
+def test_a_level_is_bound_by_what_the_report_promises() -> None:
+    promised = {each.finding: each for each in read_objectives(PROJECT / "data" / "objectives.yaml")}
+    assert promised["level_database.response_p99"].promise == promised["database.response_p99"].promise
+    jobs = promised["level_queue.response_p95"]
+    assert jobs.limit == promised["queue.response_p95"].limit / 10

@@ -1,0 +1,121 @@
+"""A search on a real server finds where it breaks, and is read again from what it kept."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from capacity.analysis.breaking_point import Conclusion
+from capacity.analysis.searched import Searched, breaking_point_findings
+from capacity.errors import CapacityError
+from capacity.probes.breaking_point import (
+    FILE,
+    read_all_searched,
+    read_searched,
+    run_breaking_point_probe,
+    search_part,
+)
+from capacity.probes.levels import open_rig
+from capacity.probes.searches import Part, read_searches
+from capacity.system.addresses import System
+from capacity.system.application.database import DATASETS, Dataset
+
+PROJECT = Path(__file__).parents[2]
+SERVERS, SERVICE_S = 8, 0.005
+MOST = SERVERS / SERVICE_S  # 1,600 a second, and fewer where the machine is busy
+
+
+@pytest.fixture(scope="module")
+def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[Searched, Path]:
+    folder = tmp_path_factory.mktemp("search")
+    operations = [{"name": "X", "weight": 100, "statements": [{"sql": f"SELECT pg_sleep({SERVICE_S})"}]}]
+    shapes = {"smoke": {"kind": "rate", "stages": [{"name": "all", "seconds": 1, "to": 10}]}}
+    values = {"name": "sleep", "target": "postgres", "connections": 1, "operations": operations, "shapes": shapes}
+    (folder / "sleep.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    windows = {"smoke": {"warm_up_seconds": 0.2, "seconds": 0.7, "confirm_seconds": 1.4, "share": 0.5}}
+    part = Part(workload="sleep", connections=SERVERS, start=700, limit=11200, step=25, windows=windows)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DATASETS, "smoke", Dataset(1000, 5))
+        with open_rig("database", part, system, folder) as rig:
+            return search_part("database", rig, part, "smoke", folder / "database"), folder
+
+
+def test_the_breaking_point_of_a_pool_is_found_where_it_is(found: tuple[Searched, Path]) -> None:
+    answer = found[0].answer
+    assert answer.complete
+    assert answer.conclusion is Conclusion.FOUND
+    assert answer.high is not None
+    assert 0 < answer.low < MOST
+    assert answer.low < answer.high <= 2 * MOST
+    peak = max(level.finding("completed").value or 0 for level in found[0].levels)
+    assert peak <= 1.05 * MOST
+
+
+def test_what_is_read_again_is_what_was_measured(found: tuple[Searched, Path]) -> None:
+    searched, folder = found
+    again = read_searched(folder / "database")
+    assert again.levels == searched.levels
+    assert again.answer == searched.answer
+    assert again.broke == searched.broke
+    assert breaking_point_findings(again, "r") == breaking_point_findings(searched, "r")
+    assert list(read_all_searched(folder)) == ["database"]
+
+
+def test_the_search_keeps_its_levels_verdicts_and_answer(found: tuple[Searched, Path]) -> None:
+    searched, folder = found
+    kept = json.loads((folder / "database" / FILE).read_text(encoding="utf-8"))
+    assert [each["recording"] for each in kept["levels"]] == [
+        f"{place:02d}" for place in range(1, len(searched.levels) + 1)
+    ]
+    assert [each["verdict"] for each in kept["levels"]] == [str(level.verdict) for level in searched.levels]
+    assert (kept["answer"]["low"], kept["answer"]["high"]) == (searched.answer.low, searched.answer.high)
+    assert {each["finding"] for each in kept["objectives"]} == {
+        "level_database.response_p99",
+        "level_database.success_rate",
+        "level_database.backlog_growth",
+    }
+
+
+def test_without_a_search_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError) as refused:
+        read_all_searched(tmp_path)
+    assert str(refused.value) == f"there is no search in {tmp_path}: no search.json is below it"
+    with pytest.raises(CapacityError, match="search into it first"):
+        read_searched(tmp_path)
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(CapacityError) as refused:
+        run_breaking_point_probe(False, "smoke", "", "x", parts="database mainframe")
+    assert str(refused.value) == (
+        "there is no part 'mainframe' to search; accepted are database, redis, queue, gateway"
+    )
+
+
+def test_the_projects_searches_begin_within_their_range() -> None:
+    searches = read_searches(PROJECT / "data" / "workloads" / "breaking_point.yaml")
+    assert list(searches) == ["database", "redis", "queue", "gateway"]
+    for part in searches.values():
+        for profile in ("smoke", "standard", "full"):
+            assert part.search(profile).next_level([]) is not None
+    with pytest.raises(CapacityError) as refused:
+        searches["redis"].search("quick")
+    assert str(refused.value) == "the search has no windows for the profile 'quick'; it has smoke, standard, full"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("redis: {workload: redis}", "the key 'parts.redis.connections' is missing (and 4 more)"),
+        ("[", "the searches"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "breaking_point.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(CapacityError) as refused:
+        read_searches(path)
+    assert message in str(refused.value) or message in str(refused.value).replace("key 'redis", "key 'parts.redis")
+    with pytest.raises(CapacityError, match="cannot read the searches"):
+        read_searches(tmp_path / "none.yaml")
