@@ -126,8 +126,17 @@ def record(url: str, folder: Path, control: Control) -> Path:
 class Wrapped:
     """Arrivals that pass on another's."""
 
+    steady_until, step = 0, 0
+
     def __init__(self, arrivals: Arrivals) -> None:
         self.arrivals = arrivals
+        self.numbers: Iterator[int] = iter(())
+        self.operations: Iterator[int] = iter(())
+        self.origin_ns = 0
+
+    def begin(self, origin_ns: int) -> None:
+        self.origin_ns = origin_ns
+        self.arrivals.begin(origin_ns)
 
     @property
     def next_due(self) -> int:
@@ -153,7 +162,8 @@ class InTicks(Wrapped):
     @property
     def next_due(self) -> int:
         due = self.arrivals.next_due
-        return due if due == NEVER else -(-due // self.tick_ns) * self.tick_ns
+        ticks = -(-(due - self.origin_ns) // self.tick_ns)
+        return due if due == NEVER else self.origin_ns + ticks * self.tick_ns
 
 
 class InBatches(Wrapped):
@@ -183,7 +193,7 @@ class Without(Wrapped):
 
     def __init__(self, arrivals: Arrivals, missing: set[int], renumbered: bool) -> None:
         super().__init__(arrivals)
-        self.missing, self.renumbered, self.numbers = missing, renumbered, itertools.count()
+        self.missing, self.renumbered, self.counted = missing, renumbered, itertools.count()
 
     @property
     def next_due(self) -> int:
@@ -194,7 +204,7 @@ class Without(Wrapped):
     def take(self) -> Arrival:
         assert self.next_due != NEVER
         number, *rest = self.arrivals.take()
-        return (next(self.numbers) if self.renumbered else number, *rest)
+        return (next(self.counted) if self.renumbered else number, *rest)
 
 
 class FromDequeue(Engine):
@@ -211,7 +221,7 @@ class FromDequeue(Engine):
         self._waiting = Restamping()
 
     def restamped(self, arrival: Arrival) -> Arrival:
-        return (arrival[0], time.monotonic_ns() - self._origin, *arrival[2:])
+        return (arrival[0], time.monotonic_ns(), *arrival[2:])
 
     def _send(self, slot: Any, arrival: Arrival) -> None:
         super()._send(slot, self.restamped(arrival))
@@ -501,6 +511,7 @@ def users(think_ms: float, leave: bool, generators: int = 1) -> tuple[pd.DataFra
 
 def answered_at_random(workload: Workload, schedule: Schedule, worker: int) -> pd.DataFrame:
     arrivals, draw = ClosedArrivals(schedule), np.random.default_rng(worker)
+    arrivals.begin(0)
     rows: list[tuple[Arrival, int]] = []
     under_way: list[int] = []
     while arrivals.next_due != NEVER or under_way:
