@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection over a raw socket, kept alive: an operation is one request, parsed by httptools."""
 
 import itertools
+import os
 import re
 import socket
 import ssl
@@ -91,7 +92,7 @@ class HttpConnection:
         except OSError as error:
             raise ConnectionLostError(error.strerror or str(error) or "timed out while connecting") from None
         self._socket.setblocking(False)
-        self._receive, self._send = self._socket.recv, self._socket.send
+        self._bind()
         self._answer = _Answer()
         self._parse, self._status = self._answer.parser.feed_data, self._answer.parser.get_status_code
         self._known: bytes | None = None
@@ -101,7 +102,7 @@ class HttpConnection:
         """Send the next request of that operation."""
         request, send = next(self._streams[operation]), self._send
         try:
-            sent = send(request)
+            sent = send(self._end, request)
             if sent < len(request):
                 self._send_rest(request[sent:])
         except OSError as error:
@@ -113,9 +114,9 @@ class HttpConnection:
         The same bytes as those of the answer before are the same answer: they need not be parsed again, which takes
         longer than all else here. They are known only while the parser stands where an answer begins.
         """
-        receive = self._receive
+        receive, end = self._receive, self._end
         try:
-            data = receive(READ_BYTES)
+            data = receive(end, READ_BYTES)
             if data == self._known:
                 return OK
             self._known, answer = None, self._answer
@@ -124,7 +125,7 @@ class HttpConnection:
                 if not data:
                     raise ConnectionLostError("connection closed by the server")
                 answer.head += b"" if HEAD_END in answer.head else data
-                data = receive(READ_BYTES)
+                data = receive(end, READ_BYTES)
                 self._parse(data)
         except (BlockingIOError, ssl.SSLWantReadError):
             return PENDING
@@ -151,6 +152,16 @@ class HttpConnection:
     def close(self) -> None:
         """Close the socket without a farewell."""
         self._socket.close()
+
+    def _bind(self) -> None:
+        """Note how to read and write: there is less of Python around a system call than around a socket's method."""
+        self._end: int | socket.socket
+        self._receive: Callable[..., bytes]
+        self._send: Callable[..., int]
+        if isinstance(self._socket, ssl.SSLSocket):
+            self._end, self._receive, self._send = self._socket, ssl.SSLSocket.recv, ssl.SSLSocket.send
+        else:
+            self._end, self._receive, self._send = self._socket.fileno(), os.read, os.write
 
     def _send_rest(self, rest: bytes) -> None:
         """A request larger than the socket's buffer goes out while the loop waits: the server reads as it comes."""

@@ -6,6 +6,7 @@ import operator
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from os import write
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -117,17 +118,17 @@ class RedisConnection:
         except OSError as error:
             raise ConnectionLostError(error.strerror or "timed out while connecting") from None
         self._socket.setblocking(False)
-        self._receive, self._send = self._socket.recv_into, self._socket.send
+        self._receive = self._socket.recv_into
         self._gets = self._reader.gets
         self._feed: Callable[..., object] = self._reader.feed  # its stub does not know a bytearray
-        descriptor: int = self._socket.fileno()
-        return descriptor
+        self._descriptor: int = self._socket.fileno()
+        return self._descriptor
 
     def send(self, operation: int) -> None:
         """Send the next command of that operation."""
-        command, send = next(self._streams[operation]), self._send
+        command = next(self._streams[operation])
         try:
-            sent = send(command)
+            sent = write(self._descriptor, command)
             if sent < len(command):
                 self._send_rest(command[sent:])
         except OSError as error:
