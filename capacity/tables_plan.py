@@ -108,7 +108,7 @@ def signals_table(plan: CapacityPlan) -> "pd.DataFrame":
                 "source": each.source,
             }
         )
-    return pd.DataFrame(rows).set_index("signal").rename_axis(None)
+    return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["signal"]).set_index("signal").rename_axis(None)
 
 
 def margins_table(plan: CapacityPlan) -> "pd.DataFrame":
@@ -134,7 +134,7 @@ def margins_table(plan: CapacityPlan) -> "pd.DataFrame":
                 "until": date_text(plan, each.months, each.at_least),
             }
         )
-    return pd.DataFrame(rows).set_index("").rename_axis(None)
+    return pd.DataFrame(rows, columns=list(rows[0]) if rows else [""]).set_index("").rename_axis(None)
 
 
 def sizes_table(plan: CapacityPlan) -> "pd.DataFrame":
@@ -189,7 +189,7 @@ def servers_table(plan: CapacityPlan) -> "pd.DataFrame":
         }
         for now, then in plan.servers
     ]
-    return pd.DataFrame(rows).set_index("").rename_axis(None)
+    return pd.DataFrame(rows, columns=list(rows[0]) if rows else [""]).set_index("").rename_axis(None)
 
 
 def summary_text(plan: CapacityPlan) -> str:

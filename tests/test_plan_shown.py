@@ -159,3 +159,15 @@ def test_the_sliders_make_a_plan_and_fall_back_to_text(
     monkeypatch.setitem(__import__("sys").modules, "ipywidgets", None)
     what_if(file, run, sizes)
     assert "first limit" in capsys.readouterr().out
+
+
+def test_a_run_of_redis_alone_is_shown_whole(inputs: tuple[PlanFile, Run, list[Size]]) -> None:
+    file, run, sizes = inputs
+    redis = {name: each for name, each in run.findings.items() if each.section == "redis"}
+    plan = make_plan(file, replace(run, findings=redis), sizes)
+    for name in ("exhaustion", "triggers", "signals", "margins", "sizes", "servers"):
+        assert tables_plan.shown(getattr(tables_plan, f"{name}_table")(plan)).to_html()
+    assert tables_plan.servers_table(plan).empty
+    assert "none holds it" in tables_plan.summary_text(plan)
+    for draw in (charts_plan.outgrown, charts_plan.sizes_by_quarter, charts_plan.swings, charts_plan.cost_over_time):
+        draw(plan).figure.canvas.draw()  # type: ignore[operator]
