@@ -100,12 +100,12 @@ def change_of(before: Finding | None, after: Finding | None, repetitions: Sequen
     CHANGED and WITHIN_CHANCE: by the interval of the change, which is put together from both intervals (MOVER), and
     with repetitions is at least as wide as two runs of an unchanged system differ. COUNTED: both values have no
     width, as a count or a peak, so they are what they are and only repetitions could tell chance from change.
-    NOT_COMPARED: one is missing, void, without an interval or in another unit.
+    NOT_COMPARED: one is missing, void, infinite (censored), without an interval or in another unit.
     Source: Zou and Donner, Statistics in Medicine 27 (2008) 1693; for two runs ISO 5725-6 (1994), 4.1.
     """
     if before is None or after is None or before.unit != after.unit or before.void or after.void:
         return Change(Answer.NOT_COMPARED)
-    if before.value is None or after.value is None:
+    if before.value is None or after.value is None or not math.isfinite(after.value - before.value):
         return Change(Answer.NOT_COMPARED)
     value = after.value - before.value
     runs = [each.value for each in (before, *repetitions) if each.value is not None and each.unit == before.unit]

@@ -110,6 +110,7 @@ def test_a_change_beyond_what_runs_differ_by_is_one() -> None:
         (found(5, 4, 6), found(50, 9, math.inf), Answer.CHANGED, 45),
         (found(5, 4, 6), found(50), Answer.NOT_COMPARED, 45),
         (found(5, 4, 6), found(None), Answer.NOT_COMPARED, None),
+        (found(math.inf, 4, math.inf), found(math.inf, 9, math.inf), Answer.NOT_COMPARED, None),
         (found(5, 4, 6), None, Answer.NOT_COMPARED, None),
         (None, found(5, 4, 6), Answer.NOT_COMPARED, None),
         (found(5, 4, 6), found(9, 8, 10, unit="s"), Answer.NOT_COMPARED, None),
