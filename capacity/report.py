@@ -17,6 +17,7 @@ from capacity.tables import finding_text
 
 REPORT = "report.html"
 TAG, CLOSING = "report", "report-closing"
+KEPT = ("manifest.json", "trial.json", "search.json")  # what a recording, a trial or a search is read from
 CLOSING_TITLE = "What was checked, and when?"
 FIRST_NAME = re.compile(r"^[a-z_]+(?:\.\w+)+(?= )", re.MULTILINE)  # a line of a table of findings begins with its name
 Cell = Mapping[str, Any]
@@ -71,10 +72,9 @@ def write_report(
 
 
 def _line(run: Path, finding: Finding, verdict: Verdict | None) -> Line:
-    source = f"recordings/{finding.recording}"
-    return Line(
-        finding, finding_text(finding), verdict, source if finding.recording and (run / source).exists() else ""
-    )
+    folder = f"recordings/{finding.recording}"
+    kept = (f"{folder}/{name}" for name in KEPT if finding.recording and (run / folder / name).is_file())
+    return Line(finding, finding_text(finding), verdict, next(kept, ""))
 
 
 def _cells(path: Path) -> Sequence[Cell]:

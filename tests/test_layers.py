@@ -15,8 +15,8 @@ FLOORS = [
     {
         "charts",
         "tables",
-        "trial_charts",
-        "trial_tables",
+        "charts_trials",
+        "tables_trials",
         "checklist",
         "execution",
         "follow_up",

@@ -7,7 +7,7 @@ and it admits all again when the overload is over. Without it nobody is refused,
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
 from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.queue import wait_until_drained
 from capacity.recording import open_recording
-from capacity.scenarios.trial import Observed, Proof, Ready
+from capacity.scenarios.trial import Observed, Proof, Ready, Trial, read_trial, run_scenario
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, prepare_database
 from capacity.system.application.job_queue import JOB_TYPES
@@ -52,6 +52,7 @@ RECOVERY = 0.25  # of what the workers serve: the load after the overload
 SLACK = 0.9  # of the backlog that arithmetic gives: the load's begin and end are not sharp
 WITHIN = 95.0  # %: a p95 within the objective, said so that few samples can prove it
 DRAIN_SECONDS = 30.0
+BREAKER = "circuit_breaker"  # the folder of its trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,14 @@ class Overload:
         return values | {"shapes": {"trial": {"kind": "rate", "stages": [stage]}}}
 
 
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """What was kept of a trial, and the course of its halves by their names in words; see `overload_course`."""
+
+    trial: Trial
+    courses: dict[str, pd.DataFrame]
+
+
 def breaker_courses(folder: Path) -> dict[str, pd.DataFrame]:
     """The course of a trial's two halves, kept in `folder`, by `HALVES`; see `overload_course`."""
     made = {}
@@ -218,3 +227,20 @@ def breaker_courses(folder: Path) -> dict[str, pd.DataFrame]:
 
 def _promised(half: str, figure: str, promise: tuple[str, float, str], why: str) -> Objective:
     return Objective(f"{SECTION}.{half}.{figure}", *promise, why, "settings")
+
+
+def run_overload(live: bool, folder: Path) -> Path:
+    """Where `live`, run a trial into a folder of its own below `folder`; returns that folder."""
+    into = folder / BREAKER
+    if live:
+        run_scenario(Overload(), System(embedded=True), into)
+    return into
+
+
+def read_overload(folder: Path) -> Overloaded:
+    """What was kept of a trial, each finding with the recording that it comes from."""
+    trial = read_trial(folder)
+    place = f"{folder.parent.name}/{folder.name}"
+    findings = tuple(replace(each, recording=f"{place}/{each.recording}") for each in trial.findings)
+    courses = {HALVES[half]: course for half, course in breaker_courses(folder).items()}
+    return Overloaded(replace(trial, findings=findings), courses)

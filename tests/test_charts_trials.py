@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from capacity import trial_charts
+from capacity import charts_trials
 from capacity.analysis.fault_course import FaultCourse, Moment
 from capacity.scenarios.trials import read_course, read_trials
 
@@ -28,7 +28,7 @@ def course() -> FaultCourse:
 
 @pytest.fixture
 def axes(course: FaultCourse) -> Iterator[tuple[Axes, Axes]]:
-    drawn = trial_charts.fault_timeline(course)
+    drawn = charts_trials.fault_timeline(course)
     assert drawn is not None
     yield drawn
     plt.close("all")
@@ -38,7 +38,7 @@ def test_each_operation_is_a_mark_of_its_fate(course: FaultCourse, axes: tuple[A
     marks = {str(line.get_label()): line for line in axes[0].lines if line.get_marker() in (".", "D", "x", "^")}
     counts = course.operations["fate"].value_counts()
     assert {name: len(np.asarray(line.get_xdata())) for name, line in marks.items()} == {
-        f"{trial_charts.FATES[fate].label} ({count:,})": count for fate, count in counts.items()
+        f"{charts_trials.FATES[fate].label} ({count:,})": count for fate, count in counts.items()
     }
     assert len({line.get_color() for line in marks.values()}) == len(counts)
 
@@ -48,7 +48,7 @@ def test_the_fault_is_shaded_and_its_moments_are_named_in_rows_of_their_own(
 ) -> None:
     for ax in axes:
         shaded = [
-            each for each in ax.patches if each.get_facecolor()[:3] == mpl.colors.to_rgb(trial_charts.FAULT_COLOUR)
+            each for each in ax.patches if each.get_facecolor()[:3] == mpl.colors.to_rgb(charts_trials.FAULT_COLOUR)
         ]
         (left, _), (right, _) = shaded[0].get_extents().transformed(ax.transData.inverted()).get_points()
         assert (left, right) == (pytest.approx(course.begin_s), pytest.approx(course.end_s))
@@ -75,7 +75,7 @@ def test_no_name_lies_over_the_line_of_another_moment(course: FaultCourse, at_s:
         "within 100 ms for good, 2 ms",
     )
     moments = tuple(Moment(each, label) for each, label in zip(at_s, labels, strict=True))
-    drawn = trial_charts.fault_timeline(replace(course, moments=moments))
+    drawn = charts_trials.fault_timeline(replace(course, moments=moments))
     assert drawn is not None
     ax = drawn[0]
     ax.figure.canvas.draw()
@@ -90,5 +90,5 @@ def test_no_name_lies_over_the_line_of_another_moment(course: FaultCourse, at_s:
 
 
 def test_without_a_course_nothing_is_drawn() -> None:
-    assert trial_charts.fault_timeline(None) is None
+    assert charts_trials.fault_timeline(None) is None
     assert plt.get_fignums() == []

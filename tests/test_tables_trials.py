@@ -6,7 +6,7 @@ from capacity.findings import Finding, Objective, Verdict, judge_all, read_expec
 from capacity.scenarios.matrix import Kind
 from capacity.scenarios.trial import Proof, Trial, counted
 from capacity.scenarios.trials import Kept, read_trials
-from capacity.trial_tables import (
+from capacity.tables_trials import (
     costs_table,
     expectations_style,
     expectations_text,
