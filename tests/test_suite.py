@@ -157,5 +157,7 @@ def test_faults_are_judged_by_what_was_expected_and_shown_in_the_report(tmp_path
     assert page.count("data:image/png;base64,") == 2
     worse = (run / "findings" / "failover.yaml").read_text().replace("== 53.0", "== 52.0")
     (run / "findings" / "failover.yaml").write_text(worse)
-    failed = [each.finding for each, _, verdict in judged_run(PROJECT, run) if verdict is Verdict.FAIL]
-    assert failed == ["failover.direct_connections.refused"]
+    again = judged_run(PROJECT, run)  # how fast a busy machine recovers is not what is tested here
+    changed = [each.finding for (each, _, now), (_, _, before) in zip(again, judged, strict=True) if now is not before]
+    assert changed == ["failover.direct_connections.refused"]
+    assert Verdict.FAIL in {now for each, _, now in again if each.finding == changed[0]}
