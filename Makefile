@@ -17,10 +17,13 @@ lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 record: $(READY)  ## the recordings that the notebooks open on, measured anew, and the notebooks' kept outputs
-	rm -rf build/record
-	$(BIN)/capacity run --profile standard --set matrix short --into build/record
-	rm -rf data/recorded && cp -r build/record/recordings data/recorded
-	cp -r build/record/findings data/recorded/findings
+	rm -rf build/record build/breaking
+	$(BIN)/capacity run --profile standard --only database,redis,queue,gateway --into build/record
+	$(BIN)/capacity run --profile smoke --only failover,breaking_point --into build/breaking
+	rm -rf data/recorded && cp -r build/record/recordings data/recorded && cp -r build/breaking/recordings/* data/recorded
+	cp -r build/record/findings data/recorded/findings && cp build/breaking/findings/* data/recorded/findings
+	$(BIN)/papermill notebooks/70_capacity_plan.ipynb build/plan.ipynb --cwd notebooks \
+		-p results $(CURDIR)/data/recorded/findings
 	$(MAKE) outputs
 
 outputs: $(READY)

@@ -1,6 +1,8 @@
 """What if the load, its growth, the headroom or a size were another: sliders in a notebook, text without them."""
 
 from collections.abc import Sequence
+from html import escape
+from io import BytesIO
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -59,10 +61,24 @@ def _sliders(widgets: Any, file: PlanFile, run: Run, catalog: Sequence[Size], pa
     }
     controls["growth"].readout_format = controls["headroom"].readout_format = ".0%"
 
-    def show(growth: float, headroom: float, peak: float, size: str) -> None:
-        plan = what_if_plan(file, run, catalog, growth=growth, headroom=headroom, peak=peak, **{part: size})
-        print(summary_text(plan))
-        outgrown(plan)
-        plt.show()
+    # Not an output widget: who executes notebooks without a page waits for ever for the end of what it showed.
+    text, picture = widgets.HTML(), widgets.Image(format="png", layout={"max_width": "60em"})
 
-    return widgets.VBox([*controls.values(), widgets.interactive_output(show, controls)])
+    def show(_: Any = None) -> None:
+        growth, headroom, peak, size = (each.value for each in controls.values())
+        plan = what_if_plan(file, run, catalog, growth=growth, headroom=headroom, peak=peak, **{part: size})
+        text.value = f"<pre>{escape(summary_text(plan))}</pre>"
+        picture.value = _drawn(plan)
+
+    for each in controls.values():
+        each.observe(show, names="value")
+    show()
+    return widgets.VBox([*controls.values(), text, picture])
+
+
+def _drawn(plan: CapacityPlan) -> bytes:
+    figure = outgrown(plan)
+    held = BytesIO()
+    figure.savefig(held, format="png", bbox_inches="tight")
+    plt.close(figure)
+    return held.getvalue()

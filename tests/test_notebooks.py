@@ -9,13 +9,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from capacity.analysis.searched import breaking_point_findings
 from capacity.findings import Finding, read_expectations, read_findings
+from capacity.probes.breaking_point import read_all_searched
 from capacity.probes.database import read_database_findings
 from capacity.probes.gateway import read_gateway_findings
 from capacity.probes.queue import read_queue_findings
 from capacity.probes.redis import read_redis_findings
 from capacity.recording import open_recording
 from capacity.scenarios.matrix import chosen_rows
+from capacity.scenarios.overload import BREAKER, read_overload
 from capacity.scenarios.trial import settings_of
 from capacity.scenarios.trials import failover_expectations, failover_findings, read_trials
 from capacity.workload import read_workload
@@ -28,12 +31,19 @@ def read_failover_findings(folder: Path) -> list[Finding]:
     return failover_findings(read_trials(folder))
 
 
+def read_breaking_point_findings(folder: Path) -> list[Finding]:
+    searched = read_all_searched(folder).values()
+    found = [finding for each in searched for finding in breaking_point_findings(each, folder.name)]
+    return [*found, *read_overload(folder / BREAKER).trial.findings]
+
+
 READERS = {
     "database": read_database_findings,
     "redis": read_redis_findings,
     "queue": read_queue_findings,
     "gateway": read_gateway_findings,
     "failover": read_failover_findings,
+    "breaking_point": read_breaking_point_findings,
 }
 RECORDINGS = ("database", "database/row_security", "redis", "redis/reconnection", "queue", "gateway")
 LITERALS = (bool, int, float, str)
@@ -114,5 +124,6 @@ def test_the_trials_are_those_of_this_code_and_small() -> None:
     assert {kept.trial.scenario: kept.trial.settings for kept in trials} == {
         row.scenario.name: settings_of(row.scenario) for row in chosen_rows("smoke")
     }
-    assert read_expectations(recorded / "findings") == failover_expectations(trials)
+    overload = read_overload(recorded / "breaking_point" / BREAKER).trial
+    assert read_expectations(recorded / "findings") == [*overload.expected, *failover_expectations(trials)]
     assert sum(file.stat().st_size for file in (recorded / "failover").rglob("*") if file.is_file()) < 1_500_000

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import ipywidgets
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
@@ -15,7 +16,7 @@ from capacity.analysis.plan import CapacityPlan, make_plan, varied
 from capacity.catalog import Size, read_catalog
 from capacity.findings import read_findings
 from capacity.plan import PlanFile, Run, read_plan, read_run
-from capacity.what_if import VIEW, what_if, what_if_plan
+from capacity.what_if import VIEW, _sliders, what_if, what_if_plan
 
 mpl.use("Agg")
 DATA = Path(__file__).parents[1] / "data"
@@ -67,8 +68,7 @@ def test_every_resource_signal_margin_and_wait_has_its_row(plan: CapacityPlan) -
     assert list(table.index) == [each.title for each in plan.file.resources]
     assert table.loc["Database CPU", "use at the projected peak"] == "not measured"
     assert table.loc["Database CPU", "used up"] == "not known"
-    assert table.loc["Queue throughput", "limit"].startswith("≥ ")
-    assert table.loc["Queue throughput", "used up"].startswith("not before ")
+    assert table.loc["Queue throughput", "limit"] == "750"  # the load that held in the search for the breaking point
     assert table.loc["Database I/O", "limit is"] == "what the size that runs sustains: db.t3.medium"
     triggers = tables_plan.triggers_table(plan)
     assert sorted(triggers.index) == ["Database connections", "Gateway's pool", "Redis memory", "Redis memory"]
@@ -171,3 +171,24 @@ def test_a_run_of_redis_alone_is_shown_whole(inputs: tuple[PlanFile, Run, list[S
     assert "none holds it" in tables_plan.summary_text(plan)
     for draw in (charts_plan.outgrown, charts_plan.sizes_by_quarter, charts_plan.swings, charts_plan.cost_over_time):
         draw(plan).figure.canvas.draw()  # type: ignore[operator]
+
+
+def test_a_load_that_held_and_was_not_searched_further_is_a_limit_from_below(
+    inputs: tuple[PlanFile, Run, list[Size]],
+) -> None:
+    file, run, sizes = inputs
+    held = {name: each for name, each in run.findings.items() if each.section != "breaking_point"}
+    table = tables_plan.exhaustion_table(make_plan(file, replace(run, findings=held), sizes))
+    assert table.loc["Queue throughput", "limit"].startswith("≥ ")
+    assert table.loc["Queue throughput", "used up"].startswith("not before ")
+
+
+def test_a_moved_slider_makes_the_plan_anew(inputs: tuple[PlanFile, Run, list[Size]]) -> None:
+    box = _sliders(ipywidgets, *inputs, "database")
+    growth, text, picture = box.children[0], box.children[-2], box.children[-1]
+    before = (text.value, bytes(picture.value))
+    assert "first limit" in before[0]
+    assert before[1].startswith(b"\x89PNG")
+    growth.value = 0.4
+    assert "40% a month" in text.value
+    assert bytes(picture.value) != before[1]
