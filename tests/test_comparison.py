@@ -55,20 +55,21 @@ def lines(result: Result) -> list[str]:
 
 
 SLOW = {"database.response_p99": {"value": 620.0, "low": 580.0, "high": 700.0}}
+FAST = {"database.response_p99": {"value": 5.5, "low": 4.4, "high": 9.3}}
 
 
 def test_a_broken_promise_is_shown_first_and_exit_code_1(tmp_path: Path) -> None:
-    ran = compare(make_run(tmp_path / "before"), make_run(tmp_path / "after", SLOW))
+    ran = compare(make_run(tmp_path / "before", FAST), make_run(tmp_path / "after", SLOW))
     assert ran.exit_code == 1
     assert lines(ran)[0] == (
         "regressed database Query latency p99 < 500 ms 5.5 ms (4.4 to 9.3) → 620 ms (580 to 700) PASS → FAIL "
-        "changed, worse: +614 ms (+574 to +694), +11,131%"
+        "changed, worse: +614 ms (+574 to +695), +11,173%"
     )
     assert "issues: 0 found before, 0 of them resolved, 1 new; 1 regressed" in lines(ran)
 
 
 def test_a_resolved_issue_is_shown_and_exit_code_0(tmp_path: Path) -> None:
-    ran = compare(make_run(tmp_path / "before", SLOW), make_run(tmp_path / "after"))
+    ran = compare(make_run(tmp_path / "before", SLOW), make_run(tmp_path / "after", FAST))
     assert ran.exit_code == 0
     assert lines(ran)[0].startswith("resolved database Query latency p99 < 500 ms 620 ms (580 to 700) → 5.5 ms")
     assert "issues: 1 found before, 1 of them resolved, 0 new; 0 regressed" in lines(ran)

@@ -63,11 +63,13 @@ def test_a_run_is_resumed_with_its_own_profile_only(finished: Path) -> None:
         (["--profile", "huge"], "there is no profile 'huge'; accepted are smoke, standard, full"),
         (
             ["--only", "redis,mainframe"],
-            "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway, failover, capacity_plan",
+            "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway, failover, "
+            "breaking_point, capacity_plan",
         ),
         (
             ["--set", "prepraed", "false"],
-            "no notebook has the parameter 'prepraed'; accepted are catalog, matrix, own_catalog, plan, prepared, "
+            "no notebook has the parameter 'prepraed'; accepted are catalog, matrix, own_catalog, parts, plan, "
+            "prepared, "
             "scenarios, seed, workers, workloads",
         ),
         (["--set", "prepared", "no way"], "the parameter prepared is 'no way', a str, and must be a bool as True"),

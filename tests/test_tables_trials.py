@@ -74,4 +74,5 @@ def test_a_scenario_is_as_good_as_its_worst_expectation() -> None:
 def test_the_committed_trials_came_as_they_were_expected() -> None:
     expected = judge_all(read_findings(RECORDED / "findings"), read_expectations(RECORDED / "findings"))
     assert {verdict for _, _, verdict in expected} == {Verdict.PASS}
-    assert len(scenarios_text(expected).splitlines()) == len(read_trials(RECORDED / "failover"))
+    applied = [line for line in scenarios_text(expected).splitlines() if line.split()[1] == "failover"]
+    assert len(applied) == len(read_trials(RECORDED / "failover"))

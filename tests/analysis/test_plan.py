@@ -91,7 +91,9 @@ def test_what_was_not_measured_says_which_finding_is_missing(plan: CapacityPlan)
     assert "plan.database_cpu.months_to_limit" not in found
 
 
-def test_without_a_breaking_point_the_throughput_that_was_held_is_the_least(plan: CapacityPlan) -> None:
+def test_without_a_breaking_point_the_throughput_that_was_held_is_the_least(file: PlanFile) -> None:
+    held = [each for each in FOUND.values() if each.section != "breaking_point"]
+    plan = make_plan(file, run_of(held), CATALOG)
     found = findings_of(plan)["plan.queue_throughput.months_to_limit"]
     assert found.value == pytest.approx(months_until(500, measured("queue.throughput")))
     assert (found.high, found.note) == (math.inf, "at least: what was measured did not reach it")

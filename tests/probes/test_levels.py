@@ -1,5 +1,6 @@
 """Levels of load on real servers: each comes from rest, and what was saturated is what was made scarce."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -118,14 +119,14 @@ def test_worker_slots_are_named_and_the_queue_is_at_rest_before_and_after(system
     with rig("slots", "queue", 4, system, tmp_path, workers=1, slots_per_worker=4) as opened:
         ranked, frames = ranked_at(opened, tmp_path, 80, 400)
     assert ranked["resource"].iloc[0] == "worker slots", ranked
-    assert what_broke(ranked, 80, 400).startswith("worker slots: 100 %")
+    assert re.match(r"worker slots: (99|100) % ", what_broke(ranked, 80, 400))
     assert verdicts(frames)[1] is Verdict.FAIL
     for each in frames:
         waiting = each.gauges.loc[each.gauges["gauge"] == "queue.wait", "value"].to_numpy()
         assert (waiting[0], waiting[-1]) == (0, 0)
         assert set(each.operations["outcome"]) == {"ok"}
     with redis.Redis.from_url(system.redis_url) as client:
-        assert list(client.scan_iter("bull:capacity:c*")) == []
+        assert list(client.scan_iter("bull:capacity:c????????-*")) == []
 
 
 def test_a_level_rises_to_its_rate_and_is_held() -> None:
