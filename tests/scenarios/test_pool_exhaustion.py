@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
 
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict
-from capacity.scenarios.pool_exhaustion import DirectExhaustion, PoolExhaustion, Slots, read_slots
+from capacity.scenarios.pool_exhaustion import LEAVE, DirectExhaustion, PoolExhaustion, Slots, read_slots
 from capacity.scenarios.trial import Trial, read_trial, run_scenario, wait_until
 from capacity.system.addresses import System
 from capacity.system.embedded import postgres_url, run_postgres
@@ -19,14 +21,21 @@ from capacity.system.home import open_home
 REPETITIONS = 5
 
 
+def told(url: str, statement: LiteralString) -> None:
+    """Run a statement, and wait until the server has given its slot back: a trial would find one less."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
+        with suppress(psycopg.OperationalError):
+            connection.execute(LEAVE)
+
+
 @pytest.fixture(scope="module")
 def served() -> Iterator[System]:
     """A PostgreSQL of its own with 100 connections, of which 3 are for superusers, and an ordinary role."""
     with open_home() as home:
         port = run_postgres(home).port
         admin, ordinary = postgres_url("postgres", port), postgres_url("authenticator", port)
-        with psycopg.connect(admin, autocommit=True) as connection:
-            connection.execute("CREATE ROLE authenticator LOGIN")
+        told(admin, "CREATE ROLE authenticator LOGIN")
         yield System(postgres_url=ordinary, postgres_admin_url=admin)
 
 
@@ -72,13 +81,11 @@ def test_reserved_connections_count_for_those_who_may_not_use_them(tmp_path: Pat
     with open_home() as home:
         port = run_postgres(home, max_connections="20", reserved_connections="4").port
         admin, ordinary = postgres_url("postgres", port), postgres_url("plain", port)
-        with psycopg.connect(admin, autocommit=True) as connection:
-            connection.execute("CREATE ROLE plain LOGIN")
+        told(admin, "CREATE ROLE plain LOGIN")
         system = System(postgres_url=ordinary, postgres_admin_url=admin)
         trial = run_scenario(DirectExhaustion(clients=30), system, tmp_path / "plain")
         assert (values(trial)["refused"], trial.verdict) == (17, Verdict.PASS)
-        with psycopg.connect(admin, autocommit=True) as connection:
-            connection.execute("GRANT pg_use_reserved_connections TO plain")
+        told(admin, "GRANT pg_use_reserved_connections TO plain")
         trial = run_scenario(DirectExhaustion(clients=30), system, tmp_path / "member")
         assert (values(trial)["refused"], trial.verdict) == (13, Verdict.PASS)
 
