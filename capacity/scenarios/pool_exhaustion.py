@@ -85,7 +85,11 @@ def _asked(url: str, query: LiteralString) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class DirectExhaustion:
-    """So many clients connect at once, each directly to the server, and stay until all have tried."""
+    """So many clients connect at once, each directly to the server, and stay until all have tried.
+
+    Who is refused asks once more when the crowd has its answers. PostgreSQL gives each newcomer a slot before it looks
+    whether that slot is a reserved one, so those who arrive together at the last free slots can turn each other away.
+    """
 
     clients: int = 150
     name: str = "direct_connections"
@@ -104,19 +108,22 @@ class DirectExhaustion:
         url = system.postgres_url
         with ExitStack() as held:
             tried = _all_at_once(self.clients, lambda: _connected(url))
-            admitted = [each for each in tried if isinstance(each, psycopg.Connection)]
+            turned_away = [each for each in tried if isinstance(each, str)]
+            again = [_connected(url) if _is_refusal(each) else each for each in turned_away]
+            admitted = [each for each in (*tried, *again) if isinstance(each, psycopg.Connection)]
             for connection in admitted:
                 held.callback(connection.close)
             proof = _proof_of_one_more(url)
             released = clock()
         readmitted = wait_until(lambda: _connected_once(url) is None, SETTLE_SECONDS)
         waited_ms = (clock() - released) / 1e6 if readmitted else None
-        said = [each for each in tried if isinstance(each, str)]
-        refused = sum(map(_is_refusal, said))
+        said = [each for each in again if isinstance(each, str)]
+        refused, crowded = sum(map(_is_refusal, said)), len(turned_away) - len(said)
         findings = (
             counted(self.name, "refused", refused, title="clients refused", count=self.clients),
             counted(self.name, "admitted", len(admitted), title="clients let in", count=self.clients),
             counted(self.name, "other_failures", len(said) - refused, title="failed otherwise", count=self.clients),
+            counted(self.name, "crowded_out", crowded, title="turned away with a slot free", count=self.clients),
             counted(self.name, "readmitted", waited_ms, unit="ms", title="until the next client was let in", count=1),
         )
         return Observed(proof, findings, _still_there(system, slots))
