@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from capacity.analysis.breaking_point import Conclusion
 from capacity.analysis.estimated_knees import disagreement_text
+from capacity.analysis.estimates import Estimate
 from capacity.analysis.levels import Level
 from capacity.analysis.searched import Searched
 from capacity.findings import Verdict
@@ -98,6 +99,28 @@ def _row(level: Level) -> dict[str, str]:
         row[title] = finding_text(level.finding(name), unit=False)
     notes = [each.seen for each in level.problems] if level.verdict is not Verdict.VOID else []
     return row | {"why": level.broke, "notes on the generator": "; ".join(notes)}
+
+
+def repeatability_text(found: Searched) -> str:
+    """How much measurements of one level differ, which change they can show, and how long to measure."""
+    said = found.repeatability
+    if said is None:
+        return f"{found.name}: no level held, so none was repeated"
+    values = ", ".join(number_text(each) for each in said.values_ms)
+    lines = [f"{found.name}: p99 of the response time at {said.rate:,.6g}/s, each measurement: {values} ms"]
+    if said.change.value is None:
+        lines.append("  one measurement says nothing of the next")
+    else:
+        lines.append(f"  deviation between them: {_share(said.deviation)}")
+        lines.append(f"  smallest change that as many before and after it show: {_share(said.change)}")
+    long = f"{number_text(said.seconds)} s" if said.seconds is not None else f"not known yet: {said.why}"
+    return "\n".join([*lines, f"  to know it to ± 10 %, measure for: {long}"])
+
+
+def _share(share: Estimate) -> str:
+    """Two digits of a share, and of its bounds, which are wide where the repetitions are few."""
+    value, low, high = (f"{100 * float(f'{end:.2g}'):,.6g}" for end in (share.value, share.low, share.high) if end)
+    return f"{value} % ({low} to {high})"
 
 
 def beyond_style(found: Searched) -> "Styler":

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from capacity.analysis.estimates import Estimate
+from capacity.analysis.estimates import Estimate, times
 from capacity.analysis.growth import growth_factor
 from capacity.analysis.queueing import servers_needed
 
@@ -74,10 +74,3 @@ def workers_over_time(
         servers_needed(arrival_rate * growth_factor(month, rate), service_time, wait_limit, probability)
         for month in months
     ]
-
-
-def times(use: Estimate, factor: float) -> Estimate:
-    """An estimate in another unit, or of a load that is so many times as large: all its ends times the factor."""
-    ends = (None if end is None else end * factor for end in (use.value, use.low, use.high))
-    value, low, high = ends
-    return Estimate(value, low, high, use.count)

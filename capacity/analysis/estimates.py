@@ -23,6 +23,12 @@ class Estimate:
     count: int
 
 
+def times(estimate: Estimate, factor: float) -> Estimate:
+    """An estimate in another unit, or of a load that is so many times as large: all its ends times the factor."""
+    value, low, high = (None if end is None else end * factor for end in (estimate.value, estimate.low, estimate.high))
+    return Estimate(value, low, high, estimate.count)
+
+
 def proportion(successes: int, total: int) -> Estimate:
     """The share of successes, 0–1, with the exact interval of Clopper and Pearson, Biometrika 26 (1934).
 

@@ -74,6 +74,11 @@ class Level:
     problems: tuple[Problem, ...]
 
     @property
+    def recording(self) -> str:
+        """The name of its recording's folder."""
+        return self.findings[0].recording.rpartition("/")[2]
+
+    @property
     def result(self) -> LevelResult:
         """What the search is told of it."""
         return LevelResult(self.rate, self.seconds, self.verdict, self.broke)
@@ -121,6 +126,13 @@ def mean_number(entered_ns: npt.ArrayLike, left_ns: npt.ArrayLike, edges_s: Floa
     return means
 
 
+def response_times_ms(operations: pd.DataFrame) -> Floats:
+    """The response times in the order of their schedule; +inf where no answer came in time, none of what failed."""
+    timed = operations[operations["outcome"] != "error"].sort_values("scheduled_ns")
+    seen = (response_ns(timed) / NS_PER_MS).where(timed["outcome"] == "ok", np.inf)
+    return np.asarray(seen, dtype=np.float64)
+
+
 def _verdict(findings: Iterable[Finding], held: pd.DataFrame, objectives: Sequence[Objective]) -> tuple[Verdict, str]:
     """The worst verdict, where what failed is worse than what is undecided, and what it is on."""
     by_name = {finding.name: finding for finding in findings}
@@ -140,9 +152,7 @@ def _judge_time(held: pd.DataFrame, objective: Objective) -> Verdict:
     Both say the same, but where all are far below, the share is known from a few hundred operations, however alike
     successive ones are; the bound of the percentile needs some hundred that are not alike.
     """
-    timed = held[held["outcome"] != "error"].sort_values("scheduled_ns")
-    seen = (response_ns(timed) / NS_PER_MS).where(timed["outcome"] == "ok", np.inf)
-    times_ms: Floats = np.asarray(seen, dtype=np.float64)
+    times_ms = response_times_ms(held)
     matched = TIME.search(objective.finding)
     wanted = int(matched[1]) / 100 if matched else 1.0
     worth = round(effective_count_at(times_ms, objective.limit)) if len(times_ms) else 0

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from capacity.analysis.demand import mean_from_percentiles, times
-from capacity.analysis.estimates import Estimate, exactly
+from capacity.analysis.demand import mean_from_percentiles
+from capacity.analysis.estimates import Estimate, exactly, times
 from capacity.analysis.exhaustion import Outlook, held_until
 from capacity.analysis.growth import Exhaustion, exhaustion
 from capacity.analysis.projection import at_peak, estimate_of, finding_of, product

@@ -1,4 +1,4 @@
-"""How long to measure, and how small a difference repeated runs can show."""
+"""How long to measure, how much repeated measurements differ, and how small a difference they can show."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-from capacity.analysis.estimates import CONFIDENCE, Estimate
+from capacity.analysis.estimates import CONFIDENCE, Estimate, times
 from capacity.analysis.percentiles import effective_count, minimum_samples, percentile_interval
 
 POWER = 0.8  # the customary chance of finding a change that is there (Cohen 1988)
@@ -46,29 +46,39 @@ def seconds_needed(values: npt.ArrayLike, seconds: float, quantile: float = 0.99
     return seconds * (half / (within * found.value)) ** 2
 
 
-def smallest_detectable_change(repetitions: npt.ArrayLike, power: float = POWER) -> Estimate:
-    """The smallest change that as many runs before and after it show, from one value a run of an unchanged system.
+def deviation_between(repetitions: npt.ArrayLike) -> Estimate:
+    """The standard deviation between measurements of an unchanged system, in their unit, from one value each.
 
-    In the unit of `repetitions`: a change as large is found by the two-sided t test at 5 % with a probability of
-    `power`, a smaller one more rarely, and a difference below it proves nothing. From the noncentral t distribution
-    with 2k − 2 degrees of freedom and the standard deviation between the k runs; low and high are from the interval of
-    this deviation (chi-squared), which is wide where the runs are few.
-    Raises ValueError for fewer than 2 runs, values that are not finite and a power outside (0.05, 1).
-    Source: Montgomery, Design and Analysis of Experiments (2017), 2.4.
+    Its interval is of the chi-squared distribution, which is wide where the repetitions are few.
+    Raises ValueError for fewer than 2 and for values that are not finite.
     """
     runs = np.asarray(repetitions, dtype=float)
-    error = 1 - CONFIDENCE
     if len(runs) < 2 or not np.isfinite(runs).all():
         raise ValueError(
             f"the variation between runs needs 2 or more finite values and got {np.isfinite(runs).sum()} of {len(runs)}"
             "; repeat the run"
         )
+    degrees, deviation = len(runs) - 1, float(runs.std(ddof=1))
+    tail = (1 - CONFIDENCE) / 2
+    narrow, wide = np.sqrt(degrees / stats.chi2.ppf([1 - tail, tail], degrees)).tolist()
+    return Estimate(deviation, deviation * narrow, deviation * wide, len(runs))
+
+
+def smallest_detectable_change(repetitions: npt.ArrayLike, power: float = POWER) -> Estimate:
+    """The smallest change that as many runs before and after it show, from one value a run of an unchanged system.
+
+    In the unit of `repetitions`: a change as large is found by the two-sided t test at 5 % with a probability of
+    `power`, a smaller one more rarely, and a difference below it proves nothing. From the noncentral t distribution
+    with 2k − 2 degrees of freedom and `deviation_between` the k runs, which gives low and high too.
+    Raises ValueError for fewer than 2 runs, values that are not finite and a power outside (0.05, 1).
+    Source: Montgomery, Design and Analysis of Experiments (2017), 2.4.
+    """
+    deviation = deviation_between(repetitions)
+    error = 1 - CONFIDENCE
     if not error < power < 1:
         raise ValueError(f"the power must lie between {error:g} and 1, both excluded, and is {power:g}")
-    degrees, deviation = len(runs) - 1, float(runs.std(ddof=1))
-    change = _noncentrality(2 * degrees, power) * math.sqrt(2 / len(runs)) * deviation
-    narrow, wide = np.sqrt(degrees / stats.chi2.ppf([1 - error / 2, error / 2], degrees)).tolist()
-    return Estimate(change, change * narrow, change * wide, len(runs))
+    runs = deviation.count
+    return times(deviation, _noncentrality(2 * (runs - 1), power) * math.sqrt(2 / runs))
 
 
 def _noncentrality(degrees: int, power: float) -> float:

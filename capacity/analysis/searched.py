@@ -18,6 +18,7 @@ from capacity.analysis.estimated_knees import (
 )
 from capacity.analysis.estimates import Estimate, exactly, proportion
 from capacity.analysis.levels import Frames, Level, levels_frame
+from capacity.analysis.repeatability import Repeatability, repeatability
 from capacity.analysis.saturation import saturation, usage, what_broke
 from capacity.analysis.scalability import ScalabilityModel
 from capacity.findings import Finding, Objective, Verdict
@@ -33,13 +34,18 @@ NOTES = {
 
 @dataclass(frozen=True)
 class Searched:
-    """The search of the part `name`: its levels in the order tried, with their frames, and their objectives."""
+    """The search of the part `name`: its levels in the order tried, with their frames, and their objectives.
+
+    `repeated` are measurements of the load recommended in the end, with theirs.
+    """
 
     name: str
     search: Search
     levels: tuple[Level, ...]
     frames: tuple[Frames, ...]
     objectives: tuple[Objective, ...]
+    repeated: tuple[Level, ...] = ()
+    repeated_frames: tuple[Frames, ...] = ()
 
     @cached_property
     def answer(self) -> BreakingPoint:
@@ -104,6 +110,11 @@ class Searched:
         order = {name: place for place, name in enumerate(self.ranked["resource"])}
         return frame.sort_values("resource", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
+    @cached_property
+    def repeatability(self) -> Repeatability | None:
+        """What the measurements of one level that held say of each other; None where none held."""
+        return repeatability(self.levels + self.repeated, self.frames + self.repeated_frames)
+
     @property
     def promised_time(self) -> tuple[str, float]:
         """The percentile of the response time that a level must keep, as response_p99, and its limit in ms."""
@@ -146,6 +157,7 @@ def breaking_point_findings(found: Searched, recording: str) -> list[Finding]:
     recommended = exactly(answer.recommended, levels)
     findings.append(given("recommended", recommended, "/s", f"{found.name}, load for production", answer.why))
     findings += [replace(each, name=f"{prefix}.{each.name}", recording=recording) for each in _figures(found)]
+    findings += [replace(each, name=f"{prefix}.{each.name}", recording=recording) for each in _precision(found)]
     for (knee, ratio), name in zip(found.disagreements, ("scalability_law", "waiting_lines"), strict=True):
         findings.append(given(f"by_{name}", knee.rate, "/s", f"{found.name}, {knee.method}", knee.note))
         findings.append(given(f"{name}_ratio", ratio, "", f"{found.name}, {knee.method} over measured", knee.note))
@@ -170,6 +182,18 @@ def _figures(found: Searched) -> Iterator[Finding]:
         at_knee = sum(level.rate == found.knee for level in found.levels)
         used = Estimate(float(first["at"]), float(first["at_low"]), float(first["at_high"]), at_knee)
         yield _percent("utilisation", used, f"{found.name}, in use at the knee: {first['resource']}")
+
+
+def _precision(found: Searched) -> Iterator[Finding]:
+    """How much measurements of one level differ, what change they can show, and how long one should be."""
+    said = found.repeatability
+    if said is None:
+        return
+    where = f"{found.name}, p99 at {said.rate:,.6g}/s"
+    yield _percent("between_measurements", said.deviation, f"{where}, deviation between measurements")
+    yield _percent("detectable_change", said.change, f"{where}, smallest change that shows")
+    title = f"{where}, length of a measurement for ± 10 %"
+    yield Finding("seconds_for_p99", said.seconds, "s", count=1, title=title, note=said.why)
 
 
 def _percent(name: str, share: Estimate, title: str) -> Finding:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from capacity.analysis.breaking_point import LevelResult, Search
+from capacity.analysis.breaking_point import Search
 from capacity.analysis.levels import Frames, Level, level_of
 from capacity.analysis.searched import Searched
 from capacity.errors import CapacityError
@@ -21,33 +21,39 @@ from capacity.system.addresses import System
 SECTION = "breaking_point"
 FILE = "search.json"
 SEARCHES = "breaking_point.yaml"
+KINDS = ("levels", "repeated")
+Measured = tuple[Level, Frames]
 
 
 def search_part(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, progress: Progress = quiet) -> Searched:
     """Measure levels of a part until its breaking point is known, each into a new recording below `folder`.
 
-    The objectives are those on level_<name> in data/objectives.yaml. search.json is kept up with every level, so that
-    what was measured before an interruption can be read.
+    Then the load recommended is measured as often as the profile says. The objectives are those on level_<name> in
+    data/objectives.yaml. search.json is kept up with every level, so that what was measured before an interruption can
+    be read.
     """
     objectives = tuple(read_objectives(in_project(MARK), f"level_{name}"))
-    search, warm_up_s = part.search(profile), part.window(profile).warm_up_seconds
-    results: list[LevelResult] = []
-    told: list[dict[str, Any]] = []
-    frames: list[Frames] = []
-    levels: list[Level] = []
-    while (attempt := search.next_level(results)) is not None:
-        into = folder / f"{len(results) + 1:02d}"
-        rig.measure(attempt.level, attempt.seconds, warm_up_s, into, progress)
-        frames.append(read_frames(into))
-        level = _level(name, into, frames[-1], attempt.seconds, objectives)
-        levels.append(level)
-        results.append(level.result)
-        told.append({"recording": into.name, **asdict(level.result)})
-        answer = asdict(search.answer(results))
-        del answer["levels"]
-        facts = {"part": name, "search": asdict(search), "objectives": [asdict(each) for each in objectives]}
-        _write(folder / FILE, {**facts, "levels": told, "answer": answer})
-    return Searched(name, search, tuple(levels), tuple(frames), objectives)
+    search, windows = part.search(profile), part.window(profile)
+    levels: list[Measured] = []
+    repeated: list[Measured] = []
+
+    def measured(rate: float, seconds: float, into: Path) -> Measured:
+        rig.measure(rate, seconds, windows.warm_up_seconds, into, progress)
+        frames = read_frames(into)
+        return _level(name, into, frames, seconds, objectives), frames
+
+    def kept() -> Searched:
+        found = Searched(name, search, *_apart(levels), objectives, *_apart(repeated))
+        _write(folder / FILE, _facts(found))
+        return found
+
+    while (attempt := search.next_level(level.result for level, _ in levels)) is not None:
+        levels.append(measured(attempt.level, attempt.seconds, folder / f"{len(levels) + 1:02d}"))
+        answer = kept().answer
+    for number in range(windows.repetitions if answer.recommended else 0):
+        repeated.append(measured(answer.recommended or 0.0, windows.seconds, folder / f"repeated-{number + 1:02d}"))
+        kept()
+    return kept()
 
 
 def read_searched(folder: Path) -> Searched:
@@ -58,15 +64,19 @@ def read_searched(folder: Path) -> Searched:
     try:
         facts = json.loads((folder / FILE).read_text(encoding="utf-8"))
         objectives = tuple(Objective(**each) for each in facts["objectives"])
-        told = [(folder / each["recording"], float(each["seconds"])) for each in facts["levels"]]
         search, name = Search(**facts["search"]), str(facts["part"])
+        told = [
+            [(folder / each["recording"], float(each["seconds"])) for each in facts.get(kind, ())] for kind in KINDS
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CapacityError(f"cannot read the search in {folder}: {error}; search into it first") from None
-    frames = tuple(read_frames(path) for path, _ in told)
-    levels = tuple(
-        _level(name, path, each, seconds, objectives) for (path, seconds), each in zip(told, frames, strict=True)
-    )
-    return Searched(name, search, levels, frames, objectives)
+
+    def read(path: Path, seconds: float) -> Measured:
+        frames = read_frames(path)
+        return _level(name, path, frames, seconds, objectives), frames
+
+    levels, repeated = ([read(*each) for each in kind] for kind in told)
+    return Searched(name, search, *_apart(levels), objectives, *_apart(repeated))
 
 
 def read_all_searched(folder: Path) -> dict[str, Searched]:
@@ -109,6 +119,23 @@ def _present(wanted: Iterable[str], system: System) -> Sequence[str]:
         "gateway": bool(system.gateway_url or (system.postgres_url and system.redis_url)),
     }
     return [name for name in wanted if has.get(name)]
+
+
+def _facts(found: Searched) -> dict[str, Any]:
+    """What is kept of a search: what was measured, by what it was judged, and what it says."""
+    answer = asdict(found.answer)
+    del answer["levels"]
+    facts: dict[str, Any] = {"part": found.name, "search": asdict(found.search)}
+    facts["objectives"] = [asdict(each) for each in found.objectives]
+    told = {
+        kind: [{"recording": each.recording, **asdict(each.result)} for each in levels]
+        for kind, levels in zip(KINDS, (found.levels, found.repeated), strict=True)
+    }
+    return {**facts, **told, "answer": answer}
+
+
+def _apart(measured: Sequence[Measured]) -> tuple[tuple[Level, ...], tuple[Frames, ...]]:
+    return tuple(level for level, _ in measured), tuple(frames for _, frames in measured)
 
 
 def _level(name: str, folder: Path, frames: Frames, seconds: float, objectives: Sequence[Objective]) -> Level:

@@ -33,7 +33,9 @@ def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sea
     shapes = {"smoke": {"kind": "rate", "stages": [{"name": "all", "seconds": 1, "to": 10}]}}
     values = {"name": "sleep", "target": "postgres", "connections": 1, "operations": operations, "shapes": shapes}
     (folder / "sleep.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    windows = {"smoke": {"warm_up_seconds": 0.2, "seconds": 0.7, "confirm_seconds": 1.4, "share": 0.5}}
+    windows = {
+        "smoke": {"warm_up_seconds": 0.2, "seconds": 0.7, "confirm_seconds": 1.4, "share": 0.5, "repetitions": 2}
+    }
     part = Part(workload="sleep", connections=SERVERS, start=700, limit=11200, step=25, windows=windows)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DATASETS, "smoke", Dataset(1000, 5))
@@ -56,10 +58,19 @@ def test_what_is_read_again_is_what_was_measured(found: tuple[Searched, Path]) -
     searched, folder = found
     again = read_searched(folder / "database")
     assert again.levels == searched.levels
+    assert again.repeated == searched.repeated
     assert again.answer == searched.answer
     assert again.broke == searched.broke
     assert breaking_point_findings(again, "r") == breaking_point_findings(searched, "r")
     assert list(read_all_searched(folder)) == ["database"]
+
+
+def test_the_load_recommended_is_measured_again_and_again(found: tuple[Searched, Path]) -> None:
+    searched, folder = found
+    recommended = searched.answer.recommended
+    assert [each.rate for each in searched.repeated] == [recommended, recommended]
+    assert [each.recording for each in searched.repeated] == ["repeated-01", "repeated-02"]
+    assert all((folder / "database" / each.recording).is_dir() for each in searched.repeated)
 
 
 def test_the_search_keeps_its_levels_verdicts_and_answer(found: tuple[Searched, Path]) -> None:
