@@ -18,6 +18,7 @@ from capacity.findings import (
     read_objectives,
     worst,
 )
+from capacity.kernels import prepare_kernels
 from capacity.parameters import chosen_parameters, notebook_parameters
 from capacity.progress import shown_progress
 from capacity.report import write_report
@@ -60,7 +61,8 @@ def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list
     """
     wanted, given = _checked(plan)
     facts = _begun(run, plan.profile)
-    with open_system() as system, _environment({**system.as_environment(), BATCH: "1"}):
+    kernels = prepare_kernels()
+    with open_system() as system, _environment({**system.as_environment(), **kernels, BATCH: "1"}):
         facts |= {"embedded": system.embedded, "machine": machine_facts()}
         for name, path in wanted.items():
             if name in facts["finished"]:

@@ -27,6 +27,7 @@ FLOORS = [
         "report",
         "parameters",
         "progress",
+        "kernels",
         "suite",
         "audit",
         "cli",

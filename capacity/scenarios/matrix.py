@@ -44,7 +44,7 @@ MATRIX = (
     Row(Kind.REDIS, RedisRestart(NONE, STOP)),
     Row(Kind.REDIS, RedisRestart(NONE, KILL)),
     Row(Kind.REDIS, RedisRestart(RDB, STOP)),
-    Row(Kind.REDIS, RedisRestart(RDB, KILL), short=True),
+    Row(Kind.REDIS, RedisRestart(RDB, KILL)),
     Row(Kind.REDIS, RedisRestart(AOF, STOP)),
     Row(Kind.REDIS, RedisRestart(AOF, KILL)),
     Row(Kind.REDIS, OutboxRestart(NONE, STOP)),
