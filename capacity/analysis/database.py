@@ -16,8 +16,8 @@ SECTION = "database"
 NS_PER_MS = 1e6
 MB = 1e6
 NS_PER_S = 1e9
-NOT_HERE = "not measured: the recording has no reading of the server's processes, as where these are on another machine"
-NO_MEMORY = "not measured: the measuring machine does not tell what memory the processes share"
+NOT_HERE = "not measured: the server's processes are elsewhere or were not read"
+NO_MEMORY = "not measured: this machine does not tell what processes share"
 SHARED_AT_LEAST = "of what the processes share, the most that one of them had touched"
 ROUND = 4  # queries, of which two are with row-level security: see `order: cycle` of a workload
 
@@ -82,9 +82,7 @@ def _memory_findings(part: Sustained, ever: Set[str]) -> list[Finding]:
     used = exactly(memory.value / limit.value if memory.value and limit.value else None, memory.count)
     found = [
         part.finding("memory", memory, "MB", "resident memory of the server's processes, peak", 1 / MB),
-        part.finding(
-            "memory_utilisation", used, "%", "resident memory of the server's processes of the machine's", 100
-        ),
+        part.finding("memory_utilisation", used, "%", "resident memory of its processes, of the machine's, peak", 100),
     ]
     if "postgres.memory_bytes" not in ever:
         return [replace(each, note=NO_MEMORY if "postgres.cpu_s" in ever else NOT_HERE) for each in found]

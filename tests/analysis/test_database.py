@@ -19,7 +19,7 @@ from capacity.recording import open_recording
 
 DATA = Path(__file__).parents[2] / "data"
 GB = 1e9
-NOT_HERE = "not measured: the recording has no reading of the server's processes, as where these are on another machine"
+NOT_HERE = "not measured: the server's processes are elsewhere or were not read"
 COST_NS, WARMTH_NS = 40_000, 25_000
 
 
@@ -106,7 +106,7 @@ def test_what_was_not_read_says_why() -> None:
         assert (found[f"database.{name}"].value, found[f"database.{name}"].count) == (None, 0)
         assert found[f"database.{name}"].note == NOT_HERE
     alone = recorded("", **CPU)
-    why = "not measured: the measuring machine does not tell what memory the processes share"
+    why = "not measured: this machine does not tell what processes share"
     assert (alone["database.cpu_share"].note, alone["database.memory"].note) == ("", why)
     assert alone["database.memory_utilisation"].note == why
 
