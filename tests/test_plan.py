@@ -27,7 +27,7 @@ def test_the_committed_plan_reads_and_names_only_findings_that_exist_or_are_said
     there = {each.name for each in read_findings(DATA / "recorded" / "findings")}
     named = {use.finding for each in plan.resources for use in each.use if use.finding}
     named |= {each.finding for each in plan.signals} | {each.finding for each in plan.margins if each.finding}
-    assert named - there == {"database.cpu_share", "database.memory_utilisation"}
+    assert named - there <= {"database.cpu_share", "database.memory_utilisation"}  # where a server is elsewhere
     assert (plan.growth.value, plan.months) == (0.15, 24)
 
 

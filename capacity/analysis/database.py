@@ -1,6 +1,7 @@
 """What a recording of the database says: the findings of the report's first section."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from capacity.samples import service_ns
 SECTION = "database"
 NS_PER_MS = 1e6
 MB = 1e6
+NS_PER_S = 1e9
+NOT_HERE = "not measured: the server's processes are elsewhere or were not read"
+NO_MEMORY = "not measured: this machine does not tell what processes share"
+SHARED_AT_LEAST = "of what the processes share, the most that one of them had touched"
 ROUND = 4  # queries, of which two are with row-level security: see `order: cycle` of a workload
 
 
@@ -27,6 +32,7 @@ def database_findings(
         *connection_findings(part),
         *_transaction_findings(part),
         *_storage_findings(part),
+        *_process_findings(part),
     ]
 
 
@@ -60,6 +66,29 @@ def _storage_findings(part: Sustained) -> list[Finding]:
         part.finding("disk_throughput", ratio(read_bytes + write_bytes, seconds), "MB/s", "read and written", 1 / MB),
         part.finding("disk_operations", ratio(reads + writes, seconds), "/s", "reads and writes, the log's among them"),
     ]
+
+
+def _process_findings(part: Sustained) -> list[Finding]:
+    """CPU and memory of the server's processes: rates between successive readings, which are not a second apart."""
+    read = part.gauges[part.gauges["gauge"] == "postgres.cpu_s"].sort_values("at_ns")
+    cpu = ratio(np.diff(read["value"]), np.diff(read["at_ns"]) / NS_PER_S)
+    found = part.finding("cpu_share", cpu, "%", "CPU of the server's processes, of one core", 100)
+    ever = set(part.all_gauges["gauge"])
+    return [replace(found, note=found.note if "postgres.cpu_s" in ever else NOT_HERE), *_memory_findings(part, ever)]
+
+
+def _memory_findings(part: Sustained, ever: Set[str]) -> list[Finding]:
+    memory, limit = (peak(part.readings(f"postgres.{name}_bytes")) for name in ("memory", "memory_limit"))
+    used = exactly(memory.value / limit.value if memory.value and limit.value else None, memory.count)
+    found = [
+        part.finding("memory", memory, "MB", "resident memory of the server's processes, peak", 1 / MB),
+        part.finding("memory_utilisation", used, "%", "resident memory of its processes, of the machine's, peak", 100),
+    ]
+    if "postgres.memory_bytes" not in ever:
+        return [replace(each, note=NO_MEMORY if "postgres.cpu_s" in ever else NOT_HERE) for each in found]
+    if part.manifest["system"]["memory_by"] != "PSS":
+        return [replace(each, note=each.note or SHARED_AT_LEAST) for each in found]
+    return found
 
 
 def row_security_pairs(samples: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,7 @@ def planned_resources(plan: PlanFile, run: Run, catalog: Sequence[Size]) -> list
         terms = () if missing else tuple(Term(_amount(run, use), use.load, use.finding) for use in entry.use)
         limit, floor, why = _limit(entry.limit, plan, run, catalog)
         if missing:
-            why = f"not measured: no finding {missing[0]}"
+            why = _why_missing(run, missing[0])
         triggers = tuple(Threshold(each.title, exactly(each.at, 0), each.source) for each in entry.triggers)
         found.append(Resource(entry.name, entry.title, entry.unit, terms, limit, floor, triggers, why))
     return found
@@ -77,6 +77,11 @@ def _limit(limit: Limit, plan: PlanFile, run: Run, catalog: Sequence[Size]) -> t
             "at least what was held; its breaking point was not measured",
         )
     return None, False, f"not measured: no finding {limit.finding}"
+
+
+def _why_missing(run: Run, name: str) -> str:
+    found = run.findings.get(name)
+    return f"{name} {found.note}" if found and found.note else f"not measured: no finding {name}"
 
 
 def _bound(part: Part, plan: PlanFile, run: Run) -> Estimate | None:

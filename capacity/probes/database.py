@@ -13,6 +13,7 @@ from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
 from capacity.system.addresses import POSTGRES_URL, System, require
 from capacity.system.application.database import DATASETS, prepare_database
+from capacity.system.postmaster import find_postmaster
 from capacity.workload import Workload, read_workload
 
 ROW_SECURITY = "row_security"
@@ -30,15 +31,19 @@ def measure_database(
     """Measure PostgreSQL into a new recording in `folder`, with the pairs in its sub-folder `row_security`.
 
     `workloads` are the mix and the pairs; `prepared` False is for a transaction pooler, which keeps no prepared
-    statements. Raises CapacityError for an unknown profile or a server that is down or lets nobody in.
+    statements. CPU and memory of the server's processes are read beside the mix, where they are on this machine.
+    Raises CapacityError for an unknown profile or a server that is down or lets nobody in.
     """
     if profile not in DATASETS:
         raise CapacityError(f"there is no dataset for the profile {profile!r}; it has {', '.join(DATASETS)}")
     require(POSTGRES_URL, system.postgres_url)
     prepare_database(system.postgres_admin_url, DATASETS[profile])
-    for workload, place in zip(workloads, (folder, folder / ROW_SECURITY), strict=True):
+    pid = find_postmaster(system.postgres_admin_url)
+    told = {"postgres": system.postgres_admin_url}
+    processes = {} if pid is None else {"server": f"postgres={pid}"}
+    for workload, place, read in zip(workloads, (folder, folder / ROW_SECURITY), (told | processes, told), strict=True):
         measurement = Measurement(workload, profile, prepared=prepared)
-        measure(measurement, system.postgres_url, [gauges_of(postgres=system.postgres_admin_url)], place, progress)
+        measure(measurement, system.postgres_url, [gauges_of(**read)], place, progress)
     return folder
 
 

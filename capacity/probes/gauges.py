@@ -20,6 +20,7 @@ from capacity.probes.readers.metrics import metrics_reader
 from capacity.probes.readers.postgres import postgres_reader
 from capacity.probes.readers.processes import processes_reader
 from capacity.probes.readers.redis import redis_reader
+from capacity.probes.readers.server import server_reader
 from capacity.streams import GaugeWriter
 
 SOURCES = "CAPACITY_GAUGES_SOURCES"
@@ -30,6 +31,7 @@ READERS: Mapping[str, Callable[[str], tuple[Reader, dict[str, Any]]]] = {
     "redis": redis_reader,
     "gateway": metrics_reader,
     "processes": processes_reader,
+    "server": server_reader,
 }
 # A server that is down has no figures.
 DOWN = (psycopg.Error, redis.RedisError, OSError, http.client.HTTPException)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 
 from capacity.analysis.jobs import job_samples
@@ -26,6 +25,7 @@ from capacity.system.addresses import POSTGRES_URL, REDIS_URL, System, require
 from capacity.system.application.cache import ITEMS, prepare_cache
 from capacity.system.application.database import DATASETS, connect_as_administrator, prepare_database
 from capacity.system.home import open_home
+from capacity.system.postmaster import find_postmaster
 from capacity.system.processes import Application, start_gateway, start_workers
 from capacity.workload import Shape, Stage, Workload, parse_workload, read_workload
 
@@ -40,7 +40,6 @@ WHERE state = 'active' AND backend_type IN ('client backend', 'autovacuum worker
 """
 # What filling the tables left to be done later would be done during the first levels.
 TIDY = ("VACUUM capacity.posts, capacity.connectors, capacity.job_logs, capacity.tokens", "CHECKPOINT")
-POSTMASTER = "SELECT pg_backend_pid()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +209,8 @@ def wait_until_idle(postgres_url: str, seconds: float = REST_S) -> bool:
 
 def postgres_processes(postgres_url: str) -> str:
     """The processes of a PostgreSQL on this machine as the reader of gauges takes them; empty where it is elsewhere."""
-    if not postgres_url:
-        return ""
-    with connect_as_administrator(postgres_url) as connection, suppress(psycopg.Error, psutil.Error):
-        row = connection.execute(POSTMASTER).fetchone()
-        backend = psutil.Process(int(str(row[0]))) if row else None
-        parent = backend.parent() if backend else None
-        if backend and parent and "postgres" in backend.name() and "postgres" in parent.name():
-            return f"postgres={parent.pid}+"
-    return ""
+    pid = find_postmaster(postgres_url)
+    return "" if pid is None else f"postgres={pid}+"
 
 
 def _watched(sources: dict[str, str]) -> Watcher:

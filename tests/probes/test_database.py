@@ -1,13 +1,18 @@
 """The database probe end to end on a real PostgreSQL: from workloads to verdicts."""
 
+import os
 from pathlib import Path
 
+import psutil
 import pytest
 
+from capacity.analysis.database import NOT_HERE
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict, judge_all, read_objectives
 from capacity.probes import database
 from capacity.probes.database import measure_database, read_database_findings
+from capacity.recording import open_recording
+from capacity.system import postmaster
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset
 from capacity.workload import Workload, parse_workload, read_workload
@@ -25,11 +30,15 @@ def short(name: str, users: int, seconds: float) -> Workload:
 
 
 @pytest.fixture(scope="module")
-def findings(system: System, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Finding]:
+def folder(system: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(database.DATASETS, "test", Dataset(1000, 5))
         workloads = (short("database", 8, 4.0), short("row_security", 1, 3.0))
-        folder = measure_database(system, workloads, "test", tmp_path_factory.mktemp("run") / "database")
+        return measure_database(system, workloads, "test", tmp_path_factory.mktemp("run") / "database")
+
+
+@pytest.fixture(scope="module")
+def findings(folder: Path) -> dict[str, Finding]:
     return {each.name: each for each in read_database_findings(folder)}
 
 
@@ -71,6 +80,40 @@ def test_throughput_is_that_of_a_closed_loop(findings: dict[str, Finding]) -> No
     assert throughput is not None
     assert response is not None
     assert 100 < throughput < 8 / 0.002
+
+
+def test_the_cpu_and_memory_of_the_servers_processes_are_read(folder: Path, findings: dict[str, Finding]) -> None:
+    """All of its CPU that was used while the mix ran is no more than all cores had."""
+    cpu, memory, used = (findings[f"database.{name}"] for name in ("cpu_share", "memory", "memory_utilisation"))
+    cores = open_recording(folder).manifest["machine"]["cpus"]
+    assert cpu.low is not None and cpu.value is not None
+    assert 0 <= cpu.low < cpu.value < 100 * cores
+    assert memory.value is not None and used.value is not None
+    assert used.value == pytest.approx(100 * memory.value * 1e6 / psutil.virtual_memory().total)
+    assert 0 < used.value < 100
+    told = open_recording(folder).manifest["system"]
+    assert told["server"].startswith("PostgreSQL")
+    assert told["memory_by"] in ("PSS", "RSS")
+    assert not set(open_recording(folder / "row_security").gauges["gauge"]) & {
+        "postgres.cpu_s",
+        "postgres.memory_bytes",
+    }
+
+
+def test_of_a_server_on_another_machine_they_are_not_measured(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It numbers its processes as it likes."""
+    monkeypatch.setattr(postmaster, "BACKEND", f"SELECT {os.getpid()}, '[local]'")
+    monkeypatch.setitem(database.DATASETS, "test", Dataset(1000, 5))
+    folder = measure_database(
+        system, (short("database", 2, 0.5), short("row_security", 1, 0.5)), "test", tmp_path / "database"
+    )
+    found = {each.name: each for each in read_database_findings(folder)}
+    assert found["database.success_rate"].count > 0
+    for name in ("cpu_share", "memory", "memory_utilisation"):
+        assert found[f"database.{name}"].value is None
+        assert found[f"database.{name}"].note == NOT_HERE
 
 
 def test_an_unknown_profile_is_one_sentence(system: System, tmp_path: Path) -> None:
