@@ -9,7 +9,7 @@ from capacity.analysis.estimated_knees import disagreement_text
 from capacity.analysis.levels import Level
 from capacity.analysis.searched import Searched
 from capacity.findings import Verdict
-from capacity.tables import COLOURS, aligned, finding_text, number_text
+from capacity.tables import aligned, finding_text, number_text, verdict_style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,12 +84,7 @@ def levels_style(found: Searched) -> "Styler":
     import pandas as pd
 
     table = pd.DataFrame([_row(level) for level in found.levels])
-    colour = {str(verdict): f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
-    return (
-        table.style.hide(axis="index")
-        .map(lambda verdict: colour[verdict], subset=["verdict"])
-        .set_caption(f"{found.name}: the levels in the order tried")
-    )
+    return verdict_style(table).set_caption(f"{found.name}: the levels in the order tried")
 
 
 def _row(level: Level) -> dict[str, str]:
