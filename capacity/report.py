@@ -42,6 +42,11 @@ class Line:
     verdict: Verdict | None
     source: str
 
+    @property
+    def place(self) -> Markup:
+        """The recording's folder, which may break at the end of a line after each of its parts."""
+        return Markup("/<wbr>").join(self.finding.recording.split("/"))
+
 
 def write_report(
     path: Path,

@@ -87,12 +87,28 @@ def levels_style(found: Searched) -> "Styler":
     return verdict_style(table).set_caption(f"{found.name}: the levels in the order tried")
 
 
+def notes_style(found: Searched) -> "Styler":
+    """The levels that broke, and by what, or of which the generator has something to say."""
+    import pandas as pd
+
+    rows = [
+        (f"{level.rate:,.6g}", str(level.verdict), level.broke, "; ".join(_notes(level)))
+        for level in found.levels
+        if level.broke or _notes(level)
+    ]
+    names = ["due, /s", "verdict", "why", "notes on the generator"]
+    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object)).set_caption(f"{found.name}: why")
+
+
 def _row(level: Level) -> dict[str, str]:
     row = {"due, /s": f"{level.rate:,.6g}", "seconds": f"{level.seconds:g}", "verdict": str(level.verdict)}
     for title, name in FIGURES.items():
         row[title] = finding_text(level.finding(name), unit=False)
-    notes = [each.seen for each in level.problems] if level.verdict is not Verdict.VOID else []
-    return row | {"why": level.broke, "notes on the generator": "; ".join(notes)}
+    return row
+
+
+def _notes(level: Level) -> list[str]:
+    return [each.seen for each in level.problems] if level.verdict is not Verdict.VOID else []
 
 
 def beyond_style(found: Searched) -> "Styler":

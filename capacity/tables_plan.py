@@ -273,7 +273,7 @@ def _use(plan: CapacityPlan, resource: Resource) -> str:
 def _limit(resource: Resource) -> str:
     if resource.limit is None or resource.limit.value is None:
         return "not known"
-    return f"{'≥ ' if resource.floor else ''}{resource.limit.value:,.4g}"
+    return f"{'≥ ' if resource.floor else ''}{resource.limit.value:,.6g}"
 
 
 def _counted(value: float | None, low: float | None, high: float | None) -> str:
