@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
 from capacity.findings import Finding, Objective, Verdict
 from capacity.tables import COLOURS, Judged
@@ -101,7 +101,7 @@ def promises_used(judged: Sequence[Judged], ax: Axes | None = None) -> Axes:
     For a promise from below (success over 99 %) it is the share of what may be missing. A void finding is hollow, and
     one without data has no mark.
     """
-    ax = plt.subplots(figsize=(9, 0.9 + 0.3 * len(judged)))[1] if ax is None else ax
+    ax = plt.subplots(figsize=(9, 0.9 + 0.26 * len(judged)))[1] if ax is None else ax
     for row, (objective, finding, verdict) in enumerate(judged):
         used = _used(objective, finding)
         if used is None:
@@ -114,6 +114,7 @@ def promises_used(judged: Sequence[Judged], ax: Axes | None = None) -> Axes:
     ax.axvline(1, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2)
     ax.set_yticks(range(len(judged)), [f"{each.section} · {each.title}" for each, _, _ in judged])
     ax.set(title="How much of each promise is used", xlim=(0, MOST_USED), ylim=(len(judged) - 0.4, -0.6))
+    ax.xaxis.set_major_locator(MultipleLocator(0.5))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     for row, (_, _, verdict) in enumerate(judged):
         style: dict[str, Any] = {"color": COLOURS[verdict], "va": "center", "fontsize": "small", "weight": "bold"}

@@ -64,7 +64,8 @@ def _checked(point: Point, by_name: dict[str, Finding], judged: Sequence[Judged]
     for pattern in point.promises:
         matching = [each for each in judged if fnmatch(each[0].finding, pattern)]
         if not matching:
-            return Verdict.NO_DATA, f"{pattern} was not measured"
+            said = "has no promise" if any(fnmatch(name, pattern) for name in by_name) else "was not measured"
+            return Verdict.NO_DATA, f"{pattern} {said}"
         needs += matching
     verdict = worst(given for _, _, given in needs)
     deciding = [(objective, finding) for objective, finding, given in needs if given is verdict]

@@ -12,7 +12,7 @@ from capacity.comparison import MOVED, change_text, summary_text
 from capacity.exports.monitoring import Monitoring
 from capacity.exports.watches import OBJECTIVE, all_watches
 from capacity.findings import Finding, Objective, read_findings
-from capacity.tables import Judged, finding_text
+from capacity.tables import Judged, cell_html, finding_text
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -23,7 +23,7 @@ NO_EARLIER = "There is no earlier run with this profile beside this one, so ther
 
 def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> "Styler":
     """The thresholds beside the promises: what fires, after how long, what it means, and what this run found."""
-    found = {objective.finding: finding_text(finding) for objective, finding, _ in judged}
+    found = {objective.finding: finding for objective, finding, _ in judged}
     rows = [
         (
             watch.severity,
@@ -38,7 +38,7 @@ def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> "Styler":
         if watch.severity != OBJECTIVE
     ]
     names = ["severity", "what", "fires at", "lasting", "then", "this run", "source"]
-    return pd.DataFrame(rows, columns=names).style.hide(axis="index").format(escape="html")
+    return pd.DataFrame(rows, columns=names, dtype=object).style.hide(axis="index").format(cell_html)
 
 
 def review_dates(monitoring: Monitoring, measured: datetime) -> pd.DataFrame:
@@ -76,10 +76,10 @@ def changes_style(changes: pd.DataFrame, earlier: Path | None, found: Sequence[F
             row["title"],
             row["promise"],
             finding_text(before.get(row["finding"])),
-            finding_text(after.get(row["finding"])),
+            after.get(row["finding"]),
             change_text(row),
         )
         for row in shown.to_dict("records")
     ]
     names = ["outcome", "section", "what", "promise", "before", "after", "change"]
-    return pd.DataFrame(rows, columns=names).style.hide(axis="index").format(escape="html")
+    return pd.DataFrame(rows, columns=names, dtype=object).style.hide(axis="index").format(cell_html)

@@ -42,6 +42,16 @@ class Line:
     verdict: Verdict | None
     source: str
 
+    @property
+    def name(self) -> Markup:
+        """The finding's name, which may break at the end of a line after each of its parts."""
+        return Markup(".<wbr>").join(self.finding.name.split("."))
+
+    @property
+    def place(self) -> Markup:
+        """The recording's folder, which may break likewise."""
+        return Markup("/<wbr>").join(self.finding.recording.split("/"))
+
 
 def write_report(
     path: Path,

@@ -3,7 +3,6 @@
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import escape
@@ -103,6 +102,13 @@ def finding_link(finding: Any, *, unit: bool = False) -> str:
     return f'<a class="{kind}" href="#{escape(finding.name)}">{text}</a>'
 
 
+def cell_html(value: Any) -> str:
+    """A cell of a table for people as HTML: a finding with its unit leads to its own line, all else is escaped text."""
+    if isinstance(value, Finding):
+        return finding_link(value, unit=True)
+    return finding_text(None) if value is None else str(escape(value))
+
+
 def operations_style(findings: Iterable[Finding], figures: Mapping[str, str] = RESPONSES) -> "Styler":
     """A row an operation with its `figures`, column names by the last part of a finding's name."""
     import pandas as pd
@@ -125,17 +131,16 @@ def verdicts_style(judged: Iterable[Judged]) -> "Styler":
 
     names = ["verdict", "section", "promise", "limit", "found", "source"]
     rows = [(verdict, each.section, each.title, each.promise, found, each.source) for each, found, verdict in judged]
-    style = verdict_style(pd.DataFrame(rows, columns=names, dtype=object))
-    return style.format(partial(finding_link, unit=True), subset=["found"])
+    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object))
 
 
 def verdict_style(table: "pd.DataFrame") -> "Styler":
-    """A table with a column `verdict` in colour; its texts are escaped."""
+    """A table with a column `verdict` in colour; its texts are escaped, and findings lead to their own lines."""
     import pandas as pd
 
     colour = {verdict: f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
     classes = pd.DataFrame({"verdict": [f"verdict {verdict}" for verdict in table["verdict"]]}, index=table.index)
-    style = table.style.hide(axis="index").format(escape="html").set_td_classes(classes)
+    style = table.style.hide(axis="index").format(cell_html).set_td_classes(classes)
     return style.map(lambda verdict: colour[verdict], subset=["verdict"])
 
 

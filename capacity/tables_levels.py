@@ -10,7 +10,7 @@ from capacity.analysis.estimates import Estimate
 from capacity.analysis.levels import Level
 from capacity.analysis.searched import Searched
 from capacity.findings import Verdict
-from capacity.tables import COLOURS, aligned, finding_text, number_text
+from capacity.tables import aligned, finding_text, number_text, verdict_style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,20 +85,31 @@ def levels_style(found: Searched) -> "Styler":
     import pandas as pd
 
     table = pd.DataFrame([_row(level) for level in found.levels])
-    colour = {str(verdict): f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
-    return (
-        table.style.hide(axis="index")
-        .map(lambda verdict: colour[verdict], subset=["verdict"])
-        .set_caption(f"{found.name}: the levels in the order tried")
-    )
+    return verdict_style(table).set_caption(f"{found.name}: the levels in the order tried")
+
+
+def notes_style(found: Searched) -> "Styler":
+    """The levels that broke, and by what, or of which the generator has something to say."""
+    import pandas as pd
+
+    rows = [
+        (f"{level.rate:,.6g}", str(level.verdict), level.broke, "; ".join(_notes(level)))
+        for level in found.levels
+        if level.broke or _notes(level)
+    ]
+    names = ["due, /s", "verdict", "why", "notes on the generator"]
+    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object)).set_caption(f"{found.name}: why")
 
 
 def _row(level: Level) -> dict[str, str]:
     row = {"due, /s": f"{level.rate:,.6g}", "seconds": f"{level.seconds:g}", "verdict": str(level.verdict)}
     for title, name in FIGURES.items():
         row[title] = finding_text(level.finding(name), unit=False)
-    notes = [each.seen for each in level.problems] if level.verdict is not Verdict.VOID else []
-    return row | {"why": level.broke, "notes on the generator": "; ".join(notes)}
+    return row
+
+
+def _notes(level: Level) -> list[str]:
+    return [each.seen for each in level.problems] if level.verdict is not Verdict.VOID else []
 
 
 def repeatability_text(found: Searched) -> str:

@@ -4,15 +4,16 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capacity.analysis.exhaustion import Resource, use_today
 from capacity.analysis.growth import Exhaustion
 from capacity.analysis.plan import CapacityPlan, PartPlan, make_plan, total_monthly, varied
 from capacity.analysis.sizing import QUARTER
 from capacity.catalog import Size
+from capacity.findings import Finding
 from capacity.plan import PlanFile, Run
-from capacity.tables import aligned, finding_text, number_text
+from capacity.tables import aligned, cell_html, finding_text, number_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,8 +53,13 @@ def date_text(plan: CapacityPlan, months: Exhaustion, at_least: bool = False) ->
 
 
 def shown(table: "pd.DataFrame") -> "Styler":
-    """A table for a page: texts whole, and dates that do not break at the end of a line."""
-    return table.style.format(lambda text: DATE.sub(f"\\1{HYPHEN}\\2{HYPHEN}\\3", str(text)))
+    """A table for a page: findings lead to their lines, and dates do not break at the end of a line."""
+
+    def cell(value: Any) -> str:
+        text = value if isinstance(value, Finding) else DATE.sub(f"\\1{HYPHEN}\\2{HYPHEN}\\3", str(value))
+        return cell_html(text)
+
+    return table.style.format(cell).format_index(escape="html")
 
 
 def exhaustion_table(plan: CapacityPlan) -> "pd.DataFrame":
@@ -101,7 +107,7 @@ def signals_table(plan: CapacityPlan) -> "pd.DataFrame":
         rows.append(
             {
                 "signal": each.title,
-                "measured": finding_text(each.found),
+                "measured": each.found or finding_text(None),
                 "threshold": f"> {each.above:,g} {each.unit}".strip(),
                 "then": each.does,
                 "when": held or date_text(plan, each.months, at_least=True),
@@ -127,7 +133,7 @@ def margins_table(plan: CapacityPlan) -> "pd.DataFrame":
         rows.append(
             {
                 "": each.title,
-                "measured": finding_text(each.measured) if each.measured else "as tested",
+                "measured": each.measured or "as tested",
                 "against": each.against,
                 "margin": "not known" if ratio.value is None else f"{number_text(ratio.value, spread)} x{ends}",
                 "lasts": months_text(each.months, each.at_least),
@@ -267,7 +273,7 @@ def _use(plan: CapacityPlan, resource: Resource) -> str:
 def _limit(resource: Resource) -> str:
     if resource.limit is None or resource.limit.value is None:
         return "not known"
-    return f"{'≥ ' if resource.floor else ''}{resource.limit.value:,.4g}"
+    return f"{'≥ ' if resource.floor else ''}{resource.limit.value:,.6g}"
 
 
 def _counted(value: float | None, low: float | None, high: float | None) -> str:

@@ -1,15 +1,14 @@
 """Trials of faults as text and tables: what was expected beside what was seen, and what each fault cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capacity.findings import Finding, Verdict, worst
 from capacity.scenarios.trial import Trial
 from capacity.scenarios.trials import Kept, expected_of, scenario_label
-from capacity.tables import COLOURS, Judged, aligned, finding_text
+from capacity.tables import Judged, aligned, finding_link, finding_text, verdict_style
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pandas.io.formats.style import Styler
 
 NOT_SO = "–"  # a figure that a scenario does not have
@@ -57,17 +56,17 @@ def trial_heading(trial: Trial) -> str:
 def expectations_style(trial: Trial) -> "Styler":
     """What was expected, how that follows, what was seen and the verdict, in colour."""
     rows = [
-        (expected_of(objective, found), objective.promise, objective.title, finding_text(found), str(verdict))
+        (expected_of(objective, found), objective.promise, objective.title, found, str(verdict))
         for objective, found, verdict in trial.verdicts
     ]
-    styled = _coloured(rows, ["of what", "expected", "because", "seen", "verdict"])
+    styled = _styled(rows, ["of what", "expected", "because", "seen", "verdict"])
     return styled.set_properties(subset=["expected", "seen"], **{"white-space": "nowrap"})
 
 
-def costs_table(trials: Sequence[Kept]) -> "pd.DataFrame":
+def costs_style(trials: Sequence[Kept]) -> "Styler":
     """A column a scenario that had load through its fault: times, what became of operations and jobs, and the backlog.
 
-    A row that none of them has is left out.
+    A row that none of them has is left out. Numbers lead to the line of their finding.
     """
     import pandas as pd
 
@@ -78,14 +77,14 @@ def costs_table(trials: Sequence[Kept]) -> "pd.DataFrame":
             row: next((by_figure[each] for each in names if each in by_figure), None) for row, names in COSTS.items()
         }
         if any(found.values()):
-            columns[scenario_label(kept.trial.scenario)] = {row: _cell(each) for row, each in found.items()}
-    table = pd.DataFrame(columns, index=list(COSTS), dtype=str)
-    return table[(table != NOT_SO).any(axis=1)]
+            columns[scenario_label(kept.trial.scenario)] = found
+    table = pd.DataFrame(columns, index=list(COSTS), dtype=object)
+    return table[table.notna().any(axis=1)].style.format(_cell)
 
 
 def scenarios_style(judged: Sequence[Judged]) -> "Styler":
     """A row a scenario: how many of its judged expectations hold, and the worst verdict on them, in colour."""
-    return _coloured(_by_scenario(judged), ["section", "scenario", "expectations that hold", "verdict"])
+    return _styled(_by_scenario(judged), ["section", "scenario", "expectations that hold", "verdict"])
 
 
 def scenarios_text(judged: Sequence[Judged]) -> str:
@@ -105,15 +104,13 @@ def _by_scenario(judged: Iterable[Judged]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _cell(finding: Finding | None) -> str:
-    if finding is None:
+def _cell(finding: Any) -> str:
+    if not isinstance(finding, Finding):
         return NOT_SO
-    return NOT_SEEN if finding.value is None else finding_text(finding, unit=False)
+    return NOT_SEEN if finding.value is None else finding_link(finding)
 
 
-def _coloured(rows: Sequence[tuple[str, ...]], names: list[str]) -> "Styler":
+def _styled(rows: Sequence[tuple[Any, ...]], names: list[str]) -> "Styler":
     import pandas as pd
 
-    table = pd.DataFrame(rows, columns=names)
-    colour = {str(verdict): f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
-    return table.style.hide(axis="index").map(lambda verdict: colour[verdict], subset=["verdict"])
+    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object))

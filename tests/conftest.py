@@ -1,12 +1,21 @@
-"""What tests share: the embedded system, started once, and Node with its own BullMQ."""
+"""What tests share: the embedded system, started once, Node with its own BullMQ, and who reads which recording."""
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from capacity.analysis.searched import breaking_point_findings
+from capacity.findings import Finding
+from capacity.probes.breaking_point import read_all_searched
+from capacity.probes.database import read_database_findings
+from capacity.probes.gateway import read_gateway_findings
+from capacity.probes.queue import read_queue_findings
+from capacity.probes.redis import read_redis_findings
+from capacity.scenarios.overload import BREAKER, read_overload
+from capacity.scenarios.trials import failover_findings, read_trials
 from capacity.system.addresses import System
 from capacity.system.embedded import open_system
 
@@ -45,3 +54,26 @@ def node() -> str:
         if made.returncode:
             pytest.skip(f"npm could not install bullmq: {' '.join(made.stderr.split())[:200]}")
     return program
+
+
+def read_failover_findings(folder: Path) -> list[Finding]:
+    return failover_findings(read_trials(folder))
+
+
+def read_breaking_point_findings(folder: Path) -> list[Finding]:
+    searched = read_all_searched(folder).values()
+    found = [finding for each in searched for finding in breaking_point_findings(each, folder.name)]
+    return [*found, *read_overload(folder / BREAKER).trial.findings]
+
+
+@pytest.fixture(scope="session")
+def readers() -> dict[str, Callable[[Path], list[Finding]]]:
+    """What computes the findings of a section from the folder of its recordings."""
+    return {
+        "database": read_database_findings,
+        "redis": read_redis_findings,
+        "queue": read_queue_findings,
+        "gateway": read_gateway_findings,
+        "failover": read_failover_findings,
+        "breaking_point": read_breaking_point_findings,
+    }

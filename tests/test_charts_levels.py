@@ -64,4 +64,8 @@ def test_the_tables_have_a_row_for_each_level(found: Searched) -> None:
     assert len(shown.data) == len(found.levels)  # type: ignore[attr-defined]
     assert shown.data["verdict"].tolist() == [str(level.verdict) for level in found.levels]  # type: ignore[attr-defined]
     assert "<table" in shown.to_html()
+    notes = tables_levels.notes_style(found).data
+    broken = [level for level in found.levels if level.broke]
+    assert [each for each in notes["why"] if each] == [level.broke for level in broken]
+    assert set(notes["due, /s"]) >= {f"{level.rate:,.6g}" for level in broken}
     assert len(tables_levels.beyond_style(found).data) == len(found.beyond)  # type: ignore[attr-defined]

@@ -42,6 +42,13 @@ def test_the_worst_need_decides_a_point(needs: str, verdict: str, why: str, tmp_
     assert verdict_of(needs, tmp_path) == (Verdict(verdict), why)
 
 
+def test_what_was_found_and_is_promised_by_nobody_does_not_count_as_not_measured(tmp_path: Path) -> None:
+    path = tmp_path / "checklist.yaml"
+    path.write_text('- {section: s, title: t, needs: ["plan.*"]}', encoding="utf-8")
+    (row,) = checked(read_checklist(path), [Finding("plan.first_limit", 2.8, "months")], JUDGED).itertuples()
+    assert (row.verdict, row.why) == (Verdict.NO_DATA, "plan.* has no promise")
+
+
 @pytest.mark.parametrize("needs", ["ticked: true", "needs: []", "needs: [a.x], outside: x"])
 def test_a_point_that_rests_on_nothing_is_one_sentence(needs: str, tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"must have `section`, `title` and either `needs` or `outside`"):

@@ -9,6 +9,7 @@ import pytest
 from capacity import follow_up, suite
 from capacity.exports.monitoring import read_monitoring
 from capacity.findings import Finding, Objective, Verdict, write_findings
+from capacity.tables import finding_text
 
 MONITORING = read_monitoring(Path(__file__).parents[1] / "data" / "monitoring.yaml")
 LATENCY = Objective("database.response_p99", "<", 500.0, "ms", "Query latency p99", "report section 1")
@@ -17,9 +18,11 @@ SLOW = Finding("database.response_p99", 600.0, "ms", 590.0, 610.0, 5000, "databa
 
 
 def test_each_threshold_is_shown_with_what_this_run_found() -> None:
-    table = follow_up.watched_style([(LATENCY, FAST, Verdict.PASS)], MONITORING).data
+    style = follow_up.watched_style([(LATENCY, FAST, Verdict.PASS)], MONITORING)
+    table = style.data
     row = table[(table["what"] == "Query latency p99") & (table["severity"] == "scale")].iloc[0]
-    assert (row["fires at"], row["this run"]) == ("> 300 ms", "200 ms (190 to 210)")
+    assert (row["fires at"], row["this run"]) == ("> 300 ms", FAST)
+    assert '<a class="number" href="#database.response_p99">200 ms (190 to 210)</a>' in style.to_html()
     assert len(table) == len(MONITORING.watches)
     assert "not a finding of a run" in set(table["this run"])
 
@@ -49,9 +52,10 @@ def test_an_issue_of_either_run_is_shown_before_and_after(
     write_findings(tmp_path / "database.json", [before])
     changes = follow_up.changes_since(tmp_path, [after], [LATENCY])
     assert said in follow_up.changes_text(changes, tmp_path)
-    (row,) = follow_up.changes_style(changes, tmp_path, [after]).data.to_dict("records")
-    assert row["outcome"] == outcome
-    assert {row["before"], row["after"]} == {"200 ms (190 to 210)", "600 ms (590 to 610)"}
+    style = follow_up.changes_style(changes, tmp_path, [after])
+    (row,) = style.data.to_dict("records")
+    assert (row["outcome"], row["before"], row["after"]) == (outcome, finding_text(before), after)
+    assert f'href="#database.response_p99">{finding_text(after)}</a>' in style.to_html()
 
 
 def test_without_an_earlier_run_nothing_is_compared() -> None:

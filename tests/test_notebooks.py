@@ -4,47 +4,24 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from capacity.analysis.searched import breaking_point_findings
 from capacity.findings import Finding, read_expectations, read_findings
-from capacity.probes.breaking_point import read_all_searched
-from capacity.probes.database import read_database_findings
-from capacity.probes.gateway import read_gateway_findings
-from capacity.probes.queue import read_queue_findings
-from capacity.probes.redis import read_redis_findings
 from capacity.recording import open_recording
 from capacity.scenarios.matrix import chosen_rows
 from capacity.scenarios.overload import BREAKER, read_overload
 from capacity.scenarios.trial import settings_of
-from capacity.scenarios.trials import failover_expectations, failover_findings, read_trials
+from capacity.scenarios.trials import failover_expectations, read_trials
 from capacity.workload import read_workload
 
 PROJECT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 
-def read_failover_findings(folder: Path) -> list[Finding]:
-    return failover_findings(read_trials(folder))
-
-
-def read_breaking_point_findings(folder: Path) -> list[Finding]:
-    searched = read_all_searched(folder).values()
-    found = [finding for each in searched for finding in breaking_point_findings(each, folder.name)]
-    return [*found, *read_overload(folder / BREAKER).trial.findings]
-
-
-READERS = {
-    "database": read_database_findings,
-    "redis": read_redis_findings,
-    "queue": read_queue_findings,
-    "gateway": read_gateway_findings,
-    "failover": read_failover_findings,
-    "breaking_point": read_breaking_point_findings,
-}
 RECORDINGS = ("database", "database/row_security", "redis", "redis/reconnection", "queue", "gateway")
 LITERALS = (bool, int, float, str)
 
@@ -101,10 +78,12 @@ def test_an_edited_number_in_a_checked_cell_is_noticed(tmp_path: Path) -> None:
     assert checked_by_nbval(tmp_path / path.name).returncode == 1
 
 
-def test_the_committed_findings_are_those_of_the_recordings() -> None:
+def test_the_committed_findings_are_those_of_the_recordings(
+    readers: dict[str, Callable[[Path], list[Finding]]],
+) -> None:
     """Notebook 80 opens on them."""
     recorded = PROJECT / "data" / "recorded"
-    for name, read in READERS.items():
+    for name, read in readers.items():
         assert read(recorded / name) == read_findings(recorded / "findings" / f"{name}.json")
 
 

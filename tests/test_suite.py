@@ -2,17 +2,12 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
 
 from capacity.errors import CapacityError
 from capacity.findings import Verdict, read_objectives
@@ -102,7 +97,7 @@ def test_verdict_says_by_its_exit_code_what_was_decided(finished: Path, into: st
 
 
 def test_every_number_leads_to_its_line_and_every_line_to_a_recording_that_gives_it(finished: Path) -> None:
-    page = (finished / "report.html").read_text(encoding="utf-8")
+    page = (finished / "report.html").read_text(encoding="utf-8").replace("<wbr>", "")
     lines = dict(re.findall(r'<tr id="([\w.]+)"><td>[\w.]+</td><td[^>]*>([^<]*)</td>', page))
     measured = {each.name: finding_text(each) for each in read_database_findings(finished / "recordings" / "database")}
     assert {name: unescape(text) for name, text in lines.items()} == measured
@@ -111,38 +106,6 @@ def test_every_number_leads_to_its_line_and_every_line_to_a_recording_that_gives
     assert all(f'id="{name}"' in page for name in led)
     for source in set(re.findall(r'href="(recordings/[^"]+)"', page)):
         assert (finished / source).is_file()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not installed: the page is not looked at in a browser")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_finds_no_fault_in_the_page(finished: Path, browser: Browser, width: int, scheme: Any) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((finished / "report.html").as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.evaluate("[...document.images].every(each => each.complete && each.naturalWidth > 100 && each.alt)")
-    faults = Axe().run(page).response["violations"]
-    assert [
-        (each["id"], each["nodes"][0]["html"]) for each in faults if each["impact"] in ("serious", "critical")
-    ] == []
-    assert said == []
-    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
-    page.close()
 
 
 def test_faults_are_judged_by_what_was_expected_and_shown_in_the_report(tmp_path: Path) -> None:

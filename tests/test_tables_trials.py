@@ -1,5 +1,6 @@
 """The tables of trials put what was seen beside what was expected, and say what each fault cost."""
 
+import re
 from pathlib import Path
 
 from capacity.findings import Finding, Objective, Verdict, judge_all, read_expectations, read_findings
@@ -7,7 +8,7 @@ from capacity.scenarios.matrix import Kind
 from capacity.scenarios.trial import Proof, Trial, counted
 from capacity.scenarios.trials import Kept, read_trials
 from capacity.tables_trials import (
-    costs_table,
+    costs_style,
     expectations_style,
     expectations_text,
     outcomes_text,
@@ -57,10 +58,14 @@ def test_costs_are_of_those_with_load_and_rows_that_nobody_has_are_left_out() ->
     )
     never = Finding("failover.database_kill.restored", None, "ms", note="it did not come within the recording")
     database = Kept(Kind.DATABASE, Trial("database_kill", (), Proof(True, ""), (never,)), Path())
-    table = costs_table([pool, KEPT, database])
+    style = costs_style([pool, KEPT, database])
+    table = style.data
     assert list(table.columns) == ["Redis AOF kill", "database kill"]
-    assert table.loc["first good answer, ms"].tolist() == ["12.50", "–"]
-    assert table.loc["within the limit again, ms"].tolist() == ["–", "not seen"]
+    assert table.loc["first good answer, ms"].tolist() == [SEEN[1], None]
+    assert table.loc["within the limit again, ms"].tolist() == [None, never]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", style.to_html())
+    linked = '<a class="number" href="#failover.redis_aof_kill.first_success">12.50</a>'
+    assert cells[:4] == [linked, "–", "–", "not seen"]
     assert list(table.index) == ["first good answer, ms", "within the limit again, ms", "never answered"]
 
 

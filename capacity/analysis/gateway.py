@@ -39,7 +39,7 @@ def _outcomes(part: Sustained) -> Iterable[Finding]:
     failed = (part.samples["outcome"] != "ok") & ~shed
     groups = [(name, group.index) for name, group in part.samples.groupby("operation", observed=True)]
     for name, index in [*groups, ("all", part.samples.index)]:
-        prefix, title = ("", "all requests") if name == "all" else (f"{operation_slug(str(name))}.", str(name))
+        prefix, title = ("", "all operations") if name == "all" else (f"{operation_slug(str(name))}.", str(name))
         count = len(index)
         yield part.finding(f"{prefix}volume", exactly(count, count), "requests", f"{title}, volume")
         for kind, these, words in (("error", failed, "errors"), ("shed", shed, "shed on purpose")):

@@ -138,9 +138,9 @@ class Searched:
         return max(0.0, limit_ms - served) / 1e3, QUANTILES[name]
 
 
-def breaking_point_findings(found: Searched, recording: str) -> list[Finding]:
-    """The findings of one part's search, named breaking_point.<part>.<figure>."""
-    prefix = f"{SECTION}.{found.name}"
+def breaking_point_findings(found: Searched, searches: str) -> list[Finding]:
+    """The findings of one part's search, named breaking_point.<part>.<figure>; `searches` is the folder of all."""
+    prefix, recording = f"{SECTION}.{found.name}", f"{searches}/{found.name}"
 
     def given(name: str, estimate: Estimate, unit: str, title: str, note: str = "") -> Finding:
         bounds = (estimate.value, estimate.low, estimate.high)
