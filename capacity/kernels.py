@@ -33,7 +33,10 @@ LOADED = (
 
 
 def prepare_kernels() -> dict[str, str]:
-    """Begin to load what notebooks import, beside the caller; returns the environment in which kernels are forked."""
+    """Begin to load what notebooks import, beside the caller, unless that was done.
+
+    Returns the environment in which kernels are forked, in this process and in those that it starts.
+    """
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(LOADED))
     before = {name: os.environ.get(name) for name in BACKEND}
     os.environ.update(BACKEND)
@@ -84,6 +87,7 @@ class ForkedProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Fork a kernel with the arguments of the command after `python -m ipykernel_launcher`."""
+        prepare_kernels()
         context = multiprocessing.get_context("forkserver")
         place = str(kwargs.get("cwd") or Path.cwd())
         process = context.Process(

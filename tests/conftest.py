@@ -1,5 +1,6 @@
 """What tests share: the embedded system, started once, Node with its own BullMQ, and who reads which recording."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from capacity.analysis.searched import breaking_point_findings
 from capacity.findings import Finding
+from capacity.kernels import CHOSEN_BY, PROVISIONER
 from capacity.probes.breaking_point import read_all_searched
 from capacity.probes.database import read_database_findings
 from capacity.probes.gateway import read_gateway_findings
@@ -19,6 +21,7 @@ from capacity.scenarios.trials import failover_findings, read_trials
 from capacity.system.addresses import System
 from capacity.system.embedded import open_system
 
+os.environ[CHOSEN_BY] = PROVISIONER  # as in a run: notebooks start in a second
 NODE = Path(__file__).parent / "node"
 INSTALL = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", str(NODE)]
 INSTALL_S = 120

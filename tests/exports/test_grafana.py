@@ -9,6 +9,10 @@ import pytest
 from capacity.exports import Source
 from capacity.exports.grafana import dashboard
 from capacity.exports.watches import OBJECTIVE, Watch
+from capacity.findings import read_findings
+from capacity.tables import finding_text
+
+FINDINGS = Path(__file__).parents[2] / "data" / "recorded" / "findings"
 
 
 @pytest.fixture
@@ -93,9 +97,10 @@ def test_every_promise_is_drawn_or_named_as_not_shown(made: dict[str, Any], sour
 
 
 def test_a_panel_says_what_the_load_test_found_and_every_limit_with_its_source(made: dict[str, Any]) -> None:
+    depth = next(each for each in read_findings(FINDINGS) if each.name == "queue.depth_peak")
     said = panels(made)["QueueDepthPeakObjective"]["description"].splitlines()
     assert said == [
-        "Load test: 9 jobs, PASS.",
+        f"Load test: {finding_text(depth)}, PASS.",
         "Metric of BullMQ.",
         "",
         "- objective: &lt; 10,000 jobs (report section 2)",

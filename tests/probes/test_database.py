@@ -53,7 +53,9 @@ def test_every_objective_of_the_section_has_a_finding_in_its_unit(findings: dict
 
 def test_what_was_counted_passes_or_fails_and_is_never_left_open(findings: dict[str, Finding]) -> None:
     counted = [replace(each, void=None) for each in findings.values()]  # a busy machine starves the generator
-    judged = {each.finding: verdict for each, _, verdict in judge_all(counted, read_objectives(DATA / "objectives.yaml"))}
+    judged = {
+        each.finding: verdict for each, _, verdict in judge_all(counted, read_objectives(DATA / "objectives.yaml"))
+    }
     for name in ("deadlocks", "rollbacks", "pool_exhaustions", "connections_refused"):
         assert judged[f"database.{name}"] in (Verdict.PASS, Verdict.FAIL)
 
