@@ -21,9 +21,9 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 PROVISIONER = "capacity"  # as pyproject.toml names it to jupyter_client
 CHOSEN_BY = "JUPYTER_DEFAULT_PROVISIONER_NAME"
 BACKEND = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # as a kernel sets it, which is too late here
+# Not the backend itself: it ties itself to the shell that is there when it is loaded.
 LOADED = (
     "ipykernel.kernelapp",
-    "matplotlib_inline.backend_inline",
     "capacity.charts",
     "capacity.tables_levels",
     "capacity.probes.database",

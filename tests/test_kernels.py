@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -53,8 +54,10 @@ def answer(kernel: KernelManager, code: str) -> str:
     return "".join(said).strip()
 
 
-def text_of(content: dict[str, str]) -> str:
-    return content.get("text", content.get("ename", ""))
+def text_of(content: dict[str, Any]) -> str:
+    if "image/png" in content.get("data", {}):
+        return "a picture"
+    return str(content.get("text", content.get("ename", "")))
 
 
 def test_it_has_loaded_what_notebooks_import_and_is_where_it_was_told(kernel: KernelManager, tmp_path: Path) -> None:
@@ -66,6 +69,8 @@ def test_it_has_loaded_what_notebooks_import_and_is_where_it_was_told(kernel: Ke
 
 def test_it_draws_into_the_notebook(kernel: KernelManager) -> None:
     assert answer(kernel, "import matplotlib; print(matplotlib.get_backend())").endswith("inline")
+    assert answer(kernel, "import matplotlib.pyplot as plt; plt.plot([1, 2]);") == "a picture"
+    assert answer(kernel, "figure, axes = plt.subplots(); display(figure); plt.close(figure)") == "a picture"
 
 
 def test_it_can_be_interrupted_and_goes_on(kernel: KernelManager) -> None:

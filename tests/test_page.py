@@ -27,6 +27,7 @@ PROJECT = Path(__file__).parents[1]
 DATA = PROJECT / "data"
 PLAN, SEED = "capacity_plan", 1  # the notebook that comes from the findings of the others, and its seed
 AT_ONCE = 2
+PICTURES = 20  # at least three in each of the seven sections but one
 SLOW = Finding("redis.response_max", 12.5, "ms", 12.5, 12.5, 600)  # what the run before had, so that there is a change
 PAPER_PX = 680  # A4 less its margins, at 96 px an inch
 PAPER_HIGH_PX = 1000
@@ -208,6 +209,7 @@ def test_a_browser_finds_no_fault_in_the_page(run: Path, browser: Browser, width
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(BEYOND, width) == []
     assert page.evaluate(CUT, True) == []  # what is wider is in an area that scrolls, by keyboard also
+    assert page.evaluate("document.images.length") >= PICTURES
     assert page.evaluate("[...document.images].every(each => each.complete && each.naturalWidth > 100 && each.alt)")
     if (width, scheme) in AXE_LOOKS_AT:
         faults = Axe().run(page).response["violations"]
