@@ -8,8 +8,8 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -38,17 +38,24 @@ def prepare_kernels() -> dict[str, str]:
     Returns the environment in which kernels are forked, in this process and in those that it starts.
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(LOADED))
-    before = {name: os.environ.get(name) for name in BACKEND}
-    os.environ.update(BACKEND)
-    try:
+    with environment(BACKEND):
         forkserver.ensure_running()
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
     return {CHOSEN_BY: PROVISIONER}
 
 
-class Forked:
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Meanwhile these values are in the environment of this process, and of those that it starts."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+class KernelProcess:
     """A kernel's process, with the part of `subprocess.Popen` that a provisioner needs."""
 
     stdin = stdout = stderr = None
@@ -94,16 +101,16 @@ class ForkedProvisioner(LocalProvisioner):
             target=_kernel, args=(cmd[3:], dict(kwargs.get("env") or os.environ), place), daemon=True
         )
         process.start()
-        self.process: Any = Forked(process)
+        self.process: Any = KernelProcess(process)
         self.pid, self.pgid, self.cwd = process.pid, process.pid, place
         return self.connection_info
 
 
-def _kernel(arguments: Sequence[str], environment: Mapping[str, str], place: str) -> None:
+def _kernel(arguments: Sequence[str], told: Mapping[str, str], place: str) -> None:
     """Become a kernel, which ends when the suite does."""
     os.setsid()  # the terminal's interrupt is for the suite alone
     os.environ.clear()
-    os.environ.update({**environment, **BACKEND})
+    os.environ.update(told)
     os.chdir(place)
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     from ipykernel.kernelapp import IPKernelApp

@@ -1,9 +1,8 @@
 """Runs the notebooks with papermill against one system, and makes their findings a run with verdicts and a report."""
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from capacity.findings import (
     read_objectives,
     worst,
 )
-from capacity.kernels import prepare_kernels
+from capacity.kernels import environment, prepare_kernels
 from capacity.parameters import chosen_parameters, notebook_parameters
 from capacity.progress import shown_progress
 from capacity.report import write_report
@@ -62,7 +61,7 @@ def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list
     wanted, given = _checked(plan)
     facts = _begun(run, plan.profile)
     kernels = prepare_kernels()
-    with open_system() as system, _environment({**system.as_environment(), **kernels, BATCH: "1"}):
+    with open_system() as system, environment({**system.as_environment(), **kernels, BATCH: "1"}):
         facts |= {"embedded": system.embedded, "machine": machine_facts()}
         for name, path in wanted.items():
             if name in facts["finished"]:
@@ -200,14 +199,3 @@ def _write(path: Path, values: Any) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

@@ -31,7 +31,6 @@ PICTURES = 20  # at least three in each of the seven sections but one
 SLOW = Finding("redis.response_max", 12.5, "ms", 12.5, 12.5, 600)  # what the run before had, so that there is a change
 PAPER_PX = 680  # A4 less its margins, at 96 px an inch
 PAPER_HIGH_PX = 1000
-AXE_LOOKS_AT = [(1280, "light"), (390, "dark")]  # each width and each scheme once: ten seconds each
 pytestmark = pytest.mark.timeout(600)  # eight notebooks on a busy machine
 Readers = dict[str, Callable[[Path], list[Finding]]]
 Scheme = Literal["light", "dark"]
@@ -211,10 +210,9 @@ def test_a_browser_finds_no_fault_in_the_page(run: Path, browser: Browser, width
     assert page.evaluate(CUT, True) == []  # what is wider is in an area that scrolls, by keyboard also
     assert page.evaluate("document.images.length") >= PICTURES
     assert page.evaluate("[...document.images].every(each => each.complete && each.naturalWidth > 100 && each.alt)")
-    if (width, scheme) in AXE_LOOKS_AT:
-        faults = Axe().run(page).response["violations"]
-        serious = [each for each in faults if each["impact"] in ("serious", "critical")]
-        assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
+    faults = Axe().run(page).response["violations"]
+    serious = [each for each in faults if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
     assert said == []
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
     page.close()

@@ -58,6 +58,12 @@ def test_what_was_counted_passes_or_fails_and_is_never_left_open(findings: dict[
     }
     for name in ("deadlocks", "rollbacks", "pool_exhaustions", "connections_refused"):
         assert judged[f"database.{name}"] in (Verdict.PASS, Verdict.FAIL)
+    recorded = read_database_findings(DATA / "recorded" / "database")
+    judged = {
+        each.finding: verdict for each, _, verdict in judge_all(recorded, read_objectives(DATA / "objectives.yaml"))
+    }
+    for name in ("deadlocks", "rollbacks", "pool_exhaustions", "connections_refused"):
+        assert judged[f"database.{name}"] in (Verdict.PASS, Verdict.FAIL)
 
 
 def test_the_mix_is_reported_per_operation_and_overall(findings: dict[str, Finding]) -> None:
