@@ -9,7 +9,7 @@ import pytest
 from capacity.analysis.breaking_point import Conclusion
 from capacity.analysis.searched import Searched, breaking_point_findings
 from capacity.findings import judge_all, read_objectives
-from capacity.probes.breaking_point import FILE, read_all_searched
+from capacity.probes.breaking_point import FILE, read_all_searched, read_searched
 from capacity.probes.searches import read_searches
 from capacity.workload import read_workload
 
@@ -55,7 +55,10 @@ def test_the_recordings_are_of_the_projects_workloads_and_small() -> None:
             facts = json.loads(manifest.read_text(encoding="utf-8"))
             assert facts["state"] == "complete"
             assert facts["workload"]["operations"] == workload.model_dump()["operations"]
-    assert sum(file.stat().st_size for file in RECORDED.rglob("*") if file.is_file()) < 4_000_000
+    size = sum(file.stat().st_size for file in RECORDED.rglob("*") if file.is_file())
+    operations = sum(len(frames.sent) for name in searches for frames in read_searched(RECORDED / name).frames)
+    assert size < 4_000_000
+    assert size < 12.5 * operations  # however many levels a search took; the plain columns take some 60 bytes
 
 
 def test_findings_hold_the_answer_and_meet_their_objectives(searched: dict[str, Searched]) -> None:
