@@ -58,7 +58,7 @@ def test_the_recordings_are_of_the_projects_workloads_and_small() -> None:
     size = sum(file.stat().st_size for file in RECORDED.rglob("*") if file.is_file())
     operations = sum(len(frames.sent) for name in searches for frames in read_searched(RECORDED / name).frames)
     assert size < 4_000_000
-    assert size < 12.5 * operations  # however many levels a search took; the plain columns take some 60 bytes
+    assert size < 12.5 * operations  # however many levels a search took
 
 
 def test_findings_hold_the_answer_and_meet_their_objectives(searched: dict[str, Searched]) -> None:
