@@ -356,10 +356,11 @@ def reasons(recordings: dict[Control, Recording]) -> dict[str, str]:
     return {control.name: void_reason(problems(each)) or "" for control, each in recordings.items()}
 
 
-def p99_by_the_schedule_ns(control: Control, samples: pd.DataFrame) -> float:
+def by_the_schedule_ns(control: Control, samples: pd.DataFrame) -> Any:
+    """The response times from when each operation was due by the schedule, whatever the generator says."""
     workload = workload_of(control)
     due = np.array([due for _, due, _, _ in Schedule(workload, workload.shape("trial")).arrivals()])
-    return float(np.quantile(samples["finished_ns"].to_numpy() - due[samples["seq"].to_numpy()], 0.99))
+    return samples["finished_ns"].to_numpy() - due[samples["seq"].to_numpy()]
 
 
 def test_a_clock_that_starts_at_dequeue_is_caught(server: str, tmp_path: Path) -> None:
@@ -368,9 +369,11 @@ def test_a_clock_that_starts_at_dequeue_is_caught(server: str, tmp_path: Path) -
     assert len(made) == 20
     for name, reason in reasons(made).items():
         assert "operations are not due when the workload, its shape and its seed say" in reason, name
-    for control, each in made.items():
-        told = float(np.quantile(response_ns(each.samples), 0.99))
-        assert p99_by_the_schedule_ns(control, each.samples) > 1.05 * told, control.name
+    for kind in {control.kind for control in made}:  # the p99 of one recording of 400 operations is chance
+        same = [(control, each.samples) for control, each in made.items() if control.kind == kind]
+        told = np.quantile(np.concatenate([response_ns(samples) for _, samples in same]), 0.99)
+        true = np.quantile(np.concatenate([by_the_schedule_ns(*each) for each in same]), 0.99)
+        assert true > 1.05 * told, kind
 
 
 def test_a_generator_that_sends_in_bursts_is_caught(server: str, tmp_path: Path) -> None:
