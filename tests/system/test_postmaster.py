@@ -13,7 +13,8 @@ from capacity.system.postmaster import find_postmaster
 
 LASTING = """
 SELECT pid FROM pg_stat_activity
-WHERE pid = pg_backend_pid() OR backend_type IN ('checkpointer', 'background writer', 'walwriter', 'autovacuum launcher')
+WHERE pid = pg_backend_pid()
+   OR backend_type IN ('checkpointer', 'background writer', 'walwriter', 'autovacuum launcher')
 """  # others may end before they are looked at
 
 
