@@ -1,5 +1,6 @@
 """Pictures of a search for a breaking point: what each level showed, what was in use, and the estimates beside it."""
 
+import math
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -29,12 +30,13 @@ def searched_picture(found: Searched) -> Figure:
     times_by_load(found, times)
     throughput_by_load(found.table, done)
     use_by_load(found.uses, used)
+    low, high = found.sustainable.low or 0.0, found.sustainable.high or math.inf
     for ax in (times, done, used):
-        ax.axvspan(found.answer.low, found.answer.high or found.knee, **KNEE)
+        ax.axvspan(low, high if math.isfinite(high) else found.knee, **KNEE)
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     for ax in (times, done):
         ax.tick_params(labelbottom=False)
-    used.set_xlabel("operations due per second; shaded: between what held and what broke")
+    used.set_xlabel("operations due per second; shaded: where the breaking point lies")
     scalability_by_number(found.table, found.scalability[1], found.places, figure.add_subplot(grid[:2, 1]))
     estimates(found.knees, figure.add_subplot(grid[2, 1]))
     figure.suptitle(found.name, x=0.01, ha="left", weight="bold")

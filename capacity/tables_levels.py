@@ -8,6 +8,7 @@ from capacity.analysis.breaking_point import Conclusion
 from capacity.analysis.estimated_knees import disagreement_text
 from capacity.analysis.estimates import Estimate
 from capacity.analysis.levels import Level
+from capacity.analysis.rounds import Bracket
 from capacity.analysis.searched import Searched
 from capacity.findings import Verdict
 from capacity.tables import aligned, finding_text, number_text, verdict_style
@@ -32,31 +33,42 @@ FIGURES = {
 def answers_text(found: Iterable[Searched]) -> str:
     """One line a part: between which loads its breaking point lies, and the load recommended for production."""
     rows = [
-        (each.name, str(each.answer.conclusion), _between(each), _recommended(each), f"{len(each.levels)} levels")
-        for each in found
+        (each.name, str(each.answer.conclusion), _between(each), _recommended(each), _counted(each)) for each in found
     ]
     return aligned(rows)
 
 
 def _between(found: Searched) -> str:
-    low, high = found.answer.low, found.answer.high
-    if not low and high is None:
-        return "no level held"
-    if high is None:
-        return f"holds {low:,.6g}/s; its limit is above"
-    return f"holds {low:,.6g}/s, breaks at {high:,.6g}/s"
+    low, high = found.sustainable.low or 0.0, found.sustainable.high or found.answer.high or math.inf
+    if math.isinf(high):
+        return f"holds {_load(found, low)}; its limit is above" if low else "no level held"
+    return f"holds {_load(found, low)}, breaks at {_load(found, high)}"
 
 
 def _recommended(found: Searched) -> str:
-    wanted = found.answer.recommended
-    return "none recommended" if wanted is None else f"for production {wanted:,.6g}/s"
+    wanted, _ = found.recommended
+    return "none recommended" if wanted is None else f"for production {_load(found, wanted)}"
+
+
+def _load(found: Searched, rate: float) -> str:
+    """A load; over several rounds it is none of the levels that were set."""
+    return f"{rate:,.0f}/s" if found.rounds else f"{rate:,.6g}/s"
+
+
+def _counted(found: Searched) -> str:
+    rounds = f" in {len(found.brackets)} rounds" if found.rounds else ""
+    return f"{len(found.tried)} levels{rounds}"
 
 
 def broke_text(found: Searched) -> str:
     """What broke, by which objective it showed, why the load is recommended, and what was not decided."""
     answer = found.answer
     shown = "the generator's limit" if answer.conclusion is Conclusion.GENERATOR_BOUND else answer.broke
-    lines = [f"{found.name}: {found.broke}", f"  seen as: {shown or 'nothing broke'}", f"  recommended: {answer.why}"]
+    lines = [
+        f"{found.name}: {found.broke}",
+        f"  seen as: {shown or 'nothing broke'}",
+        f"  recommended: {found.recommended[1]}",
+    ]
     if answer.undecided:
         lines.append(f"  undecided: {', '.join(f'{each:,.6g}/s' for each in answer.undecided)}")
     return "\n".join(lines)
@@ -84,7 +96,9 @@ def levels_style(found: Searched) -> "Styler":
     """The levels in the order tried, each figure with its interval, for a notebook and the report."""
     import pandas as pd
 
-    table = pd.DataFrame([_row(level) for level in found.levels])
+    rounds = (found.levels, *found.rounds)
+    rows = [({"round": str(place)} | _row(level)) for place, levels in enumerate(rounds, 1) for level in levels]
+    table = pd.DataFrame(rows) if found.rounds else pd.DataFrame(rows).drop(columns="round")
     return verdict_style(table).set_caption(f"{found.name}: the levels in the order tried")
 
 
@@ -94,7 +108,7 @@ def notes_style(found: Searched) -> "Styler":
 
     rows = [
         (f"{level.rate:,.6g}", str(level.verdict), level.broke, "; ".join(_notes(level)))
-        for level in found.levels
+        for level in found.tried
         if level.broke or _notes(level)
     ]
     names = ["due, /s", "verdict", "why", "notes on the generator"]
@@ -110,6 +124,18 @@ def _row(level: Level) -> dict[str, str]:
 
 def _notes(level: Level) -> list[str]:
     return [each.seen for each in level.problems] if level.verdict is not Verdict.VOID else []
+
+
+def rounds_text(found: Searched) -> str:
+    """Between which loads each round found the breaking point, and how much the rounds differ."""
+    if not found.rounds:
+        return f"{found.name}: one round, {_bracket(found.brackets[0])}; how far the next would be away it does not say"
+    each = "; ".join(_bracket(one) for one in found.brackets)
+    return f"{found.name}: {each}\n  deviation between rounds: {_share(found.between_rounds)}"
+
+
+def _bracket(one: Bracket) -> str:
+    return f"{one.low:,.6g} to {one.high:,.6g}/s" if math.isfinite(one.high) else f"above {one.low:,.6g}/s"
 
 
 def repeatability_text(found: Searched) -> str:
@@ -130,7 +156,9 @@ def repeatability_text(found: Searched) -> str:
 
 def _share(share: Estimate) -> str:
     """Two digits of a share, and of its bounds, which are wide where the repetitions are few."""
-    value, low, high = (f"{100 * float(f'{end:.2g}'):,.6g}" for end in (share.value, share.low, share.high) if end)
+    value, low, high = (
+        f"{100 * float(f'{end:.2g}'):,.6g}" for end in (share.value, share.low, share.high) if end is not None
+    )
     return f"{value} % ({low} to {high})"
 
 

@@ -16,6 +16,7 @@ LEAD_WITH_ABOVE = 4
 MOST_LONG = 3  # measurements of a level in the long window; one that contradicts itself for longer stays undecided
 MISLEADING = 2  # levels that pass in the short window and break in the long one; a single one may be chance
 PRODUCTION_SHARE = 0.75
+REST = "the rest is for bursts, for the loss of a part, and for two months of growth at 15 %"
 VOTES = {Verdict.PASS: 1, Verdict.FAIL: -1, Verdict.VOID: -1}
 
 
@@ -153,8 +154,7 @@ class Search:
         share = (
             f"{PRODUCTION_SHARE * 100:g} % of {low:,.6g}, the highest level that held for {self.confirm_seconds:g} s"
         )
-        rest = "the rest is for bursts, for the loss of a part, and for two months of growth at 15 %"
-        return f"{share}; {rest}{further.get(conclusion, '')}"
+        return f"{share}; {REST}{further.get(conclusion, '')}"
 
     def _middle(self, seen: "_Seen") -> float | None:
         """The middle of what is still open above what held or below what broke, whichever is wider."""

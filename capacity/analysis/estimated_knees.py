@@ -24,12 +24,11 @@ class Knee:
     note: str
 
 
-def measured_knee(answer: BreakingPoint) -> Knee:
-    """The search's answer: between the highest level that held and the lowest that broke; their middle is the value."""
-    high = math.inf if answer.high is None else answer.high
-    value = None if answer.low == 0 else answer.low if answer.high is None else (answer.low + answer.high) / 2
-    rate = Estimate(value, answer.low, high, len(answer.levels)) if value is not None else NOT_GIVEN
-    return Knee("measured", rate, answer.broke or str(answer.conclusion))
+def measured_knee(held: Estimate, note: str) -> Knee:
+    """What was measured: `held` is the load that held, and between which the system breaks; the middle is the value."""
+    low, high = held.low or 0.0, math.inf if held.high is None else held.high
+    value = None if low == 0 else low if math.isinf(high) else (low + high) / 2
+    return Knee("measured", NOT_GIVEN if value is None else Estimate(value, low, high, held.count), note)
 
 
 def scalability_knee(levels: pd.DataFrame, places: float) -> tuple[Knee, ScalabilityModel | None]:

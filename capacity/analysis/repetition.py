@@ -46,10 +46,12 @@ def seconds_needed(values: npt.ArrayLike, seconds: float, quantile: float = 0.99
     return seconds * (half / (within * found.value)) ** 2
 
 
-def deviation_between(repetitions: npt.ArrayLike) -> Estimate:
+def deviation_between(repetitions: npt.ArrayLike, width: float = 0.0) -> Estimate:
     """The standard deviation between measurements of an unchanged system, in their unit, from one value each.
 
-    Its interval is of the chi-squared distribution, which is wide where the repetitions are few.
+    Its interval is of the chi-squared distribution, which is wide where the repetitions are few. `width` is that of the
+    steps that the values were read in, if any: their variance, width² / 12, may be in what is seen or have hidden as
+    much, so values that are all the same may still differ.
     Raises ValueError for fewer than 2 and for values that are not finite.
     """
     runs = np.asarray(repetitions, dtype=float)
@@ -61,7 +63,9 @@ def deviation_between(repetitions: npt.ArrayLike) -> Estimate:
     degrees, deviation = len(runs) - 1, float(runs.std(ddof=1))
     tail = (1 - CONFIDENCE) / 2
     narrow, wide = np.sqrt(degrees / stats.chi2.ppf([1 - tail, tail], degrees)).tolist()
-    return Estimate(deviation, deviation * narrow, deviation * wide, len(runs))
+    step = width**2 / 12
+    least, most = math.sqrt(max(0.0, deviation**2 - step)), math.sqrt(deviation**2 + step)
+    return Estimate(deviation, least * narrow, most * wide, len(runs))
 
 
 def smallest_detectable_change(repetitions: npt.ArrayLike, power: float = POWER) -> Estimate:

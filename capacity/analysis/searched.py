@@ -7,7 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from capacity.analysis.breaking_point import BreakingPoint, Conclusion, Search
+from capacity.analysis.breaking_point import PRODUCTION_SHARE, REST, BreakingPoint, Conclusion, Search
 from capacity.analysis.estimated_knees import (
     Knee,
     beyond,
@@ -19,13 +19,13 @@ from capacity.analysis.estimated_knees import (
 from capacity.analysis.estimates import Estimate, exactly, proportion
 from capacity.analysis.levels import Frames, Level, levels_frame
 from capacity.analysis.repeatability import Repeatability, repeatability
+from capacity.analysis.rounds import BROKEN, Bracket, bracket, deviation_of_rounds, over_rounds
 from capacity.analysis.saturation import saturation, usage, what_broke
 from capacity.analysis.scalability import ScalabilityModel
 from capacity.findings import Finding, Objective, Verdict
 
 SECTION = "breaking_point"
 QUANTILES = {"response_p50": 0.5, "response_p95": 0.95, "response_p99": 0.99}
-BROKEN = (Verdict.FAIL, Verdict.VOID)
 NOTES = {
     Conclusion.GENERATOR_BOUND: "the generator's limit; the system's is above",
     Conclusion.NOT_REACHED: "nothing broke within the range; the system may hold more",
@@ -36,7 +36,8 @@ NOTES = {
 class Searched:
     """The search of the part `name`: its levels in the order tried, with their frames, and their objectives.
 
-    `repeated` are measurements of the load recommended in the end, with theirs.
+    `rounds` are the levels of later rounds, and `repeated` measurements of the load that the search recommended, with
+    their frames.
     """
 
     name: str
@@ -46,16 +47,50 @@ class Searched:
     objectives: tuple[Objective, ...]
     repeated: tuple[Level, ...] = ()
     repeated_frames: tuple[Frames, ...] = ()
+    rounds: tuple[tuple[Level, ...], ...] = ()
 
     @cached_property
     def answer(self) -> BreakingPoint:
-        """What the levels say."""
+        """What the levels of the search say."""
         return self.search.answer(level.result for level in self.levels)
 
     @cached_property
+    def brackets(self) -> tuple[Bracket, ...]:
+        """Between which levels it broke in the search and in each later round."""
+        first = Bracket(self.answer.low, math.inf if self.answer.high is None else self.answer.high)
+        return (first, *(bracket([level.result for level in levels]) for levels in self.rounds))
+
+    @cached_property
+    def sustainable(self) -> Estimate:
+        """The highest load that held, and between which loads the breaking point lies: over all rounds, if several."""
+        if self.rounds:
+            return over_rounds(self.brackets)
+        low, high = self.brackets[0].low, self.brackets[0].high
+        return Estimate(low, low, high, len(self.levels)) if low else exactly(None, len(self.levels))
+
+    @property
+    def between_rounds(self) -> Estimate:
+        """How much the rounds' breaking points differ, as a share of them; None where there was one."""
+        return deviation_of_rounds(self.brackets)
+
+    @property
+    def recommended(self) -> tuple[float | None, str]:
+        """The load for production, None where none held, and why."""
+        low = self.sustainable.low
+        if not self.rounds or not low:
+            return self.answer.recommended, self.answer.why
+        lower = f"the lower end of the interval over {len(self.brackets)} rounds"
+        return PRODUCTION_SHARE * low, f"{PRODUCTION_SHARE * 100:g} % of {low:,.0f}, {lower}; {REST}"
+
+    @property
+    def tried(self) -> tuple[Level, ...]:
+        """The levels of all rounds, in the order tried."""
+        return (*self.levels, *(level for levels in self.rounds for level in levels))
+
+    @cached_property
     def table(self) -> pd.DataFrame:
-        """The levels as `levels_frame`, in the order tried."""
-        return levels_frame(self.levels)
+        """The levels of all rounds as `levels_frame`, in the order tried."""
+        return levels_frame(self.tried)
 
     @property
     def knee(self) -> float:
@@ -89,7 +124,7 @@ class Searched:
         """The measured knee, the scalability law's and that of waiting lines."""
         held = [frames for level, frames in zip(self.levels, self.frames, strict=True) if level.verdict is Verdict.PASS]
         limit_s, quantile = self._limit()
-        return [measured_knee(self.answer), self.scalability[0], queueing_knee(usage(held), limit_s, quantile)]
+        return [self._measured, self.scalability[0], queueing_knee(usage(held), limit_s, quantile)]
 
     @property
     def disagreements(self) -> list[tuple[Knee, Estimate]]:
@@ -127,6 +162,10 @@ class Searched:
             )
         return names[promised.finding], promised.limit
 
+    @property
+    def _measured(self) -> Knee:
+        return measured_knee(self.sustainable, self.answer.broke or str(self.answer.conclusion))
+
     def _at(self, rate: float) -> list[Frames]:
         return [frames for level, frames in zip(self.levels, self.frames, strict=True) if level.rate == rate]
 
@@ -148,14 +187,13 @@ def breaking_point_findings(found: Searched, searches: str) -> list[Finding]:
         said = note if value is not None else note or "not given"
         return Finding(f"{prefix}.{name}", value, unit, low, high, estimate.count, recording, title, said)
 
-    answer, levels = found.answer, len(found.levels)
-    high = math.inf if answer.high is None else answer.high
-    held = Estimate(answer.low, answer.low, high, levels) if answer.low else exactly(None, levels)
+    answer = found.answer
+    load, why = found.recommended
     title = f"{found.name}, highest sustainable load"
     note = NOTES.get(answer.conclusion, answer.broke)
-    findings = [given("highest_sustainable", held, "/s", title, note)]
-    recommended = exactly(answer.recommended, levels)
-    findings.append(given("recommended", recommended, "/s", f"{found.name}, load for production", answer.why))
+    findings = [given("highest_sustainable", found.sustainable, "/s", title, note)]
+    recommended = exactly(load, found.sustainable.count)
+    findings.append(given("recommended", recommended, "/s", f"{found.name}, load for production", why))
     findings += [replace(each, name=f"{prefix}.{each.name}", recording=recording) for each in _figures(found)]
     findings += [replace(each, name=f"{prefix}.{each.name}", recording=recording) for each in _precision(found)]
     for (knee, ratio), name in zip(found.disagreements, ("scalability_law", "waiting_lines"), strict=True):
@@ -185,7 +223,9 @@ def _figures(found: Searched) -> Iterator[Finding]:
 
 
 def _precision(found: Searched) -> Iterator[Finding]:
-    """How much measurements of one level differ, what change they can show, and how long one should be."""
+    """How much rounds and measurements of one level differ, what change shows, and how long to measure."""
+    rounds = _percent("between_rounds", found.between_rounds, f"{found.name}, deviation between rounds")
+    yield rounds if found.rounds else replace(rounds, note="one round says nothing of the next")
     said = found.repeatability
     if said is None:
         return

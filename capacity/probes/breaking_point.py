@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from capacity.analysis.breaking_point import Search
+from capacity.analysis.breaking_point import Conclusion, Search
 from capacity.analysis.levels import Frames, Level, level_of
+from capacity.analysis.rounds import next_in_round
 from capacity.analysis.searched import Searched
 from capacity.errors import CapacityError
 from capacity.findings import Objective, read_objectives
@@ -21,14 +22,13 @@ from capacity.system.addresses import System
 SECTION = "breaking_point"
 FILE = "search.json"
 SEARCHES = "breaking_point.yaml"
-KINDS = ("levels", "repeated")
 Measured = tuple[Level, Frames]
 
 
 def search_part(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, progress: Progress = quiet) -> Searched:
     """Measure levels of a part until its breaking point is known, each into a new recording below `folder`.
 
-    Then the load recommended is measured as often as the profile says. The objectives are those on level_<name> in
+    Where rounds are to follow, the load recommended is measured once more. The objectives are those on level_<name> in
     data/objectives.yaml. search.json is kept up with every level, so that what was measured before an interruption can
     be read.
     """
@@ -50,10 +50,34 @@ def search_part(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, 
     while (attempt := search.next_level(level.result for level, _ in levels)) is not None:
         levels.append(measured(attempt.level, attempt.seconds, folder / f"{len(levels) + 1:02d}"))
         answer = kept().answer
-    for number in range(windows.repetitions if answer.recommended else 0):
-        repeated.append(measured(answer.recommended or 0.0, windows.seconds, folder / f"repeated-{number + 1:02d}"))
-        kept()
+    if windows.rounds > 1 and answer.recommended:
+        repeated.append(measured(answer.recommended, windows.seconds, folder / "repeated-01"))
     return kept()
+
+
+def search_again(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, progress: Progress = quiet) -> None:
+    """Look once more near what the search in `folder` found, as a further round of it, and measure its load once more.
+
+    What is measured is added to its search.json when the round is over; one that was broken off is left out. Nothing is
+    done where the search found no breaking point.
+    """
+    facts, windows, search = _kept(folder), part.window(profile), part.search(profile)
+    objectives, answer = [Objective(**each) for each in facts["objectives"]], facts["answer"]
+    if answer["conclusion"] != Conclusion.FOUND or not answer["recommended"]:
+        return
+
+    def measured(rate: float, seconds: float, into: Path) -> Level:
+        rig.measure(rate, seconds, windows.warm_up_seconds, into, progress)
+        return _level(name, into, read_frames(into), seconds, objectives)
+
+    number, levels = len(facts["rounds"]) + 2, list[Level]()
+    while (attempt := next_in_round(search, answer["low"], [level.result for level in levels])) is not None:
+        into = folder / f"round-{number}-{len(levels) + 1:02d}"
+        levels.append(measured(attempt.level, attempt.seconds, into))
+    again = measured(answer["recommended"], windows.seconds, folder / f"repeated-{number:02d}")
+    facts["rounds"].append(_told(levels))
+    facts["repeated"] += _told([again])
+    _write(folder / FILE, facts)
 
 
 def read_searched(folder: Path) -> Searched:
@@ -61,22 +85,25 @@ def read_searched(folder: Path) -> Searched:
 
     Raises CapacityError where there is none, or a recording is missing or damaged.
     """
+    facts = _kept(folder)
     try:
-        facts = json.loads((folder / FILE).read_text(encoding="utf-8"))
         objectives = tuple(Objective(**each) for each in facts["objectives"])
         search, name = Search(**facts["search"]), str(facts["part"])
         told = [
-            [(folder / each["recording"], float(each["seconds"])) for each in facts.get(kind, ())] for kind in KINDS
+            [(folder / each["recording"], float(each["seconds"])) for each in levels]
+            for levels in (facts["levels"], facts["repeated"], *facts["rounds"])
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CapacityError(f"cannot read the search in {folder}: {error}; search into it first") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CapacityError(f"cannot read the search in {folder}: {error!r}; search into it first") from None
 
     def read(path: Path, seconds: float) -> Measured:
         frames = read_frames(path)
         return _level(name, path, frames, seconds, objectives), frames
 
-    levels, repeated = ([read(*each) for each in kind] for kind in told)
-    return Searched(name, search, *_apart(levels), objectives, *_apart(repeated))
+    levels, repeated, *rounds = ([read(*each) for each in kind] for kind in told)
+    return Searched(
+        name, search, *_apart(levels), objectives, *_apart(repeated), tuple(_apart(each)[0] for each in rounds)
+    )
 
 
 def read_all_searched(folder: Path) -> dict[str, Searched]:
@@ -102,10 +129,13 @@ def run_breaking_point_probe(
         raise CapacityError(f"there is no part {unknown[0]!r} to search; accepted are {', '.join(searches)}")
 
     def probe(system: System, into: Path, progress: Progress) -> None:
-        for name in _present(wanted, system) if not parts else wanted:
-            part = searches[name]
-            with open_rig(name, part, system, workloads, profile) as rig:
-                search_part(name, rig, part, profile, into / name, progress=progress)
+        present = _present(wanted, system) if not parts else wanted
+        rounds = {name: searches[name].window(profile).rounds for name in present}
+        for number in range(max(rounds.values(), default=0)):
+            for name in (each for each in present if number < rounds[each]):
+                look = search_again if number else search_part
+                with open_rig(name, searches[name], system, workloads, profile) as rig:
+                    look(name, rig, searches[name], profile, into / name, progress=progress)
 
     return run_probe(live, "breaking_point", folder, probe)
 
@@ -127,11 +157,21 @@ def _facts(found: Searched) -> dict[str, Any]:
     del answer["levels"]
     facts: dict[str, Any] = {"part": found.name, "search": asdict(found.search)}
     facts["objectives"] = [asdict(each) for each in found.objectives]
-    told = {
-        kind: [{"recording": each.recording, **asdict(each.result)} for each in levels]
-        for kind, levels in zip(KINDS, (found.levels, found.repeated), strict=True)
-    }
-    return {**facts, **told, "answer": answer}
+    facts |= {"levels": _told(found.levels), "rounds": [_told(each) for each in found.rounds]}
+    return facts | {"repeated": _told(found.repeated), "answer": answer}
+
+
+def _told(levels: Iterable[Level]) -> list[dict[str, Any]]:
+    return [{"recording": each.recording, **asdict(each.result)} for each in levels]
+
+
+def _kept(folder: Path) -> dict[str, Any]:
+    """What search.json of a folder holds; CapacityError where there is none."""
+    try:
+        facts = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return {"levels": [], "rounds": [], "repeated": [], **facts}
+    except (OSError, ValueError, TypeError) as error:
+        raise CapacityError(f"cannot read the search in {folder}: {error}; search into it first") from None
 
 
 def _apart(measured: Sequence[Measured]) -> tuple[tuple[Level, ...], tuple[Frames, ...]]:

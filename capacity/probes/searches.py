@@ -15,15 +15,15 @@ from capacity.workload import first_problem
 class Windows(Strict):
     """How long a level is warmed up and held, and to what share of itself the answer is wanted.
 
-    `repetitions` is how often the load recommended for production is measured afterwards, to know how much
-    measurements of the same load differ.
+    `rounds` is how often the breaking point is looked for: the search is the first, and each later one, after all parts
+    had theirs, looks again near what it found. With more than one, each measures the load recommended once more.
     """
 
     warm_up_seconds: PositiveFloat
     seconds: PositiveFloat
     confirm_seconds: PositiveFloat
     share: Annotated[float, Field(ge=0, lt=1)]
-    repetitions: Annotated[int, Field(ge=0)] = 0
+    rounds: PositiveInt = 1
 
 
 class Part(Strict):
