@@ -1,6 +1,7 @@
 """The picture of a search shows its answer, and its tables say what was found."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -9,6 +10,7 @@ import pytest
 
 from capacity import charts_levels, tables_levels
 from capacity.analysis.searched import Searched
+from capacity.findings import Verdict
 from capacity.probes.breaking_point import read_searched
 
 mpl.use("Agg")
@@ -57,6 +59,23 @@ def test_the_answer_in_words(found: Searched) -> None:
         True
     ] * 3
     assert said.count("× the measured") == 2
+
+
+def test_several_rounds_are_shown_each_and_together(found: Searched) -> None:
+    held, broke = (
+        next(each for each in found.levels if each.rate == rate and each.verdict is verdict)
+        for rate, verdict in ((found.answer.low, Verdict.PASS), (found.answer.high, Verdict.FAIL))
+    )
+    several = replace(found, rounds=((held, broke),))
+    low, high = found.answer.low, found.answer.high
+    assert "in 2 rounds" in tables_levels.answers_text([several])
+    assert tables_levels.rounds_text(several).startswith(f"queue: {low:,.6g} to {high:,.6g}/s; {low:,.6g} to")
+    assert "the next would be away it does not say" in tables_levels.rounds_text(found)
+    shown = tables_levels.levels_style(several).data  # type: ignore[attr-defined]
+    assert shown["round"].tolist() == ["1"] * len(found.levels) + ["2", "2"]
+    figure = charts_levels.searched_picture(several)
+    shaded = figure.axes[0].patches[-1].get_extents().transformed(figure.axes[0].transData.inverted())  # type: ignore[attr-defined]
+    assert (shaded.x0, shaded.x1) == pytest.approx((several.sustainable.low, several.sustainable.high))
 
 
 def test_the_tables_have_a_row_for_each_level(found: Searched) -> None:

@@ -52,9 +52,9 @@ def next_in_round(search: Search, near: float, results: Sequence[LevelResult]) -
 def bracket(results: Sequence[LevelResult]) -> Bracket:
     """Between which levels the results of a round say that it breaks."""
     verdicts = _verdicts(results)
-    high = min((level for level, verdict in verdicts.items() if verdict in BROKEN), default=math.inf)
+    high = min((level for level, verdict in verdicts.items() if verdict is Verdict.FAIL), default=math.inf)
     low = max((level for level, verdict in verdicts.items() if verdict is Verdict.PASS), default=0.0)
-    return Bracket(low, math.inf if verdicts.get(high) is Verdict.VOID else high)
+    return Bracket(low, high)
 
 
 def over_rounds(brackets: Sequence[Bracket]) -> Estimate:

@@ -46,11 +46,10 @@ def used(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
 
 
 def test_the_measured_knee_lies_between_what_held_and_what_broke() -> None:
-    found = answer(355)
-    knee = measured_knee(found)
-    assert (knee.rate.low, knee.rate.value, knee.rate.high) == (350, 355, 360)
-    assert measured_knee(answer(5000)).rate.high == math.inf
-    assert measured_knee(answer(0)).rate.value is None
+    knee = measured_knee(Estimate(350.0, 350.0, 360.0, 9), "p95")
+    assert (knee.rate, knee.note) == (Estimate(355.0, 350.0, 360.0, 9), "p95")
+    assert measured_knee(Estimate(350.0, 350.0, math.inf, 9), "").rate == Estimate(350.0, 350.0, math.inf, 9)
+    assert measured_knee(Estimate(None, None, None, 9), "").rate.value is None
 
 
 def test_the_scalability_law_gives_its_peak_where_the_places_are_beyond_it() -> None:

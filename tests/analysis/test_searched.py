@@ -2,13 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from capacity.analysis.breaking_point import Conclusion
 from capacity.analysis.searched import Searched, breaking_point_findings
-from capacity.findings import judge_all, read_objectives
+from capacity.findings import Verdict, judge_all, read_objectives
 from capacity.probes.breaking_point import FILE, read_all_searched, read_searched
 from capacity.probes.searches import read_searches
 from capacity.workload import read_workload
@@ -76,6 +77,26 @@ def test_findings_hold_the_answer_and_meet_their_objectives(searched: dict[str, 
     judged = judge_all(found.values(), objectives)
     assert len(judged) == 8
     assert all(finding is not None for _, finding, _ in judged)
+
+
+def test_later_rounds_widen_the_answer_by_how_much_they_differ(searched: dict[str, Searched]) -> None:
+    found = searched["queue"]
+    low, high = found.answer.low, found.answer.high or math.inf
+    held = next(each for each in found.levels if each.rate == low and each.verdict is Verdict.PASS)
+    broke = next(each for each in found.levels if each.rate == high and each.verdict is Verdict.FAIL)
+    alike = replace(found, rounds=((held, broke), (held, broke)))
+    assert (alike.sustainable.low, alike.sustainable.high) == (pytest.approx(low), pytest.approx(high))
+    slower = replace(held, rate=0.8 * low), replace(broke, rate=0.8 * held.rate * 1.1)
+    apart = replace(found, rounds=((held, broke), slower))
+    assert apart.sustainable.low is not None and 0 < apart.sustainable.low < 0.9 * low
+    assert len(apart.table) == len(found.levels) + 4
+    named = {each.name.rpartition(".")[2]: each for each in breaking_point_findings(apart, "r")}
+    assert named["highest_sustainable"].count == 3
+    assert named["recommended"].value == 0.75 * apart.sustainable.low
+    assert "the lower end of the interval over 3 rounds" in named["recommended"].note
+    apart_by = math.log(high / low) / 2 - math.log(0.8 * 0.88) / 2  # of two middles from the third
+    assert named["between_rounds"].value == pytest.approx(100 * apart_by / math.sqrt(3))
+    assert found.between_rounds.value is None
 
 
 def test_a_level_is_bound_by_what_the_report_promises() -> None:

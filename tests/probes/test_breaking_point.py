@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from capacity.analysis.breaking_point import Conclusion
+from capacity.analysis.rounds import over_rounds
 from capacity.analysis.searched import Searched, breaking_point_findings
 from capacity.errors import CapacityError
 from capacity.probes.breaking_point import (
@@ -14,6 +15,7 @@ from capacity.probes.breaking_point import (
     read_all_searched,
     read_searched,
     run_breaking_point_probe,
+    search_again,
     search_part,
 )
 from capacity.probes.levels import open_rig
@@ -33,14 +35,14 @@ def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sea
     shapes = {"smoke": {"kind": "rate", "stages": [{"name": "all", "seconds": 1, "to": 10}]}}
     values = {"name": "sleep", "target": "postgres", "connections": 1, "operations": operations, "shapes": shapes}
     (folder / "sleep.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    windows = {
-        "smoke": {"warm_up_seconds": 0.2, "seconds": 0.7, "confirm_seconds": 1.4, "share": 0.5, "repetitions": 2}
-    }
+    windows = {"smoke": {"warm_up_seconds": 0.2, "seconds": 0.7, "confirm_seconds": 1.4, "share": 0.5, "rounds": 2}}
     part = Part(workload="sleep", connections=SERVERS, start=700, limit=11200, step=25, windows=windows)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DATASETS, "smoke", Dataset(1000, 5))
         with open_rig("database", part, system, folder) as rig:
-            return search_part("database", rig, part, "smoke", folder / "database"), folder
+            searched = search_part("database", rig, part, "smoke", folder / "database")
+            search_again("database", rig, part, "smoke", folder / "database")
+    return searched, folder
 
 
 def test_the_breaking_point_of_a_pool_is_found_where_it_is(found: tuple[Searched, Path]) -> None:
@@ -58,19 +60,31 @@ def test_what_is_read_again_is_what_was_measured(found: tuple[Searched, Path]) -
     searched, folder = found
     again = read_searched(folder / "database")
     assert again.levels == searched.levels
-    assert again.repeated == searched.repeated
+    assert again.repeated[:1] == searched.repeated
     assert again.answer == searched.answer
     assert again.broke == searched.broke
-    assert breaking_point_findings(again, "r") == breaking_point_findings(searched, "r")
+    assert breaking_point_findings(read_searched(folder / "database"), "r") == breaking_point_findings(again, "r")
     assert list(read_all_searched(folder)) == ["database"]
 
 
-def test_the_load_recommended_is_measured_again_and_again(found: tuple[Searched, Path]) -> None:
+def test_a_later_round_looks_near_the_answer_and_measures_the_load_recommended_again(
+    found: tuple[Searched, Path],
+) -> None:
     searched, folder = found
+    again = read_searched(folder / "database")
     recommended = searched.answer.recommended
-    assert [each.rate for each in searched.repeated] == [recommended, recommended]
-    assert [each.recording for each in searched.repeated] == ["repeated-01", "repeated-02"]
-    assert all((folder / "database" / each.recording).is_dir() for each in searched.repeated)
+    assert [each.rate for each in again.repeated] == [recommended, recommended]
+    (levels,) = again.rounds
+    assert levels[0].rate == searched.answer.low
+    assert {each.seconds for each in levels} == {1.4}
+    names = [each.recording for each in (*levels, *again.repeated)]
+    assert names == [f"round-2-{place:02d}" for place in range(1, len(levels) + 1)] + ["repeated-01", "repeated-02"]
+    assert all((folder / "database" / name).is_dir() for name in names)
+    first, second = again.brackets
+    assert (first.low, first.high) == (searched.answer.low, searched.answer.high)
+    assert second.low < second.high
+    assert again.sustainable == over_rounds(again.brackets)
+    assert len(again.table) == len(searched.levels) + len(levels)
 
 
 def test_the_search_keeps_its_levels_verdicts_and_answer(found: tuple[Searched, Path]) -> None:
