@@ -83,7 +83,7 @@ def run(profile: str, only: tuple[str, ...], into: Path | None, given: tuple[tup
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 def verdict(folder: Path) -> None:
     """Judge a run again: exit code 0 where all pass, 1 where any fails, 3 where something is undecided."""
-    from capacity.suite import judged_run
+    from capacity.judgement import judged_run
     from capacity.tables import verdicts_table
 
     judged = judged_run(project_folder(), folder.resolve())

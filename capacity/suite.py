@@ -9,25 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from capacity.errors import CapacityError
-from capacity.findings import (
-    finding_as_dict,
-    judge_all,
-    read_expectations,
-    read_findings,
-    read_objectives,
-    worst,
-)
+from capacity.findings import read_findings
+from capacity.judgement import MANIFEST, judged_run, objectives_of, write_facts
 from capacity.kernels import environment, prepare_kernels
 from capacity.parameters import chosen_parameters, notebook_parameters
 from capacity.progress import shown_progress
-from capacity.report import write_report
 from capacity.system.addresses import BATCH
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts
 from capacity.tables import Judged
 
 PROFILES = ("smoke", "standard", "full")
-MANIFEST = "manifest.json"
 REPORT = "readiness_report"
 TITLE = "Capacity report"
 RESERVED = frozenset({"live", "profile", "recording", "recordings", "results", "findings", "objectives", "earlier"})
@@ -73,32 +65,18 @@ def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list
             with shown_progress(name, recording):
                 _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
             facts["finished"].append(name)
-            _write(run / MANIFEST, facts)
+            write_facts(run / MANIFEST, facts)
     return reported(plan.project, run)
-
-
-def judged_run(project: Path, run: Path) -> list[Judged]:
-    """Judge the findings of a run, and write them with their verdicts to its findings.json.
-
-    The objectives are the project's on the sections that were measured, then what its notebooks expected themselves.
-    """
-    if not (run / MANIFEST).exists():
-        raise CapacityError(f"there is no run in {run}: {MANIFEST} is missing")
-    found = read_findings(run / "findings")
-    promised = read_objectives(_objectives(project), *{each.section for each in found})
-    judged = judge_all(found, [*promised, *read_expectations(run / "findings")])
-    names = {objective.finding for objective, _, _ in judged}
-    given = {name: str(worst(verdict for each, _, verdict in judged if each.finding == name)) for name in names}
-    _write(run / "findings.json", [finding_as_dict(each) | {"verdict": given.get(each.name)} for each in found])
-    return judged
 
 
 def reported(project: Path, run: Path) -> list[Judged]:
     """As `judged_run`, and make the run's report.html from its executed notebooks."""
+    from capacity.report import write_report  # loads what reads notebooks, which takes as long as all else
+
     judged = judged_run(project, run)
     notebooks = notebooks_in(project)
     facts = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
-    judge_by = {"findings": run / "findings", "objectives": _objectives(project), "recordings": run / "recordings"}
+    judge_by = {"findings": run / "findings", "objectives": objectives_of(project), "recordings": run / "recordings"}
     given = {name: str(path) for name, path in judge_by.items()} | {"earlier": earlier_findings(run, facts)}
     summary = _execute(notebooks[REPORT], run, given)
     executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts["finished"]]
@@ -117,10 +95,6 @@ def earlier_findings(run: Path, facts: Mapping[str, Any]) -> str:
         if older and any((manifest.parent / "findings").glob("*.json")):
             return str(manifest.parent / "findings")
     return ""
-
-
-def _objectives(project: Path) -> Path:
-    return project / "data" / "objectives.yaml"
 
 
 def _checked(plan: Plan) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
@@ -167,7 +141,7 @@ def _begun(run: Path, profile: str) -> dict[str, Any]:
     facts = {"profile": profile, "started_at": datetime.now(UTC).isoformat(timespec="seconds"), "finished": []}
     try:
         run.mkdir(parents=True, exist_ok=True)
-        _write(run / MANIFEST, facts)
+        write_facts(run / MANIFEST, facts)
     except OSError as error:
         raise CapacityError(f"the run's folder {run} cannot be written: {error.strerror}") from None
     with suppress(OSError):  # a file system without links has no latest
@@ -193,9 +167,3 @@ def _report_facts(run: Path, facts: Mapping[str, Any]) -> dict[str, str]:
         "Load made on": processor,
         "Run": run.name,
     }
-
-
-def _write(path: Path, values: Any) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)

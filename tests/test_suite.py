@@ -11,8 +11,9 @@ import pytest
 
 from capacity.errors import CapacityError
 from capacity.findings import Verdict, read_objectives
+from capacity.judgement import judged_run
 from capacity.probes.database import read_database_findings
-from capacity.suite import Plan, judged_run, run_suite
+from capacity.suite import Plan, run_suite
 from capacity.tables import finding_text
 
 PROJECT = Path(__file__).parents[1]

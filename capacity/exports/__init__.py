@@ -13,7 +13,7 @@ from capacity.exports.monitoring import Monitoring, read_monitoring
 from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import Watch, all_watches
 from capacity.findings import Finding, judge_all, read_findings, read_objectives
-from capacity.suite import judged_run
+from capacity.judgement import judged_run
 from capacity.tables import Judged
 
 MONITORING = Path("data") / "monitoring.yaml"

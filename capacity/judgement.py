@@ -1,0 +1,46 @@
+"""The judgement of a run: the findings in its folder by the project's objectives and its notebooks' expectations."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from capacity.errors import CapacityError
+from capacity.findings import (
+    finding_as_dict,
+    judge_all,
+    read_expectations,
+    read_findings,
+    read_objectives,
+    worst,
+)
+from capacity.tables import Judged
+
+MANIFEST = "manifest.json"
+
+
+def judged_run(project: Path, run: Path) -> list[Judged]:
+    """Judge the findings of a run, and write them with their verdicts to its findings.json.
+
+    The objectives are the project's on the sections that were measured, then what its notebooks expected themselves.
+    """
+    if not (run / MANIFEST).exists():
+        raise CapacityError(f"there is no run in {run}: {MANIFEST} is missing")
+    found = read_findings(run / "findings")
+    promised = read_objectives(objectives_of(project), *{each.section for each in found})
+    judged = judge_all(found, [*promised, *read_expectations(run / "findings")])
+    names = {objective.finding for objective, _, _ in judged}
+    given = {name: str(worst(verdict for each, _, verdict in judged if each.finding == name)) for name in names}
+    write_facts(run / "findings.json", [finding_as_dict(each) | {"verdict": given.get(each.name)} for each in found])
+    return judged
+
+
+def objectives_of(project: Path) -> Path:
+    """The file of what the project promises."""
+    return project / "data" / "objectives.yaml"
+
+
+def write_facts(path: Path, values: Any) -> None:
+    """Write a JSON file of a run whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
