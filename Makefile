@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS = never
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
-.PHONY: run lab record outputs test lint types bench lock clean
+.PHONY: run lab record outputs test thorough lint types bench lock clean
 
 run: $(READY)  ## measures everything with the profile smoke
 	$(BIN)/capacity run --profile smoke
@@ -32,6 +32,9 @@ outputs: $(READY)
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest
+
+thorough: $(READY)  ## the tests that repeat or vary these, as CI runs beside them
+	$(BIN)/python -m pytest -m thorough
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -21,10 +21,17 @@ from capacity.scenarios.trials import failover_findings, read_trials
 from capacity.system.addresses import System
 from capacity.system.embedded import open_system
 
+DEFAULT_TIER = "not slow and not thorough"
 os.environ[CHOSEN_BY] = PROVISIONER  # as in a run: notebooks start in a second
 NODE = Path(__file__).parent / "node"
 INSTALL = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", str(NODE)]
 INSTALL_S = 120
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A test file that is named runs whole, its thorough tests too."""
+    if config.args_source is pytest.Config.ArgsSource.ARGS and config.option.markexpr == DEFAULT_TIER:
+        config.option.markexpr = "not slow"
 
 
 @pytest.fixture(scope="session")

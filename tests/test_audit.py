@@ -1,10 +1,11 @@
 """The command audits a report, says by its exit code whether all of it follows, and needs no file for the project's."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from capacity.cli import main
 
 PROJECT = Path(__file__).parents[1]
 REPORT = """
@@ -21,9 +22,8 @@ sections:
 """
 
 
-def audit(*words: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from capacity.cli import main; main()", "audit", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def audit(*words: str) -> Result:
+    return CliRunner().invoke(main, ["audit", *words])
 
 
 def written(folder: Path, share: str) -> str:
@@ -34,7 +34,7 @@ def written(folder: Path, share: str) -> str:
 
 def test_the_projects_reference_is_audited_by_section_and_does_not_follow() -> None:
     ran = audit()
-    assert (ran.returncode, ran.stderr) == (1, "")
+    assert (ran.exit_code, ran.stderr) == (1, "")
     lines = [" ".join(line.split()) for line in ran.stdout.splitlines()]
     assert "2. Bull Queue & Redis Load Testing: 51 of 66 follow" in lines
     assert (
@@ -51,7 +51,7 @@ def test_the_projects_reference_is_audited_by_section_and_does_not_follow() -> N
 @pytest.mark.parametrize(("share", "code", "shown"), [("92 %", 0, "follows"), ("93 %", 1, "does not follow")])
 def test_the_exit_code_says_whether_all_follows(tmp_path: Path, share: str, code: int, shown: str) -> None:
     ran = audit(written(tmp_path, share), "--all")
-    assert ran.returncode == code
+    assert ran.exit_code == code
     assert [line.split("  ")[0] for line in ran.stdout.splitlines() if "of 100" in line] == [shown]
     assert ran.stdout.splitlines()[-1] == "not transcribed: 3 were idle"
 
@@ -60,15 +60,15 @@ def test_what_cannot_be_told_is_not_what_follows(tmp_path: Path) -> None:
     path = Path(written(tmp_path, "92 %"))
     text = path.read_text(encoding="utf-8") + "          - {kind: samples, quantile: 0.99}\n"
     path.write_text(text, encoding="utf-8")
-    assert audit(str(path)).returncode == 1
+    assert audit(str(path)).exit_code == 1
 
 
 def test_what_cannot_be_read_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     ran = audit(str(tmp_path / "none.yaml"))
-    assert (ran.returncode, ran.stdout) == (2, "")
+    assert (ran.exit_code, ran.stdout) == (2, "")
     assert ran.stderr == f"capacity: cannot read the report {tmp_path / 'none.yaml'}: No such file or directory\n"
     path = Path(written(tmp_path, "92 %"))
     path.write_text(path.read_text(encoding="utf-8").replace("92 of 100 in", "92 of 100 ever in"), encoding="utf-8")
     ran = audit(str(path))
-    assert ran.returncode == 2
+    assert ran.exit_code == 2
     assert ran.stderr.startswith("capacity: the quote '92 of 100 ever in use (92 %)' is not in the text of '# Pool'")

@@ -92,6 +92,7 @@ def test_one_that_is_shut_down_is_gone(kernel: KernelManager) -> None:
     assert wait_until(lambda: not psutil.pid_exists(pid), 30)
 
 
+@pytest.mark.thorough
 def test_it_does_not_outlive_a_suite_that_was_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True) as suite:
         assert suite.stdout is not None

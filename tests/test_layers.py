@@ -28,6 +28,7 @@ FLOORS = [
         "parameters",
         "progress",
         "kernels",
+        "judgement",
         "suite",
         "audit",
         "cli",

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -26,6 +27,9 @@ RECORDINGS = ("database", "database/row_security", "redis", "redis/reconnection"
 LITERALS = (bool, int, float, str)
 
 
+AT_ONCE = 2
+
+
 def checked_by_nbval(*paths: Path) -> "subprocess.CompletedProcess[str]":
     """nbval compares the checked cells; no server may be reachable by the environment."""
     words = ["-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=120", "-q", "-p", "no:cacheprovider"]
@@ -35,8 +39,9 @@ def checked_by_nbval(*paths: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_notebooks_answer_as_they_did_on_their_recordings() -> None:
-    ran = checked_by_nbval(*NOTEBOOKS)
-    assert ran.returncode == 0, ran.stdout[-3000:]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for ran in threads.map(checked_by_nbval, NOTEBOOKS):
+            assert ran.returncode == 0, ran.stdout[-3000:]
 
 
 def test_there_are_notebooks_and_each_has_checked_cells() -> None:
@@ -64,6 +69,7 @@ def test_a_notebook_holds_no_logic_and_its_parameters_are_literals(path: Path) -
             assert all(isinstance(value, LITERALS) for value in values.values())
 
 
+@pytest.mark.thorough
 def test_an_edited_number_in_a_checked_cell_is_noticed(tmp_path: Path) -> None:
     """The check itself can fail."""
     path = NOTEBOOKS[0]

@@ -31,7 +31,7 @@ PICTURES = 20  # at least three in each of the seven sections but one
 SLOW = Finding("redis.response_max", 12.5, "ms", 12.5, 12.5, 600)  # what the run before had, so that there is a change
 PAPER_PX = 680  # A4 less its margins, at 96 px an inch
 PAPER_HIGH_PX = 1000
-pytestmark = pytest.mark.timeout(600)  # eight notebooks on a busy machine
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(600)]  # eight notebooks on a busy machine
 Readers = dict[str, Callable[[Path], list[Finding]]]
 Scheme = Literal["light", "dark"]
 

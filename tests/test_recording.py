@@ -113,9 +113,10 @@ def kill_at_a_random_moment(path: Path, delay: float) -> tuple[int, bool]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_200_kills_lose_no_flushed_sample_and_mark_none_complete_wrongly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [30, pytest.param(200, marks=pytest.mark.thorough)])
+def test_kills_lose_no_flushed_sample_and_mark_none_complete_wrongly(tmp_path: Path, kills: int) -> None:
     draw = random.Random(7)
-    for number in range(200):
+    for number in range(kills):
         path = tmp_path / str(number)
         flushed, finished = kill_at_a_random_moment(path, draw.uniform(0, 0.025))
         recording = open_recording(path)

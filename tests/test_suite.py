@@ -109,6 +109,7 @@ def test_every_number_leads_to_its_line_and_every_line_to_a_recording_that_gives
         assert (finished / source).is_file()
 
 
+@pytest.mark.thorough
 def test_faults_are_judged_by_what_was_expected_and_shown_in_the_report(tmp_path: Path) -> None:
     run, names = tmp_path / "run", "direct_connections,database_kill"
     judged = run_suite(Plan(PROJECT, "smoke", ["failover"], {"scenarios": names}), run)

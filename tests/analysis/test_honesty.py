@@ -376,6 +376,7 @@ def test_a_clock_that_starts_at_dequeue_is_caught(server: str, tmp_path: Path) -
         assert true > 1.05 * told, kind
 
 
+@pytest.mark.thorough
 def test_a_generator_that_sends_in_bursts_is_caught(server: str, tmp_path: Path) -> None:
     made = recorded(server, tmp_path, BURSTS, 10)
     assert len(made) == 20
@@ -390,6 +391,7 @@ def test_the_mildest_burst_changes_the_p99_by_more_than_it_may() -> None:
     assert 0.05 < moved_s / (MEAN_S * math.log(100)) < 0.12
 
 
+@pytest.mark.thorough
 def test_a_generator_that_drops_is_caught(server: str, tmp_path: Path) -> None:
     """Whether it leaves gaps in its numbers, or hides them, or ends early; one of 400 is a quarter of a percent."""
     made = recorded(server, tmp_path, DROPS, 10)
@@ -399,6 +401,7 @@ def test_a_generator_that_drops_is_caught(server: str, tmp_path: Path) -> None:
         assert "are not due" not in reason, name
 
 
+@pytest.mark.thorough
 def test_a_saturated_generator_is_caught(server: str, tmp_path: Path) -> None:
     """On a busy machine it does not get the core that it would use, so that its CPU alone does not tell."""
     made = recorded(server, tmp_path, SATURATED, 2)

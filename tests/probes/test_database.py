@@ -107,6 +107,7 @@ def test_the_cpu_and_memory_of_the_servers_processes_are_read(folder: Path, find
     }
 
 
+@pytest.mark.thorough
 def test_of_a_server_on_another_machine_they_are_not_measured(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

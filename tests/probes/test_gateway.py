@@ -83,6 +83,7 @@ def test_the_figures_of_database_and_redis_are_in_the_recording(folder: Path) ->
     assert {"postgres.commits", "redis.commands", "gateway.pool_in_use", "generator.cpu_share"} <= gauges
 
 
+@pytest.mark.thorough
 def test_an_api_without_a_page_of_metrics_is_measured_all_the_same(
     application: Application, workloads: Path, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def verdicts(frames: list[Frames]) -> list[Verdict]:
     return [level_of("level_x", "r", each, 0.8, GROWTH).verdict for each in frames]
 
 
+@pytest.mark.thorough
 def test_a_small_pool_of_slow_queries_is_named(system: System, tmp_path: Path) -> None:
     with rig("pool", "database", 4, system, tmp_path) as opened:
         ranked, frames = ranked_at(opened, tmp_path, 80, 400)
@@ -99,6 +100,7 @@ def test_a_small_pool_of_slow_queries_is_named(system: System, tmp_path: Path) -
     assert "postgres.cpu_s" in set(frames[0].gauges["gauge"])
 
 
+@pytest.mark.thorough
 def test_a_row_that_all_must_lock_is_named(system: System, rows: None, tmp_path: Path) -> None:
     with rig("locks", "database", 16, system, tmp_path) as opened:
         ranked, frames = ranked_at(opened, tmp_path, 30, 250)
@@ -106,6 +108,7 @@ def test_a_row_that_all_must_lock_is_named(system: System, rows: None, tmp_path:
     assert verdicts(frames)[1] is Verdict.FAIL
 
 
+@pytest.mark.thorough
 def test_the_one_thread_of_redis_is_named(system: System, tmp_path: Path) -> None:
     with rig("thread", "redis", 16, system, tmp_path) as opened:
         ranked, frames = ranked_at(opened, tmp_path, 40, 2000)

@@ -61,6 +61,7 @@ def test_the_reports_mix_runs_without_an_error(prepared: System, tmp_path: Path,
     assert seen[-1] == 1.0
 
 
+@pytest.mark.thorough
 def test_it_runs_without_prepared_statements(prepared: System, tmp_path: Path) -> None:
     measurement = Measurement(short("database"), "test", prepared=False)
     path = measure(measurement, prepared.postgres_url, watched(prepared), tmp_path / "recording")

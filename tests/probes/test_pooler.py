@@ -94,6 +94,7 @@ def test_the_probe_runs_through_it_without_an_error(pooled: System, tmp_path: Pa
     assert found["database.row_security_cost"] is not None
 
 
+@pytest.mark.thorough
 def test_prepared_statements_through_it_are_not_a_success(pooled: System, tmp_path: Path) -> None:
     """The reason for measuring without them: a statement is prepared on one server connection and used on another."""
     measurement = Measurement(short("database"), "smoke", prepared=True)

@@ -42,6 +42,7 @@ def served(system: System, node: str, tmp_path: Path) -> Iterator[System]:
         client.delete(*client.scan_iter(f"bull:{queue}:*"))
 
 
+@pytest.mark.thorough
 def test_the_probe_sees_every_job_that_node_workers_did(served: System, tmp_path: Path) -> None:
     values = yaml.safe_load((PROJECT / "data" / "workloads" / "queue.yaml").read_text(encoding="utf-8"))
     stages = [{"name": "sustain", "seconds": 4, "to": JOBS / 4}]

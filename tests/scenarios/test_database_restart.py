@@ -23,7 +23,7 @@ def values(trial: Trial) -> dict[str, float]:
     return {each.name.rpartition(".")[2]: each.value for each in trial.findings if each.value is not None}
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)])
 def test_no_acknowledged_write_is_lost(tmp_path: Path, how: signal.Signals) -> None:
     trial = run_scenario(DatabaseRestart(how, **SHORT), OURS, tmp_path)
     assert trial.verdict is Verdict.PASS, trial.verdicts
@@ -46,6 +46,7 @@ def test_no_acknowledged_write_is_lost(tmp_path: Path, how: signal.Signals) -> N
     assert len(recording.samples) == 900
 
 
+@pytest.mark.thorough
 def test_with_asynchronous_commits_a_kill_may_lose_as_many_as_the_log_writer_leaves(tmp_path: Path) -> None:
     trial = run_scenario(DatabaseRestart(signal.SIGKILL, synchronous_commit="off", **SHORT), OURS, tmp_path)
     lost = next(each for each in trial.expected if each.finding.endswith(".lost_writes"))
@@ -55,6 +56,7 @@ def test_with_asynchronous_commits_a_kill_may_lose_as_many_as_the_log_writer_lea
     assert trial.verdict is Verdict.PASS
 
 
+@pytest.mark.thorough
 def test_a_server_that_nobody_stops_makes_it_void(tmp_path: Path) -> None:
     trial = run_scenario(DatabaseRestart(None, seconds=2.0, at_s=1.0), OURS, tmp_path)
     assert values(trial)["lost_writes"] == 0

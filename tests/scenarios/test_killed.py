@@ -108,6 +108,7 @@ def harnesses() -> Iterator[Harnesses]:
                         each.kill()
 
 
+@pytest.mark.thorough
 def test_harnesses_killed_at_random_moments_leave_nothing_after_the_next_start(
     harnesses: Harnesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def check(trial: Trial, folder: Path) -> dict[str, float]:
     return found
 
 
+@pytest.mark.thorough
 def test_a_postgres_that_refuses_is_503_and_is_found_again_by_the_next_try(system: System, tmp_path: Path) -> None:
     trial = run_scenario(NetworkFault("postgres", REFUSE, down_s=SHORT_S), system, tmp_path)
     found = check(trial, tmp_path)
@@ -69,6 +70,7 @@ def test_a_redis_that_swallows_costs_no_write_and_its_jobs_are_done_later(system
         assert list(client.scan_iter("trial-*")) == []
 
 
+@pytest.mark.thorough
 def test_a_delay_is_felt_as_often_as_a_write_goes_to_postgres_and_may_be_made_for_somebody_else(
     system: System, tmp_path: Path
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_delay_is_felt_as_often_as_a_write_goes_to_postgres_and_may_be_made_fo
     assert min(map(float, measured.groups())) >= 80
 
 
+@pytest.mark.thorough
 def test_a_network_that_nobody_disturbs_makes_it_void(system: System, tmp_path: Path) -> None:
     trial = run_scenario(NetworkFault("redis", None, down_s=0.1), system, tmp_path)
     assert values(trial)["failed_in_all"] == values(trial)["jobs_lost"] == 0

@@ -29,7 +29,8 @@ NONE, RDB, AOF = Persistence
 STOP, KILL = signal.SIGTERM, signal.SIGKILL
 SHORT = {"seconds": 2.5, "at_s": 1.2}
 CASES = [(NONE, KILL, 100), (RDB, STOP, 0), (RDB, KILL, 100), (AOF, KILL, 0), (NONE, STOP, 100), (AOF, STOP, 0)]
-RUN = CASES if os.environ.get("CAPACITY_TESTS") == "full" else CASES[:2]  # one that forgets, and one that keeps
+KEEPS = pytest.param(*CASES[1], marks=pytest.mark.thorough)
+RUN = CASES if os.environ.get("CAPACITY_TESTS") == "full" else [CASES[0], KEEPS]  # one that forgets, and one that keeps
 # What is written now is older than a second in an hour, so that the reconciler passes over it until then.
 NEVER_OLD = "ALTER TABLE capacity.outbox ALTER created_at SET DEFAULT now() + interval '1 hour';"
 
@@ -62,6 +63,7 @@ def test_nothing_is_lost_and_what_redis_forgot_is_enqueued_again_and_takes_effec
     assert found["began"] >= 1.2
 
 
+@pytest.mark.thorough
 def test_a_redis_that_nobody_stops_makes_it_void_and_nothing_is_left(tmp_path: Path) -> None:
     trial = run_scenario(OutboxRestart(NONE, None, seconds=1.4, at_s=1.0), OURS, tmp_path)
     found = values(trial)
@@ -73,6 +75,7 @@ def test_a_redis_that_nobody_stops_makes_it_void_and_nothing_is_left(tmp_path: P
     assert not psutil.pid_exists(int(pid))
 
 
+@pytest.mark.thorough
 def test_without_its_reconciler_an_outbox_loses_what_redis_forgot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

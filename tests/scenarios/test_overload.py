@@ -49,6 +49,7 @@ def test_the_settings_say_what_will_come() -> None:
     assert replace(scenario, rate_per_s=100).growth_per_s == 0
 
 
+@pytest.mark.thorough
 def test_it_passes_on_the_reference_gateway(run: Run) -> None:
     assert run.trial.verdict is Verdict.PASS, run.trial.verdicts
     assert {each.finding: (each.relation, each.limit) for each in run.trial.expected} == {
@@ -68,12 +69,14 @@ def test_it_passes_on_the_reference_gateway(run: Run) -> None:
     assert read_trial(run.folder) == run.trial
 
 
+@pytest.mark.thorough
 def test_every_refusal_says_when_to_come_again(run: Run) -> None:
     samples = open_recording(run.folder / WITH).samples
     assert set(samples["error"].dropna()) == {"503, retry after 2"}  # whole seconds, from a cooldown of 1.4
     assert set(samples.loc[samples["outcome"] == "error", "operation"]) == {WRITE}
 
 
+@pytest.mark.thorough
 def test_the_breaker_trades_refusals_for_waits(run: Run) -> None:
     table = breaker_comparison(run.trial.findings)
     assert table.loc["wait_longest", WITH] < table.loc["wait_longest", WITHOUT] / 1.3
@@ -81,6 +84,7 @@ def test_the_breaker_trades_refusals_for_waits(run: Run) -> None:
     assert table.loc["shed", WITH] > table.loc["shed", WITHOUT] == 0
 
 
+@pytest.mark.thorough
 def test_a_gateway_whose_breaker_does_nothing_fails(run: Run) -> None:
     """What was measured without the breaker, judged by what is expected of it."""
     other = open_recording(run.folder / WITHOUT)
@@ -96,6 +100,7 @@ def test_a_gateway_whose_breaker_does_nothing_fails(run: Run) -> None:
     }
 
 
+@pytest.mark.thorough
 def test_the_picture_has_depth_and_writes_of_both(run: Run) -> None:
     courses = {"with": breaker_courses(run.folder)[WITH], "without": breaker_courses(run.folder)[WITHOUT]}
     figure = overload_compared(courses, limit=50, overload_s=3.0)
@@ -108,6 +113,7 @@ def test_the_picture_has_depth_and_writes_of_both(run: Run) -> None:
     plt.close(figure)
 
 
+@pytest.mark.thorough
 def test_a_load_below_the_limit_proves_nothing(tmp_path: Path) -> None:
     trial = run_scenario(Overload(rate_per_s=60, seconds=1.0, recovery_s=0.5), OURS, tmp_path)
     assert trial.verdict is Verdict.VOID

@@ -25,7 +25,13 @@ def values(trial: Trial) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     ("persistence", "how", "lost"),
-    [(NONE, STOP, 100), (NONE, KILL, 100), (RDB, STOP, 0), (RDB, KILL, 100), (AOF, STOP, 0), (AOF, KILL, 0)],
+    [
+        (NONE, KILL, 100),
+        *(
+            pytest.param(*case, marks=pytest.mark.thorough)
+            for case in ((NONE, STOP, 100), (RDB, STOP, 0), (RDB, KILL, 100), (AOF, STOP, 0), (AOF, KILL, 0))
+        ),
+    ],
 )
 def test_as_much_is_lost_as_the_settings_say(
     tmp_path: Path, persistence: Persistence, how: signal.Signals, lost: int
@@ -41,6 +47,7 @@ def test_as_much_is_lost_as_the_settings_say(
     assert trial.verdict is Verdict.PASS, trial.verdicts
 
 
+@pytest.mark.thorough
 def test_a_redis_that_nobody_stops_makes_it_void_and_nothing_is_left(tmp_path: Path) -> None:
     trial = run_scenario(RedisRestart(NONE, None, seconds=1.5, at_s=1.0), OURS, tmp_path)
     assert values(trial)["jobs_lost"] == 0

@@ -72,6 +72,7 @@ def test_what_killed_workers_had_under_way_is_done_by_the_others(tmp_path: Path)
     assert not any(psutil.pid_exists(int(each)) for each in pids.groups())
 
 
+@pytest.mark.thorough
 def test_what_a_stopped_worker_does_late_has_no_second_effect(tmp_path: Path) -> None:
     scenario = WorkerCrash(STOP)
     trial = run_scenario(scenario, OURS, tmp_path)
@@ -90,6 +91,7 @@ def test_it_is_so_each_time(tmp_path: Path, how: signal.Signals, repetition: int
     check_account(run_scenario(scenario, OURS, tmp_path), tmp_path, scenario)
 
 
+@pytest.mark.thorough
 def test_workers_that_nobody_takes_away_make_it_void(tmp_path: Path) -> None:
     scenario = WorkerCrash(None, workers=2, pending=50, lock_s=0.3, stalled_s=0.1, down_s=0.6)
     trial = run_scenario(scenario, OURS, tmp_path)

@@ -19,10 +19,13 @@ from capacity.system import embedded, home, programs
 from capacity.system.addresses import System
 from capacity.system.embedded import open_system
 
-OWNER = """
+# What a shell starts in the background ignores interrupts, and so would all that it starts.
+HEED = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+OWNER = f"""
+{HEED}
 import sys
 from capacity.system.embedded import open_system
-with open_system({}) as system:
+with open_system({{}}) as system:
     print(system.redis_url, flush=True)
     sys.stdin.readline()
     if sys.argv[1] == "raise":
@@ -126,7 +129,7 @@ UP_PRINTS = "POSTGRES_URL POSTGRES_ADMIN_URL REDIS_URL GATEWAY_URL QUEUE QUEUE_P
 
 
 def test_up_prints_the_addresses_and_stops_at_a_signal() -> None:
-    command = [sys.executable, "-c", "from capacity.cli import main; main()", "up"]
+    command = [sys.executable, "-c", f"{HEED}from capacity.cli import main; main()", "up"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout

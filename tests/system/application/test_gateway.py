@@ -262,6 +262,7 @@ def test_the_breakers_own_words_are_those_of_the_report(start_gateway: Start, cl
     assert answer.headers["retry-after"] == "30"
 
 
+@pytest.mark.thorough
 def test_an_exhausted_pool_is_503_with_a_reason(start_gateway: Start, administrator: Any) -> None:
     gateway = start_gateway("--pool-size", "2", "--pool-waiting", "50")
     gateway.wait_until(lambda: gateway.ask("GET", "/api/connectors", 1).status == 200)
@@ -301,6 +302,7 @@ def test_a_lost_postgres_is_503_with_a_reason_and_no_request_fails_when_it_is_ba
     assert [gateway.ask("GET", "/api/connectors", 1).status for _ in range(30)] == [200] * 30
 
 
+@pytest.mark.thorough
 def test_a_postgres_that_hangs_does_not_hold_the_caller(
     start_gateway: Start, wire: Callable[[str], Any], application: Any
 ) -> None:
@@ -365,6 +367,7 @@ def test_sigterm_ends_it_within_seconds_though_connections_are_kept(start_gatewa
         assert time.monotonic() - began < 3
 
 
+@pytest.mark.thorough
 def test_sigterm_ends_it_within_seconds_though_postgres_hangs(
     start_gateway: Start, wire: Callable[[str], Any], application: Any
 ) -> None:

@@ -284,6 +284,7 @@ def own_stage(tmp_path: Path, own_redis: OwnRedis) -> Iterator[Stage]:
     made.end()
 
 
+@pytest.mark.thorough
 def test_a_redis_that_is_away_for_a_while_is_waited_for_quietly(own_stage: Stage, own_redis: OwnRedis) -> None:
     """Killed in mid-work, with every write on its disk: what is under way is reported later, and none is lost."""
     stage = own_stage
@@ -319,6 +320,7 @@ def test_a_redis_that_is_away_for_a_while_is_waited_for_quietly(own_stage: Stage
     assert (found.unexpected, found.duplicated) == (0, 0)
 
 
+@pytest.mark.thorough
 def test_a_worker_ends_in_time_where_redis_hangs(own_stage: Stage, own_redis: OwnRedis) -> None:
     stage = own_stage
     (worker,) = stage.start(1, concurrency=5)
