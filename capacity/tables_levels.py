@@ -129,7 +129,7 @@ def _notes(level: Level) -> list[str]:
 def rounds_text(found: Searched) -> str:
     """Between which loads each round found the breaking point, and how much the rounds differ."""
     if not found.rounds:
-        return f"{found.name}: one round, {_bracket(found.brackets[0])}; how far the next would be away it does not say"
+        return f"{found.name}: one round, {_bracket(found.brackets[0])}, which says nothing of the next"
     each = "; ".join(_bracket(one) for one in found.brackets)
     return f"{found.name}: {each}\n  deviation between rounds: {_share(found.between_rounds)}"
 

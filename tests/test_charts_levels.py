@@ -70,7 +70,7 @@ def test_several_rounds_are_shown_each_and_together(found: Searched) -> None:
     low, high = found.answer.low, found.answer.high
     assert "in 2 rounds" in tables_levels.answers_text([several])
     assert tables_levels.rounds_text(several).startswith(f"queue: {low:,.6g} to {high:,.6g}/s; {low:,.6g} to")
-    assert "the next would be away it does not say" in tables_levels.rounds_text(found)
+    assert "which says nothing of the next" in tables_levels.rounds_text(found)
     shown = tables_levels.levels_style(several).data  # type: ignore[attr-defined]
     assert shown["round"].tolist() == ["1"] * len(found.levels) + ["2", "2"]
     figure = charts_levels.searched_picture(several)
