@@ -11,7 +11,7 @@ import click
 
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
-from capacity.project import project_folder
+from capacity.project import OBJECTIVES, project_folder
 
 REFERENCE = Path("data") / "reference" / "infrastructure-load-testing-report.yaml"
 
@@ -120,7 +120,7 @@ def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: b
             refuse_unlike(before, path, problems)
         for problem in problems:
             click.echo(f"warning: {problem}", err=True)
-    promised = promised_in(read_objectives(project_folder() / "data" / "objectives.yaml"), old, new)
+    promised = promised_in(read_objectives(project_folder() / OBJECTIVES), old, new)
     compared = compare_findings(old, new, promised, [findings for findings, _ in further.values()])
     click.echo(comparison_table(compared, old, new, everything=everything))
     for remark in remarks(facts, later):

@@ -13,6 +13,7 @@ from capacity.findings import (
     read_objectives,
     worst,
 )
+from capacity.project import OBJECTIVES
 from capacity.tables import Judged
 
 MANIFEST = "manifest.json"
@@ -26,17 +27,12 @@ def judged_run(project: Path, run: Path) -> list[Judged]:
     if not (run / MANIFEST).exists():
         raise CapacityError(f"there is no run in {run}: {MANIFEST} is missing")
     found = read_findings(run / "findings")
-    promised = read_objectives(objectives_of(project), *{each.section for each in found})
+    promised = read_objectives(project / OBJECTIVES, *{each.section for each in found})
     judged = judge_all(found, [*promised, *read_expectations(run / "findings")])
     names = {objective.finding for objective, _, _ in judged}
     given = {name: str(worst(verdict for each, _, verdict in judged if each.finding == name)) for name in names}
     write_facts(run / "findings.json", [finding_as_dict(each) | {"verdict": given.get(each.name)} for each in found])
     return judged
-
-
-def objectives_of(project: Path) -> Path:
-    """The file of what the project promises."""
-    return project / "data" / "objectives.yaml"
 
 
 def write_facts(path: Path, values: Any) -> None:

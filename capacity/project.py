@@ -4,7 +4,7 @@ from pathlib import Path
 
 from capacity.errors import CapacityError
 
-MARK = Path("data") / "objectives.yaml"
+OBJECTIVES = Path("data") / "objectives.yaml"
 WORKLOADS = Path("data") / "workloads"
 
 
@@ -12,9 +12,9 @@ def project_folder(start: Path | None = None) -> Path:
     """The nearest folder from `start` (the current one) upwards that is a project; CapacityError where none is."""
     first = (start or Path.cwd()).resolve()
     for folder in (first, *first.parents):
-        if (folder / MARK).exists():
+        if (folder / OBJECTIVES).exists():
             return folder
-    raise CapacityError(f"{first} is not within a project: no {MARK} is there or above; change into its folder")
+    raise CapacityError(f"{first} is not within a project: no {OBJECTIVES} is there or above; change into its folder")
 
 
 def in_project(path: Path | str) -> Path:

@@ -10,10 +10,11 @@ from typing import Any
 
 from capacity.errors import CapacityError
 from capacity.findings import read_findings
-from capacity.judgement import MANIFEST, judged_run, objectives_of, write_facts
+from capacity.judgement import MANIFEST, judged_run, write_facts
 from capacity.kernels import environment, prepare_kernels
 from capacity.parameters import chosen_parameters, notebook_parameters
 from capacity.progress import shown_progress
+from capacity.project import OBJECTIVES
 from capacity.system.addresses import BATCH
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts
@@ -76,7 +77,7 @@ def reported(project: Path, run: Path) -> list[Judged]:
     judged = judged_run(project, run)
     notebooks = notebooks_in(project)
     facts = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
-    judge_by = {"findings": run / "findings", "objectives": objectives_of(project), "recordings": run / "recordings"}
+    judge_by = {"findings": run / "findings", "objectives": project / OBJECTIVES, "recordings": run / "recordings"}
     given = {name: str(path) for name, path in judge_by.items()} | {"earlier": earlier_findings(run, facts)}
     summary = _execute(notebooks[REPORT], run, given)
     executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts["finished"]]

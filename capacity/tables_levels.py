@@ -156,9 +156,9 @@ def repeatability_text(found: Searched) -> str:
 
 def _share(share: Estimate) -> str:
     """Two digits of a share, and of its bounds, which are wide where the repetitions are few."""
-    value, low, high = (
-        f"{100 * float(f'{end:.2g}'):,.6g}" for end in (share.value, share.low, share.high) if end is not None
-    )
+    if share.value is None or share.low is None or share.high is None:
+        return "not given"
+    value, low, high = (f"{100 * float(f'{end:.2g}'):,.6g}" for end in (share.value, share.low, share.high))
     return f"{value} % ({low} to {high})"
 
 

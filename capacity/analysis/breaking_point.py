@@ -17,6 +17,7 @@ MOST_LONG = 3  # measurements of a level in the long window; one that contradict
 MISLEADING = 2  # levels that pass in the short window and break in the long one; a single one may be chance
 PRODUCTION_SHARE = 0.75
 REST = "the rest is for bursts, for the loss of a part, and for two months of growth at 15 %"
+BROKEN = (Verdict.FAIL, Verdict.VOID)
 VOTES = {Verdict.PASS: 1, Verdict.FAIL: -1, Verdict.VOID: -1}
 
 
@@ -253,7 +254,7 @@ def _standing(results: Sequence[LevelResult], long: float, above: int) -> _Stand
     lead, behind = sum(in_long or votes), -sum(votes)
     confirmed = bool(in_long) if lead > 0 else behind >= LEAD and behind + above >= LEAD_WITH_ABOVE
     spent = len(in_long) >= MOST_LONG
-    broken = [each for each in results if each.verdict in (Verdict.FAIL, Verdict.VOID)]
+    broken = [each for each in results if each.verdict in BROKEN]
     return _Standing(
         level=results[0].level,
         lead=0 if spent and not confirmed else lead,

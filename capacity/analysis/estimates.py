@@ -58,9 +58,15 @@ def mean_rate(counts_per_interval: npt.ArrayLike, seconds: float) -> Estimate:
     size = -(-len(rates) // BATCHES)
     batches = len(rates) // size
     means = rates[len(rates) - batches * size :].reshape(batches, size).mean(axis=1)
-    margin = _student(batches - 1) * float(means.std(ddof=1)) / math.sqrt(batches)
+    margin = margin_of_mean(means)
     value = float(rates.mean())
     return Estimate(value, max(0.0, value - margin), value + margin, len(rates))
+
+
+def margin_of_mean(values: npt.ArrayLike) -> float:
+    """Half of the interval of the mean of independent values, by Student's t; it takes two or more."""
+    given = np.asarray(values, dtype=float)
+    return _student(len(given) - 1) * float(given.std(ddof=1)) / math.sqrt(len(given))
 
 
 def ratio(numerators: npt.ArrayLike, denominators: npt.ArrayLike) -> Estimate:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from capacity.analysis.breaking_point import PRODUCTION_SHARE, REST, BreakingPoint, Conclusion, Search
+from capacity.analysis.breaking_point import BROKEN, PRODUCTION_SHARE, REST, BreakingPoint, Conclusion, Search
 from capacity.analysis.estimated_knees import (
     Knee,
     beyond,
@@ -19,7 +19,7 @@ from capacity.analysis.estimated_knees import (
 from capacity.analysis.estimates import Estimate, exactly, proportion
 from capacity.analysis.levels import Frames, Level, levels_frame
 from capacity.analysis.repeatability import Repeatability, repeatability
-from capacity.analysis.rounds import BROKEN, Bracket, bracket, deviation_of_rounds, over_rounds
+from capacity.analysis.rounds import Bracket, bracket, deviation_of_rounds, over_rounds
 from capacity.analysis.saturation import saturation, usage, what_broke
 from capacity.analysis.scalability import ScalabilityModel
 from capacity.findings import Finding, Objective, Verdict
@@ -77,8 +77,10 @@ class Searched:
     def recommended(self) -> tuple[float | None, str]:
         """The load for production, None where none held, and why."""
         low = self.sustainable.low
-        if not self.rounds or not low:
+        if not self.rounds:
             return self.answer.recommended, self.answer.why
+        if not low:
+            return None, "in a later round no level held, so none is recommended"
         lower = f"the lower end of the interval over {len(self.brackets)} rounds"
         return PRODUCTION_SHARE * low, f"{PRODUCTION_SHARE * 100:g} % of {low:,.0f}, {lower}; {REST}"
 
@@ -124,7 +126,8 @@ class Searched:
         """The measured knee, the scalability law's and that of waiting lines."""
         held = [frames for level, frames in zip(self.levels, self.frames, strict=True) if level.verdict is Verdict.PASS]
         limit_s, quantile = self._limit()
-        return [self._measured, self.scalability[0], queueing_knee(usage(held), limit_s, quantile)]
+        measured = measured_knee(self.sustainable, self.answer.broke or str(self.answer.conclusion))
+        return [measured, self.scalability[0], queueing_knee(usage(held), limit_s, quantile)]
 
     @property
     def disagreements(self) -> list[tuple[Knee, Estimate]]:
@@ -161,10 +164,6 @@ class Searched:
                 f"add one of {', '.join(names)} to data/objectives.yaml"
             )
         return names[promised.finding], promised.limit
-
-    @property
-    def _measured(self) -> Knee:
-        return measured_knee(self.sustainable, self.answer.broke or str(self.answer.conclusion))
 
     def _at(self, rate: float) -> list[Frames]:
         return [frames for level, frames in zip(self.levels, self.frames, strict=True) if level.rate == rate]

@@ -14,10 +14,10 @@ from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import Watch, all_watches
 from capacity.findings import Finding, judge_all, read_findings, read_objectives
 from capacity.judgement import judged_run
+from capacity.project import OBJECTIVES
 from capacity.tables import Judged
 
 MONITORING = Path("data") / "monitoring.yaml"
-OBJECTIVES = Path("data") / "objectives.yaml"
 KINDS = {"prometheus": "Prometheus", "cloudformation": "CloudWatch"}
 
 

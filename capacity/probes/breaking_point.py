@@ -16,7 +16,7 @@ from capacity.probes.levels import Rig, open_rig, read_frames
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Progress, quiet
 from capacity.probes.searches import Part, read_searches
-from capacity.project import MARK, WORKLOADS, in_project
+from capacity.project import OBJECTIVES, WORKLOADS, in_project
 from capacity.system.addresses import System
 
 SECTION = "breaking_point"
@@ -32,7 +32,7 @@ def search_part(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, 
     data/objectives.yaml. search.json is kept up with every level, so that what was measured before an interruption can
     be read.
     """
-    objectives = tuple(read_objectives(in_project(MARK), f"level_{name}"))
+    objectives = tuple(read_objectives(in_project(OBJECTIVES), f"level_{name}"))
     search, windows = part.search(profile), part.window(profile)
     levels: list[Measured] = []
     repeated: list[Measured] = []

@@ -12,6 +12,7 @@ from capacity.analysis.searched import Searched, breaking_point_findings
 from capacity.findings import Verdict, judge_all, read_objectives
 from capacity.probes.breaking_point import FILE, read_all_searched, read_searched
 from capacity.probes.searches import read_searches
+from capacity.tables_levels import answers_text, rounds_text
 from capacity.workload import read_workload
 
 PROJECT = Path(__file__).parents[2]
@@ -97,6 +98,23 @@ def test_later_rounds_widen_the_answer_by_how_much_they_differ(searched: dict[st
     apart_by = math.log(high / low) / 2 - math.log(0.8 * 0.88) / 2  # of two middles from the third
     assert named["between_rounds"].value == pytest.approx(100 * apart_by / math.sqrt(3))
     assert found.between_rounds.value is None
+
+
+def test_a_round_with_an_open_end_is_shown_and_one_that_held_nothing_recommends_nothing(
+    searched: dict[str, Searched],
+) -> None:
+    found = searched["queue"]
+    held = next(each for each in found.levels if each.verdict is Verdict.PASS)
+    broke = next(each for each in found.levels if each.verdict is Verdict.FAIL)
+    above = replace(found, rounds=((held,),))
+    assert (above.sustainable.high, above.between_rounds.value) == (math.inf, None)
+    assert "its limit is above" in answers_text([above])
+    assert rounds_text(above).endswith(f"above {held.rate:,.6g}/s\n  deviation between rounds: not given")
+    below = replace(found, rounds=((broke,),))
+    assert below.recommended == (None, "in a later round no level held, so none is recommended")
+    assert {each.name: each.value for each in breaking_point_findings(below, "r")}[
+        "breaking_point.queue.recommended"
+    ] is None
 
 
 def test_a_level_is_bound_by_what_the_report_promises() -> None:
