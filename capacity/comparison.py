@@ -10,9 +10,9 @@ import pandas as pd
 from capacity.analysis.comparison import Outcome, issues
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective, read_findings
+from capacity.project import MANIFEST
 from capacity.tables import aligned, finding_text, number_text
 
-MANIFEST = "manifest.json"
 HOST = ("system", "processor", "cpus", "memory_gib")
 LOAD = ("stages", "connections", "generators", "prepared")
 NOT_SENT = ("title", "shapes")  # a workload's parts that say nothing of what was sent; the stages are compared instead

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from capacity.errors import CapacityError
+from capacity.project import MANIFEST
 
-MANIFEST = "manifest.json"
 COLUMNS = ("part", "started", "ended", "recordings", "operations", "complete", "digest")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from capacity.errors import CapacityError
+from capacity.writing import write_json, write_whole
 
 RELATIONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -184,11 +185,7 @@ def write_objectives(path: Path, objectives: Iterable[Objective]) -> None:
         }
         for each in objectives
     ]
-    temporary = path.with_suffix(".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(entries, allow_unicode=True, sort_keys=False, width=120)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, yaml.safe_dump(entries, allow_unicode=True, sort_keys=False, width=120))
 
 
 def read_expectations(folder: Path) -> list[Objective]:
@@ -212,10 +209,7 @@ def finding_from_dict(values: Mapping[str, Any]) -> Finding:
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
     """Write findings as a JSON list, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(json.dumps([finding_as_dict(each) for each in findings], indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_json(path, [finding_as_dict(each) for each in findings])
 
 
 def read_findings(path: Path) -> list[Finding]:

@@ -1,8 +1,6 @@
 """The judgement of a run: the findings in its folder by the project's objectives and its notebooks' expectations."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from capacity.errors import CapacityError
 from capacity.findings import (
@@ -13,10 +11,9 @@ from capacity.findings import (
     read_objectives,
     worst,
 )
-from capacity.project import OBJECTIVES
+from capacity.project import MANIFEST, OBJECTIVES
 from capacity.tables import Judged
-
-MANIFEST = "manifest.json"
+from capacity.writing import write_json
 
 
 def judged_run(project: Path, run: Path) -> list[Judged]:
@@ -31,12 +28,5 @@ def judged_run(project: Path, run: Path) -> list[Judged]:
     judged = judge_all(found, [*promised, *read_expectations(run / "findings")])
     names = {objective.finding for objective, _, _ in judged}
     given = {name: str(worst(verdict for each, _, verdict in judged if each.finding == name)) for name in names}
-    write_facts(run / "findings.json", [finding_as_dict(each) | {"verdict": given.get(each.name)} for each in found])
+    write_json(run / "findings.json", [finding_as_dict(each) | {"verdict": given.get(each.name)} for each in found])
     return judged
-
-
-def write_facts(path: Path, values: Any) -> None:
-    """Write a JSON file of a run whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -6,6 +6,7 @@ from capacity.errors import CapacityError
 
 OBJECTIVES = Path("data") / "objectives.yaml"
 WORKLOADS = Path("data") / "workloads"
+MANIFEST = "manifest.json"  # of a run, and of each of its recordings
 
 
 def project_folder(start: Path | None = None) -> Path:

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capacity.errors import CapacityError
+from capacity.project import MANIFEST
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
 from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA, LEDGER_SCHEMA
+from capacity.writing import write_json
 
-MANIFEST = "manifest.json"
 DIFFERENCES = {"scheduled_ns", "sent_ns", "finished_ns", "seq", "at_ns", "job", "added_ms", "started_ms", "finished_ms"}
 ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the length of the recording
 
@@ -50,8 +51,7 @@ def create_recording(path: Path, facts: Mapping[str, Any]) -> Path:
     """
     if (path / MANIFEST).exists():
         raise CapacityError(f"there is a recording in {path} already; give another folder, or move it away")
-    path.mkdir(parents=True, exist_ok=True)
-    _write_manifest(path, {**facts, "state": "recording"})
+    write_json(path / MANIFEST, {**facts, "state": "recording"})
     return path
 
 
@@ -64,7 +64,7 @@ def finish_recording(path: Path, facts: Mapping[str, Any], complete: bool = True
     streams = [stream for kind in SCHEMAS for stream in sorted(path.glob(f"{kind}-*.arrows"))]
     parts = [_convert(stream, manifest["operations"]) for stream in streams]
     state = "complete" if complete else "interrupted"
-    _write_manifest(path, {**manifest, "state": state, "parts": parts})
+    write_json(path / MANIFEST, {**manifest, "state": state, "parts": parts})
     for leftover in (*streams, *path.glob("errors-*.txt")):
         leftover.unlink()
 
@@ -241,10 +241,3 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CapacityError(f"cannot read {path / MANIFEST}: {error}") from None
     return manifest
-
-
-def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    temporary = path / f"{MANIFEST}.tmp"
-    temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    _sync(temporary)
-    temporary.replace(path / MANIFEST)

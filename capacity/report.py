@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from capacity.findings import Finding, Verdict
 from capacity.tables import finding_text
+from capacity.writing import write_whole
 
 REPORT = "report.html"
 TAG, CLOSING = "report", "report-closing"
@@ -76,9 +77,7 @@ def write_report(
         parts = [_part(summary, frozenset()), *parts, closing]
     template = Environment(autoescape=True).from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
     page = template.render(title=title, facts=facts, parts=parts, lines=lines)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, page)
 
 
 def _line(run: Path, finding: Finding, verdict: Verdict | None) -> Line:

@@ -10,15 +10,16 @@ from typing import Any
 
 from capacity.errors import CapacityError
 from capacity.findings import read_findings
-from capacity.judgement import MANIFEST, judged_run, write_facts
+from capacity.judgement import judged_run
 from capacity.kernels import environment, prepare_kernels
 from capacity.parameters import chosen_parameters, notebook_parameters
 from capacity.progress import shown_progress
-from capacity.project import OBJECTIVES
+from capacity.project import MANIFEST, OBJECTIVES
 from capacity.system.addresses import BATCH
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts
 from capacity.tables import Judged
+from capacity.writing import write_json
 
 PROFILES = ("smoke", "standard", "full")
 REPORT = "readiness_report"
@@ -66,7 +67,7 @@ def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list
             with shown_progress(name, recording):
                 _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
             facts["finished"].append(name)
-            write_facts(run / MANIFEST, facts)
+            write_json(run / MANIFEST, facts)
     return reported(plan.project, run)
 
 
@@ -140,11 +141,7 @@ def _begun(run: Path, profile: str) -> dict[str, Any]:
             raise CapacityError(f"{run} is a run with the profile {facts['profile']}; resume it with that one")
         return facts
     facts = {"profile": profile, "started_at": datetime.now(UTC).isoformat(timespec="seconds"), "finished": []}
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        write_facts(run / MANIFEST, facts)
-    except OSError as error:
-        raise CapacityError(f"the run's folder {run} cannot be written: {error.strerror}") from None
+    write_json(run / MANIFEST, facts)
     with suppress(OSError):  # a file system without links has no latest
         latest = run.parent / "latest"
         latest.unlink(missing_ok=True)

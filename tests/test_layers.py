@@ -8,7 +8,19 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "samples", "streams", "findings", "operation", "workload", "publication", "project", "catalog", "plan"},
+    {
+        "errors",
+        "samples",
+        "streams",
+        "findings",
+        "operation",
+        "workload",
+        "publication",
+        "project",
+        "writing",
+        "catalog",
+        "plan",
+    },
     {"analysis"},
     {"recording", "load", "system"},
     {"probes", "scenarios"},

@@ -16,6 +16,7 @@ from capacity.findings import Finding, judge_all, read_findings, read_objectives
 from capacity.judgement import judged_run
 from capacity.project import OBJECTIVES
 from capacity.tables import Judged
+from capacity.writing import write_whole
 
 MONITORING = Path("data") / "monitoring.yaml"
 KINDS = {"prometheus": "Prometheus", "cloudformation": "CloudWatch"}
@@ -59,12 +60,8 @@ def export_run(
     source = read_source(project, run)
     wanted = [name for name in FORMATS if not formats or name in formats]
     made = [FORMATS[name](source) for name in wanted]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, text, _ in made:
-            (folder / file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CapacityError(f"the exports cannot be written to {folder}: {error.strerror}") from None
+    for file, text, _ in made:
+        write_whole(folder / file, text)
     return {file: held for file, _, held in made}, not_exported(source.watches, wanted)
 
 

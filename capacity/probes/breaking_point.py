@@ -18,6 +18,7 @@ from capacity.probes.measurement import Progress, quiet
 from capacity.probes.searches import Part, read_searches
 from capacity.project import OBJECTIVES, WORKLOADS, in_project
 from capacity.system.addresses import System
+from capacity.writing import write_json
 
 SECTION = "breaking_point"
 FILE = "search.json"
@@ -44,7 +45,7 @@ def search_part(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, 
 
     def kept() -> Searched:
         found = Searched(name, search, *_apart(levels), objectives, *_apart(repeated))
-        _write(folder / FILE, _facts(found))
+        write_json(folder / FILE, _facts(found))
         return found
 
     while (attempt := search.next_level(level.result for level, _ in levels)) is not None:
@@ -77,7 +78,7 @@ def search_again(name: str, rig: Rig, part: Part, profile: str, folder: Path, *,
     again = measured(answer["recommended"], windows.seconds, folder / f"repeated-{number:02d}")
     facts["rounds"].append(_told(levels))
     facts["repeated"] += _told([again])
-    _write(folder / FILE, facts)
+    write_json(folder / FILE, facts)
 
 
 def read_searched(folder: Path) -> Searched:
@@ -180,9 +181,3 @@ def _apart(measured: Sequence[Measured]) -> tuple[tuple[Level, ...], tuple[Frame
 
 def _level(name: str, folder: Path, frames: Frames, seconds: float, objectives: Sequence[Objective]) -> Level:
     return level_of(f"level_{name}", f"{SECTION}/{name}/{folder.name}", frames, seconds, objectives)
-
-
-def _write(path: Path, values: Any) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)

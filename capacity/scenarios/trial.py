@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective, Verdict, finding_as_dict, finding_from_dict, judge, worst
 from capacity.system.addresses import System
+from capacity.writing import write_json
 
 FILE = "trial.json"
 POLL_SECONDS = 0.02
@@ -132,10 +133,7 @@ def read_trial(folder: Path) -> Trial:
 def write_trial(folder: Path, trial: Trial) -> None:
     """Keep a trial in a folder, whole or not at all."""
     values = asdict(trial) | {"findings": [finding_as_dict(each) for each in trial.findings]}
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = (folder / FILE).with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / FILE)
+    write_json(folder / FILE, values)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float) -> bool:

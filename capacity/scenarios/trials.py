@@ -14,11 +14,13 @@ from capacity.findings import Finding, Objective
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Progress, quiet
 from capacity.probes.queue import read_job_samples
-from capacity.recording import MANIFEST, open_recording
+from capacity.project import MANIFEST
+from capacity.recording import open_recording
 from capacity.scenarios.matrix import MATRIX, Kind, Row, chosen_rows
 from capacity.scenarios.trial import Proof, Scenario, Trial, counted, read_trial, run_scenario, settings_of, write_trial
 from capacity.system.addresses import System
 from capacity.system.application.database import prepare_roles
+from capacity.writing import write_json
 
 FILE = "trials.json"
 FAILURE = "failure.txt"
@@ -45,8 +47,7 @@ def run_rows(rows: Sequence[Row], system: System, folder: Path, progress: Progre
     if not borne:
         raise CapacityError(f"no fault is left to apply: {not_run}")
     trials = [{"name": row.scenario.name, "kind": row.kind} for row in borne]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(json.dumps({"trials": trials, "not_run": not_run}, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / FILE, {"trials": trials, "not_run": not_run})
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells each refusal, which a scenario counts
     if system.embedded:
         prepare_roles(system.postgres_admin_url)

@@ -47,7 +47,10 @@ def test_only_the_formats_that_were_asked_for_are_written(run: Path, tmp_path: P
             ["{run}", "--to", "{tmp}/out", "--format", "excel"],
             "there is no format 'excel'; accepted are prometheus, grafana, cloudformation, csv, json",
         ),
-        (["{run}", "--to", "{tmp}/file"], "the exports cannot be written to {tmp}/file: File exists"),
+        (
+            ["{run}", "--to", "{tmp}/file"],
+            "cannot write {tmp}/file/alerts.yml: File exists; make room, or give a folder that may be written",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_exit_code_2(
