@@ -2,6 +2,8 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
+# They wait for servers half of their time; more of them would slow each other's measurements.
+TESTS_AT_ONCE := 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -31,7 +33,7 @@ outputs: $(READY)
 	$(BIN)/nbstripout --keep-count notebooks/*.ipynb
 
 test: $(READY)  ## the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 thorough: $(READY)  ## the tests that repeat or vary these, as CI runs beside them
 	$(BIN)/python -m pytest -m thorough

@@ -1,5 +1,6 @@
 """What tests share: the embedded system, started once, Node with its own BullMQ, and who reads which recording."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -56,13 +57,15 @@ def node() -> str:
     program = shutil.which("node")
     if program is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed (Debian: apt install nodejs npm)")
-    if not (NODE / "node_modules" / "bullmq").exists():
-        try:
-            made = subprocess.run(INSTALL, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"npm could not install bullmq within {INSTALL_S} s")
-        if made.returncode:
-            pytest.skip(f"npm could not install bullmq: {' '.join(made.stderr.split())[:200]}")
+    with (NODE / "package.json").open() as package:
+        fcntl.flock(package, fcntl.LOCK_EX)  # two processes of the tests must not install at once
+        if not (NODE / "node_modules" / "bullmq").exists():
+            try:
+                made = subprocess.run(INSTALL, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+            except subprocess.TimeoutExpired:
+                pytest.skip(f"npm could not install bullmq within {INSTALL_S} s")
+            if made.returncode:
+                pytest.skip(f"npm could not install bullmq: {' '.join(made.stderr.split())[:200]}")
     return program
 
 

@@ -36,7 +36,7 @@ def test_it_is_found_over_a_socket_in_the_file_system(system: System, postgres_u
 @pytest.mark.parametrize(
     "told",
     [
-        f"SELECT {os.getpid()}, '[local]'",  # a server elsewhere may give any process of ours its number,
+        "SELECT {ours}, '[local]'",  # a server elsewhere may give any process of ours its number,
         "SELECT pg_backend_pid(), '(1)'",  # also that of another PostgreSQL here,
         "SELECT 2147483647, '[local]'",  # or one that nobody has
         "SELECT 1 / 0, ''",
@@ -45,7 +45,7 @@ def test_it_is_found_over_a_socket_in_the_file_system(system: System, postgres_u
 def test_a_process_that_is_not_that_of_the_connection_is_not_taken(
     told: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postmaster, "BACKEND", told)
+    monkeypatch.setattr(postmaster, "BACKEND", told.format(ours=os.getpid()))
     assert find_postmaster(postgres_url) is None
 
 
