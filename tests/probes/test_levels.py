@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from capacity.errors import CapacityError
 from capacity.findings import Objective, Verdict
 from capacity.probes.levels import Rig, at_level, open_rig, postgres_processes, read_frames, wait_until_idle
 from capacity.probes.searches import Part
+from capacity.scenarios.trial import wait_until
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, Dataset
 from capacity.workload import parse_workload
@@ -151,11 +152,12 @@ def test_postgresql_is_found_by_its_processes_and_waited_for(system: System, pos
     word = postgres_processes(postgres_url)
     assert word.startswith("postgres=") and word.endswith("+")
     assert wait_until_idle(postgres_url, 30)
-    busy = psycopg.connect(postgres_url, autocommit=True)
-    busy.pgconn.send_query(b"SELECT pg_sleep(60)")
-    assert not wait_until_idle(postgres_url, 0.3)
-    busy.cancel_safe()
-    busy.close()
+    with closing(psycopg.connect(postgres_url)) as busy, psycopg.connect(postgres_url, autocommit=True) as seen:
+        busy.pgconn.send_query(b"SELECT pg_sleep(60)")
+        begun = "SELECT FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
+        assert wait_until(lambda: seen.execute(begun, [busy.info.backend_pid]).fetchone() is not None, 30)
+        assert not wait_until_idle(postgres_url, 0.3)
+        busy.cancel_safe()
     assert postgres_processes("") == ""
 
 
