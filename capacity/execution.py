@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,29 @@ from capacity.errors import CapacityError
 from capacity.project import MANIFEST
 
 COLUMNS = ("part", "started", "ended", "recordings", "operations", "complete", "digest")
+NUMBERED = re.compile(r"(?P<name>.+?)(?:-(?P<number>\d+))?")  # a part that is measured again is called <part>-2
 
 
 def execution_log(recordings: Path) -> pd.DataFrame:
     """A row for each part of a run, in the order of its begin, from the manifests below `recordings`.
 
-    Columns: `part` (its folder), `started` and `ended` (UTC, of the load as planned), `recordings` and `operations`
-    (their number), `complete` (whether none was broken off), `digest` (SHA-256 over its JSON files; its manifests hold
-    the SHA-256 of every other file). Raises CapacityError where a manifest cannot be read.
+    Columns: `part` (its folder), `started` and `ended` (UTC, of the load as planned; NaT where none began),
+    `recordings` and `operations` (their number), `complete` (whether none was broken off), `digest` (SHA-256 over its
+    JSON files; its manifests hold the SHA-256 of every other file), `repeated` (whether it was measured once more
+    later). Raises CapacityError where a manifest cannot be read.
     """
     folders = sorted(each for each in recordings.glob("*") if each.is_dir()) if recordings.is_dir() else []
     rows = [_row(folder, manifests) for folder in folders if (manifests := sorted(folder.rglob(MANIFEST)))]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("started", ignore_index=True)
+    log = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("started", ignore_index=True)
+    numbered = [_numbered(part) for part in log["part"]]
+    last = dict(sorted(numbered))
+    return log.assign(repeated=[number < last[name] for name, number in numbered])
+
+
+def _numbered(part: str) -> tuple[str, int]:
+    """What was measured, and the number of this measurement of it."""
+    match = NUMBERED.fullmatch(part)
+    return (match["name"], int(match["number"] or 1)) if match else (part, 1)
 
 
 def _row(folder: Path, paths: list[Path]) -> tuple[Any, ...]:

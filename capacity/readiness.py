@@ -40,17 +40,18 @@ def sign_off_text(
     """The sign-off in Markdown, computed from the verdicts, the checklist and the execution log.
 
     Approved only where every promise and expectation holds, every point of the checklist that was measured is met, and
-    every recording is complete. `checklist` is what `checked` gives, `log` what `execution_log` gives.
+    every recording is complete or was made again. `checklist` is what `checked` gives and `log` what `execution_log`
+    gives.
     """
     unmet = checklist[checklist["verdict"] == Verdict.FAIL]
-    broken_off = log[~log["complete"]]
+    broken_off = log[~log["complete"] & ~log["repeated"]]
     reasons = [_counted(judged, expected)] if readiness(judged, expected) != "Ready" else []
     reasons += [f"{len(unmet)} points of the checklist are not met"] if len(unmet) else []
     reasons += [f"the recordings of {', '.join(broken_off['part'])} were broken off"] if len(broken_off) else []
     status = "Not approved" if reasons else "Approved"
-    ended = log["ended"].max() if len(log) else None
+    ended = log["ended"].max()
     lines = [f"**{status} for production.** {_sentence(reasons or [_counted(judged, expected)])}", ""]
-    if ended is not None:
+    if pd.notna(ended):
         lines.append(f"- Measured from {log['started'].min():%Y-%m-%d %H:%M} to {ended:%Y-%m-%d %H:%M} UTC.")
         lines.append(f"- Current until {ended + CURRENT_FOR:%Y-%m-%d}: deploy within a week, or measure again.")
     lines.append("- This block is computed from the findings above and cannot be typed; a new run writes it anew.")

@@ -7,7 +7,6 @@ the manifest say that the recording is complete.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from capacity.errors import CapacityError
 from capacity.project import MANIFEST
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
 from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA, LEDGER_SCHEMA
-from capacity.writing import write_json
+from capacity.writing import write_json, writes_to, written_whole
 
 DIFFERENCES = {"scheduled_ns", "sent_ns", "finished_ns", "seq", "at_ns", "job", "added_ms", "started_ms", "finished_ms"}
 ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the length of the recording
@@ -55,10 +54,16 @@ def create_recording(path: Path, facts: Mapping[str, Any]) -> Path:
     return path
 
 
+def note_facts(path: Path, facts: Mapping[str, Any]) -> None:
+    """Add facts to the manifest of a recording under way, so that they are known where its process is killed."""
+    write_json(path / MANIFEST, {**_read_manifest(path), **facts})
+
+
 def finish_recording(path: Path, facts: Mapping[str, Any], complete: bool = True) -> None:
     """Turn the streams into Parquet files and say so in the manifest, with row counts and SHA-256 sums.
 
-    `complete` False leaves the state interrupted. The streams go only when the manifest stands.
+    `complete` False leaves the state interrupted. The streams go only when the manifest stands: where it cannot be
+    written, as on a full disk, CapacityError, and what was measured is still in them.
     """
     manifest = {**_read_manifest(path), **facts}
     streams = [stream for kind in SCHEMAS for stream in sorted(path.glob(f"{kind}-*.arrows"))]
@@ -122,7 +127,8 @@ def add_ledger(path: Path, ledger: pd.DataFrame) -> None:
     """Put what the workers noted into a recording under way; the columns are LEDGER_SCHEMA's."""
     plain = ledger.astype(dict.fromkeys(("event", "type", "reason", "worker"), object))
     table = pa.Table.from_pandas(plain, LEDGER_SCHEMA, preserve_index=False)
-    with pa.OSFile(str(path / "ledger-workers.arrows"), "wb") as sink, pa.ipc.new_stream(sink, LEDGER_SCHEMA) as stream:
+    file = path / "ledger-workers.arrows"
+    with writes_to(file), pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, LEDGER_SCHEMA) as stream:
         stream.write_table(table)
 
 
@@ -187,18 +193,16 @@ def _batches(stream: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _convert(stream: Path, operations: list[str]) -> dict[str, Any]:
-    target, temporary = stream.with_suffix(".parquet"), stream.with_suffix(".tmp")
+    target, schema = stream.with_suffix(".parquet"), _schema(stream)
     rows, held, pending = 0, 0, []
-    with pq.ParquetWriter(temporary, _schema(stream), **_encodings(_schema(stream))) as writer:
+    with written_whole(target) as temporary, pq.ParquetWriter(temporary, schema, **_encodings(schema)) as writer:
         for batch in _decoded(stream, operations):
             pending.append(batch)
             held += len(batch)
             if held >= ROWS_PER_GROUP:
                 writer.write_table(pa.Table.from_batches(pending).unify_dictionaries())
                 rows, held, pending = rows + held, 0, []
-        writer.write_table(pa.Table.from_batches(pending, _schema(stream)).unify_dictionaries())
-    _sync(temporary)
-    temporary.replace(target)
+        writer.write_table(pa.Table.from_batches(pending, schema).unify_dictionaries())
     return {"file": target.name, "rows": rows + held, "sha256": _sha256(target)}
 
 
@@ -226,11 +230,6 @@ def _read_part(path: Path, part: Mapping[str, Any]) -> pa.Table:
 def _sha256(file: Path) -> str:
     with file.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb+") as opened:
-        os.fsync(opened.fileno())
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

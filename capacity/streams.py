@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from capacity.writing import writes_to
+
 ROW = struct.Struct("<qqqqhhhh")  # seq, scheduled, sent, finished, operation, outcome, error, step
 ROW_TYPE = np.dtype(
     [(name, "<i8") for name in ("seq", "scheduled_ns", "sent_ns", "finished_ns")]
@@ -65,16 +67,18 @@ class SampleWriter:
         self.rows = 0
         self.origin_ns = 0
         self._errors: dict[str, int] = {}
-        self._error_file = (folder / f"errors-{worker}.txt").open("a", encoding="utf-8")
-        self._sink = pa.OSFile(str(folder / f"samples-{worker}.arrows"), "wb")
-        self._stream = pa.ipc.new_stream(self._sink, STREAM_SCHEMA)
+        self._names = folder / f"errors-{worker}.txt"
+        with writes_to(self._names):
+            self._error_file = self._names.open("a", encoding="utf-8")
+        self._stream = _Stream(folder / f"samples-{worker}.arrows", STREAM_SCHEMA)
 
     def error_code(self, name: str) -> int:
         """The code of a class of failure, from 1; its name is on disk before the first sample that has it."""
         if name not in self._errors:
             self._errors[name] = len(self._errors) + 1
-            self._error_file.write(" ".join(name.split()) + "\n")
-            self._error_file.flush()
+            with writes_to(self._names):
+                self._error_file.write(" ".join(name.split()) + "\n")
+                self._error_file.flush()
         return self._errors[name]
 
     def flush(self) -> None:
@@ -84,8 +88,7 @@ class SampleWriter:
         rows = np.frombuffer(self.buffer, dtype=ROW_TYPE, count=self.position // ROW.size)
         for name in TIMES:
             rows[name] -= self.origin_ns
-        columns = [_column(rows[field.name], field.type) for field in STREAM_SCHEMA]
-        self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=STREAM_SCHEMA))
+        self._stream.write([_column(rows[field.name], field.type) for field in STREAM_SCHEMA])
         self.rows += len(rows)
         self.position = 0
 
@@ -93,7 +96,6 @@ class SampleWriter:
         """Flush, and end the stream."""
         self.flush()
         self._stream.close()
-        self._sink.close()
         self._error_file.close()
 
 
@@ -101,8 +103,7 @@ class GaugeWriter:
     """Appends readings of gauges from one source to its stream; each `write` is on disk when it returns."""
 
     def __init__(self, folder: Path, source: str) -> None:
-        self._sink = pa.OSFile(str(folder / f"gauges-{source}.arrows"), "wb")
-        self._stream = pa.ipc.new_stream(self._sink, GAUGE_SCHEMA)
+        self._stream = _Stream(folder / f"gauges-{source}.arrows", GAUGE_SCHEMA)
 
     def write(self, at_ns: int, readings: Mapping[str, float]) -> None:
         """Append the readings of one moment, in nanoseconds from the recording's start."""
@@ -112,39 +113,61 @@ class GaugeWriter:
         """Append readings of several moments: when, which gauge, and its value."""
         if readings:
             times, gauges, values = zip(*readings, strict=True)
-            columns = [
-                _column(np.array(times, dtype=np.int64), pa.int64()),
-                _texts(gauges),
-                _column(np.array(values, dtype=np.float64), pa.float64()),
-            ]
-            self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=GAUGE_SCHEMA))
+            self._stream.write(
+                [
+                    _column(np.array(times, dtype=np.int64), pa.int64()),
+                    _texts(gauges),
+                    _column(np.array(values, dtype=np.float64), pa.float64()),
+                ]
+            )
 
     def close(self) -> None:
         """End the stream."""
         self._stream.close()
-        self._sink.close()
 
 
 class JobWriter:
     """Appends finished jobs to their stream; each `write` is on disk when it returns."""
 
     def __init__(self, folder: Path) -> None:
-        self._sink = pa.OSFile(str(folder / "jobs-queue.arrows"), "wb")
-        self._stream = pa.ipc.new_stream(self._sink, JOB_SCHEMA)
+        self._stream = _Stream(folder / "jobs-queue.arrows", JOB_SCHEMA)
 
     def write(self, jobs: Sequence[Sequence[str | int]]) -> None:
         """Append jobs, each with its values in the order of JOB_SCHEMA."""
         if jobs:
-            columns = [
-                _texts(values) if field.type == pa.string() else _column(np.array(values, dtype=np.int64), field.type)
-                for field, values in zip(JOB_SCHEMA, zip(*jobs, strict=True), strict=True)
-            ]
-            self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=JOB_SCHEMA))
+            self._stream.write(
+                [
+                    _texts(values)
+                    if field.type == pa.string()
+                    else _column(np.array(values, dtype=np.int64), field.type)
+                    for field, values in zip(JOB_SCHEMA, zip(*jobs, strict=True), strict=True)
+                ]
+            )
 
     def close(self) -> None:
         """End the stream."""
         self._stream.close()
-        self._sink.close()
+
+
+class _Stream:
+    """An Arrow stream in a file; CapacityError where that takes no more."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._schema = path, schema
+        with writes_to(path):
+            self._sink = pa.OSFile(str(path), "wb")
+            self._stream = pa.ipc.new_stream(self._sink, schema)
+
+    def write(self, columns: Sequence[pa.Array]) -> None:
+        """Hand a batch of rows to the operating system."""
+        with writes_to(self._path):
+            self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+
+    def close(self) -> None:
+        """End the stream and the file."""
+        with writes_to(self._path):
+            self._stream.close()
+            self._sink.close()
 
 
 def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:

@@ -19,7 +19,7 @@ from capacity.system.addresses import BATCH
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts
 from capacity.tables import Judged
-from capacity.writing import write_json
+from capacity.writing import write_json, writes_to
 
 PROFILES = ("smoke", "standard", "full")
 REPORT = "readiness_report"
@@ -117,10 +117,11 @@ def _execute(path: Path, run: Path, parameters: Mapping[str, Any]) -> Path:
     from papermill.exceptions import PapermillExecutionError
 
     output = run / "notebooks" / path.name
-    output.parent.mkdir(parents=True, exist_ok=True)
     options = {"progress_bar": False, "kernel_name": "python3", "extra_arguments": KERNEL_ARGUMENTS}
     try:
-        papermill.execute_notebook(path, output, dict(parameters), cwd=path.parent, **options)
+        with writes_to(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            papermill.execute_notebook(path, output, dict(parameters), cwd=path.parent, **options)
     except PapermillExecutionError as error:
         reason = error.evalue if error.ename == CapacityError.__name__ else f"{error.ename}: {error.evalue}"
         raise CapacityError(f"the notebook {path.name} failed: {reason}; see {output}") from None

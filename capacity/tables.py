@@ -146,17 +146,20 @@ def verdict_style(table: "pd.DataFrame") -> "Styler":
 
 def execution_style(log: "pd.DataFrame", judged: Iterable[Judged]) -> "Styler":
     """The execution log with the result of each part: how many of its promises hold."""
-    given = [(objective.section, verdict) for objective, _, verdict in judged]
+    parts = set(log["part"])
+    given = [(_part(objective, finding, parts), verdict) for objective, finding, verdict in judged]
     results = []
     for part in log["part"]:
-        verdicts = [verdict for section, verdict in given if section == part]
+        verdicts = [verdict for of, verdict in given if of == part]
         broken = sum(verdict is Verdict.FAIL for verdict in verdicts)
         said = f"{verdicts.count(Verdict.PASS)} of {len(verdicts)} hold" + (f", {broken} broken" if broken else "")
         results.append(said if verdicts else "no promises")
     minutes = (log["ended"] - log["started"]).dt.total_seconds() / 60
-    shown = log.assign(
-        minutes=minutes, result=results, state=log["complete"].map({True: "complete", False: "broken off"})
-    )
+    states = [
+        "complete" if complete else "broken off, measured again" if repeated else "broken off"
+        for complete, repeated in zip(log["complete"], log["repeated"], strict=True)
+    ]
+    shown = log.assign(minutes=minutes, result=results, state=states)
     shown = shown[["part", "started", "minutes", "recordings", "operations", "state", "result", "digest"]]
     texts: dict[Any, Any] = {
         "started": "{:%Y-%m-%d %H:%M:%S} UTC",
@@ -164,7 +167,13 @@ def execution_style(log: "pd.DataFrame", judged: Iterable[Judged]) -> "Styler":
         "operations": "{:,}",
         "digest": "{:.12}",
     }
-    return shown.style.hide(axis="index").format(escape="html").format(texts)
+    return shown.style.hide(axis="index").format(escape="html").format(texts, na_rep="unknown")
+
+
+def _part(objective: Objective, finding: Finding | None, parts: set[str]) -> str:
+    """The part of a run that a promise was judged by: one that was measured again by its last recordings."""
+    folder = finding.recording.partition("/")[0] if finding else ""
+    return folder if folder in parts else objective.section
 
 
 def quality_text(

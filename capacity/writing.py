@@ -2,32 +2,48 @@
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from capacity.errors import CapacityError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, and its folder where there is none.
+@contextmanager
+def writes_to(path: Path) -> Iterator[None]:
+    """What the system refuses to write in this block, as on a full disk, is a CapacityError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CapacityError(f"cannot write {path}: {reason}; make room, or give a folder that may be written") from None
 
-    Raises CapacityError where it cannot be written, as on a full disk; what was there before is then still there.
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """The file to write in this block; at its end it is on the disk and takes the place of `path`.
+
+    The folder is made where there is none. Raises CapacityError where it cannot be written; what was there before is
+    then still there.
     """
     temporary = path.with_name(f"{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
+        with writes_to(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise CapacityError(
-            f"cannot write {path}: {error.strerror}; make room, or give a folder that may be written"
-        ) from None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, as `written_whole` does."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,22 @@ def pytest_configure(config: pytest.Config) -> None:
     """A test file that is named runs whole, its thorough tests too."""
     if config.args_source is pytest.Config.ArgsSource.ARGS and config.option.markexpr == DEFAULT_TIER:
         config.option.markexpr = "not slow"
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """No file may grow beyond so many bytes, which the system refuses as it does where a disk is full."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,16 @@ def test_a_changed_manifest_changes_the_hash_and_a_broken_off_recording_is_said(
     assert (before["complete"].tolist(), after["complete"].tolist()) == ([True], [False])
 
 
+def test_what_was_measured_again_is_told_from_what_was_only_broken_off(tmp_path: Path) -> None:
+    for part in ("redis", "redis-2", "queue"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "manifest.json").write_text('{"state": "recording"}', encoding="utf-8")
+    shutil.copytree(RECORDED / "redis", tmp_path / "redis-10")
+    log = execution_log(tmp_path).set_index("part")
+    assert log["repeated"].to_dict() == {"redis": True, "redis-2": True, "redis-10": False, "queue": False}
+    assert log["started"].isna().to_dict() == {"redis": True, "redis-2": True, "redis-10": False, "queue": True}
+
+
 def test_no_recordings_are_an_empty_log(tmp_path: Path) -> None:
     assert execution_log(tmp_path / "missing").empty
 

@@ -46,7 +46,8 @@ def checklist(*verdicts: Verdict) -> pd.DataFrame:
 def log(*complete: bool) -> pd.DataFrame:
     start = pd.Timestamp("2026-02-26 10:00", tz="UTC")
     rows = [(f"part {place}", start, start + pd.Timedelta(minutes=5), each) for place, each in enumerate(complete)]
-    return pd.DataFrame(rows, columns=["part", "started", "ended", "complete"]).astype({"complete": bool})
+    shown = pd.DataFrame(rows, columns=["part", "started", "ended", "complete"]).astype({"complete": bool})
+    return shown.assign(repeated=False)
 
 
 def test_all_kept_met_and_complete_is_approved_for_a_week() -> None:
@@ -54,6 +55,13 @@ def test_all_kept_met_and_complete_is_approved_for_a_week() -> None:
     assert text.startswith("**Approved for production.** 1 of 1 promises hold, 0 broken, 0 undecided.")
     assert "Measured from 2026-02-26 10:00 to 2026-02-26 10:05 UTC." in text
     assert "Current until 2026-03-05" in text
+
+
+def test_what_was_broken_off_and_measured_again_withholds_nothing() -> None:
+    killed = log(False, True).assign(repeated=[True, False], started=pd.NaT, ended=pd.NaT)
+    text = sign_off_text(KEPT, [], checklist(Verdict.PASS), killed)
+    assert text.startswith("**Approved for production.**")
+    assert "Measured" not in text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,24 @@ def test_what_was_written_is_read_back_with_names_for_codes(tmp_path: Path) -> N
     assert samples.loc[samples["outcome"] == "ok", "error"].isna().all()
     assert recording.gauges.to_dict("records") == [{"at_ns": 5, "gauge": "connections", "value": 3.0}]
     assert not list((tmp_path / "r").glob("*.arrows"))
+
+
+def test_a_full_disk_is_a_sentence_and_costs_nothing_that_was_flushed(
+    tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    path = create_recording(tmp_path / "r", FACTS)
+    writer, written = SampleWriter(path, 0), 0
+    with full_disk(100_000):
+        with pytest.raises(CapacityError, match=r"^cannot write .*/samples-0.arrows: File too large; make room, or "):
+            for first in range(0, 100_000, 500):
+                write_rows(writer, first, 500)
+                written += 500
+        assert 1000 <= written == len(open_recording(path).samples)
+    with full_disk(1000), pytest.raises(CapacityError, match=r"^cannot write .*: File too large; "):
+        finish_recording(path, {}, complete=False)
+    assert written == len(open_recording(path).samples)
+    finish_recording(path, {}, complete=False)
+    assert (open_recording(path).manifest["state"], len(open_recording(path).samples)) == ("interrupted", written)
 
 
 def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Numbers print with their unit and no more digits than the interval deserves."""
 
 import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,16 @@ def test_the_execution_log_says_what_became_of_each_part() -> None:
     assert "no promises" in page
     own = Objective("queue.x", "<", 10.0, "ms", "Latency", "report")
     assert "0 of 1 hold, 1 broken" in tables.execution_style(log, [(own, SLOW, Verdict.FAIL)]).to_html()
+
+
+def test_a_part_that_was_killed_and_measured_again_has_its_promises_with_the_last(tmp_path: Path) -> None:
+    (tmp_path / "queue").mkdir()
+    (tmp_path / "queue" / "manifest.json").write_text('{"state": "recording"}', encoding="utf-8")
+    shutil.copytree(RECORDED / "queue", tmp_path / "queue-2")
+    own = Objective("queue.x", "<", 10.0, "ms", "Latency", "report")
+    found = replace(SLOW, recording="queue-2")
+    style = tables.execution_style(execution_log(tmp_path), [(own, found, Verdict.FAIL)])
+    shown = style.data.set_index("part")
+    assert shown["result"].to_dict() == {"queue-2": "0 of 1 hold, 1 broken", "queue": "no promises"}
+    assert shown["state"].to_dict() == {"queue-2": "complete", "queue": "broken off, measured again"}
+    assert "unknown" in style.to_html()

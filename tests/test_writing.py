@@ -2,8 +2,8 @@
 
 import json
 import re
-import resource
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -11,16 +11,7 @@ import pytest
 from capacity.errors import CapacityError
 from capacity.writing import write_json, write_whole
 
-FULL_BYTES = 4096
-
-
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file may grow beyond 4 KiB, which the system refuses as it does where a disk is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+FullDisk = Callable[[int], AbstractContextManager[None]]
 
 
 def test_a_file_is_written_with_its_folder_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -31,13 +22,12 @@ def test_a_file_is_written_with_its_folder_and_nothing_beside_it(tmp_path: Path)
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.usefixtures("full_disk")
-def test_what_cannot_be_written_is_a_sentence_and_leaves_what_was_there(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_a_sentence_and_leaves_what_was_there(tmp_path: Path, full_disk: FullDisk) -> None:
     path = tmp_path / "report.html"
     write_whole(path, "before")
     sentence = f"cannot write {path}: File too large; make room, or give a folder that may be written"
-    with pytest.raises(CapacityError, match=f"^{re.escape(sentence)}$"):
-        write_whole(path, "after" * FULL_BYTES)
+    with full_disk(4096), pytest.raises(CapacityError, match=f"^{re.escape(sentence)}$"):
+        write_whole(path, "after" * 4096)
     assert path.read_text(encoding="utf-8") == "before"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -13,7 +13,7 @@ from capacity.load.child import Child, seconds_since
 from capacity.load.engine import clock, unix_ns_of
 from capacity.load.generator import URL as LOAD_URL
 from capacity.probes.gauges import SOURCES
-from capacity.recording import create_recording, finish_recording
+from capacity.recording import create_recording, finish_recording, note_facts
 from capacity.system.machine import machine_facts
 from capacity.workload import Shape, Workload
 
@@ -122,6 +122,7 @@ def _run(
     facts |= {"started_at": started.isoformat(timespec="seconds"), "origin_unix_ns": unix_ns_of(origin_ns)}
     for child in (*beside, *generators):
         child.begin(origin_ns)
+    note_facts(folder, facts)
     planned = measurement.shape.seconds
     limit = planned + workload.timeout_ms / 1000 + 30
     for child in generators:

@@ -105,4 +105,5 @@ def test_no_load_outlives_a_parent_that_was_killed(prepared: System, tmp_path: P
     assert not alive
     recording = open_recording(folder)
     assert recording.manifest["state"] == "interrupted"
+    assert recording.manifest["started_at"]
     assert len(recording.samples) > 100
