@@ -127,6 +127,8 @@ def _run(
     limit = planned + workload.timeout_ms / 1000 + 30
     for child in generators:
         while child.wait(REPORT_S) is None:
+            for watcher in beside:
+                watcher.wait(0)  # has nothing to say, but raises where it has ended
             elapsed = seconds_since(origin_ns)
             progress(min(elapsed, planned), planned)
             if elapsed > limit:

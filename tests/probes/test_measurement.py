@@ -83,6 +83,26 @@ def test_refused_connections_are_counted_with_their_reason(prepared: System, tmp
     assert any("remaining connection slots" in reason for reason in manifest["refused"])
 
 
+def test_a_reader_of_gauges_that_ends_early_interrupts_the_recording(prepared: System, tmp_path: Path) -> None:
+    def kill_reader(done_s: float, planned_s: float) -> None:
+        for child in psutil.Process().children():
+            if "capacity.probes.gauges" in child.cmdline():
+                child.kill()
+
+    folder = tmp_path / "recording"
+    with pytest.raises(CapacityError, match=r"^the gauges process ended early: exit status -9$"):
+        measure(
+            Measurement(short("database", seconds=60), "test"),
+            prepared.postgres_url,
+            watched(prepared),
+            folder,
+            kill_reader,
+        )
+    recording = open_recording(folder)
+    assert recording.manifest["state"] == "interrupted"
+    assert len(recording.samples) > 0
+
+
 def test_no_load_outlives_a_parent_that_was_killed(prepared: System, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); from test_measurement import *\n"
