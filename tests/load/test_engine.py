@@ -68,8 +68,8 @@ def drive(url: str, path: Path, shape: dict[str, Any], connections: int = 8, tim
 def stalling_server(begin: float, stall: float) -> Iterator[tuple[str, Connection]]:
     """Answers every command at once, but for one stall that begins `begin` seconds after the first command.
 
-    A process of its own, that it shares nothing with the engine that is tested. Gives its address, and the end of a
-    pipe from which to read how long it stalled.
+    A process of its own, so that it shares no interpreter with the engine that is tested. Gives its address, and the
+    end of a pipe from which to read how long it stalled.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     ours, theirs = multiprocessing.Pipe()
@@ -164,20 +164,31 @@ STALLS = [0.4, 0.5, 0.6, 0.7, 0.8]
 LOADS = [(2.0, 200), (2.0, 500), (3.0, 200), (3.0, 400)]
 
 
-@pytest.mark.parametrize(
-    ("stall", "seconds", "rate"),
-    [
-        pytest.param(stall, *load, marks=[] if load == LOADS[0] and stall == STALLS[0] else pytest.mark.thorough)
-        for load in LOADS
-        for stall in STALLS
-    ],
-)
-def test_a_stall_is_seen_at_its_full_size(tmp_path: Path, stall: float, seconds: float, rate: int) -> None:
+def stalled_load(
+    folder: Path, stall: float, seconds: float, rate: int, connections: int = 16
+) -> tuple[pd.DataFrame, float]:
+    """The samples of a load over a stall, and how long that was."""
     shape = {"kind": "rate", "stages": [{"name": "sustain", "seconds": seconds, "to": rate}], "arrivals": "uniform"}
     with stalling_server(begin=0.5, stall=stall) as (url, report):
-        samples = drive(url, tmp_path / "r", shape, connections=16)
+        samples = drive(url, folder / "r", shape, connections)
         assert report.poll(10)
-        stalled = report.recv()
-    response_s = (samples["finished_ns"] - samples["scheduled_ns"]) / 1e9
-    p99_s = float(np.quantile(response_s, 0.99, method="inverted_cdf"))
-    assert p99_s == pytest.approx(stalled - 0.01 * seconds, rel=0.02)
+        return samples, report.recv()
+
+
+def p99_s(samples: pd.DataFrame, since: str) -> float:
+    passed_s = (samples["finished_ns"] - samples[since]) / 1e9
+    return float(np.quantile(passed_s, 0.99, method="inverted_cdf"))
+
+
+def test_a_stall_is_seen_by_those_who_waited_for_a_connection_too(tmp_path: Path) -> None:
+    samples, stalled = stalled_load(tmp_path, 0.4, 2.0, 400, connections=2)
+    assert p99_s(samples, "sent_ns") < 0.1
+    assert 0.9 * (stalled - 0.02) < p99_s(samples, "scheduled_ns") < 1.1 * stalled
+
+
+@pytest.mark.thorough  # to 2 %, which other tests beside it would take from the engine
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize(("seconds", "rate"), LOADS)
+def test_a_stall_is_seen_at_its_full_size(tmp_path: Path, stall: float, seconds: float, rate: int) -> None:
+    samples, stalled = stalled_load(tmp_path, stall, seconds, rate)
+    assert p99_s(samples, "scheduled_ns") == pytest.approx(stalled - 0.01 * seconds, rel=0.02)
