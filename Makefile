@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
-# They wait for servers half of their time; more of them would slow each other's measurements.
+# Tests wait for servers half of their time; more than two at once would slow each other's measurements.
 TESTS_AT_ONCE := 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from capacity.errors import CapacityError
 from capacity.project import MANIFEST
 
 COLUMNS = ("part", "started", "ended", "recordings", "operations", "complete", "digest")
-NUMBERED = re.compile(r"(?P<name>.+?)(?:-(?P<number>\d+))?")  # a part that is measured again is called <part>-2
 
 
 def execution_log(recordings: Path) -> pd.DataFrame:
@@ -33,9 +31,9 @@ def execution_log(recordings: Path) -> pd.DataFrame:
 
 
 def _numbered(part: str) -> tuple[str, int]:
-    """What was measured, and the number of this measurement of it."""
-    match = NUMBERED.fullmatch(part)
-    return (match["name"], int(match["number"] or 1)) if match else (part, 1)
+    """What was measured, and the number of this measurement of it: the second one of a part is called <part>-2."""
+    name, _, number = part.rpartition("-")
+    return (name, int(number)) if name and number.isdecimal() else (part, 1)
 
 
 def _row(folder: Path, paths: list[Path]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Where the project's own files are: notebooks, workloads, objectives and committed recordings."""
+"""Where the project's own files are, and what the manifest of a run and of each of its recordings is called."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from capacity.errors import CapacityError
 
 OBJECTIVES = Path("data") / "objectives.yaml"
 WORKLOADS = Path("data") / "workloads"
-MANIFEST = "manifest.json"  # of a run, and of each of its recordings
+MANIFEST = "manifest.json"
 
 
 def project_folder(start: Path | None = None) -> Path:

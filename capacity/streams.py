@@ -113,13 +113,12 @@ class GaugeWriter:
         """Append readings of several moments: when, which gauge, and its value."""
         if readings:
             times, gauges, values = zip(*readings, strict=True)
-            self._stream.write(
-                [
-                    _column(np.array(times, dtype=np.int64), pa.int64()),
-                    _texts(gauges),
-                    _column(np.array(values, dtype=np.float64), pa.float64()),
-                ]
-            )
+            columns = [
+                _column(np.array(times, dtype=np.int64), pa.int64()),
+                _texts(gauges),
+                _column(np.array(values, dtype=np.float64), pa.float64()),
+            ]
+            self._stream.write(columns)
 
     def close(self) -> None:
         """End the stream."""
@@ -135,14 +134,11 @@ class JobWriter:
     def write(self, jobs: Sequence[Sequence[str | int]]) -> None:
         """Append jobs, each with its values in the order of JOB_SCHEMA."""
         if jobs:
-            self._stream.write(
-                [
-                    _texts(values)
-                    if field.type == pa.string()
-                    else _column(np.array(values, dtype=np.int64), field.type)
-                    for field, values in zip(JOB_SCHEMA, zip(*jobs, strict=True), strict=True)
-                ]
-            )
+            columns = [
+                _texts(values) if field.type == pa.string() else _column(np.array(values, dtype=np.int64), field.type)
+                for field, values in zip(JOB_SCHEMA, zip(*jobs, strict=True), strict=True)
+            ]
+            self._stream.write(columns)
 
     def close(self) -> None:
         """End the stream."""

@@ -19,7 +19,7 @@ from capacity.system.addresses import BATCH
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts
 from capacity.tables import Judged
-from capacity.writing import write_json, writes_to
+from capacity.writing import write_json
 
 PROFILES = ("smoke", "standard", "full")
 REPORT = "readiness_report"
@@ -119,12 +119,17 @@ def _execute(path: Path, run: Path, parameters: Mapping[str, Any]) -> Path:
     output = run / "notebooks" / path.name
     options = {"progress_bar": False, "kernel_name": "python3", "extra_arguments": KERNEL_ARGUMENTS}
     try:
-        with writes_to(output):
-            output.parent.mkdir(parents=True, exist_ok=True)
-            papermill.execute_notebook(path, output, dict(parameters), cwd=path.parent, **options)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        papermill.execute_notebook(path, output, dict(parameters), cwd=path.parent, **options)
     except PapermillExecutionError as error:
         reason = error.evalue if error.ename == CapacityError.__name__ else f"{error.ename}: {error.evalue}"
         raise CapacityError(f"the notebook {path.name} failed: {reason}; see {output}") from None
+    except OSError as error:  # of the disk that it is kept on, or of its kernel
+        reason = error.strerror or str(error)
+        raise CapacityError(
+            f"the notebook {path.name} could not be executed into {output}: {reason}; put that right, and "
+            f"--into {run} goes on from here"
+        ) from None
     return output
 
 

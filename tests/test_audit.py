@@ -1,5 +1,6 @@
 """The command audits a report, says by its exit code whether all of it follows, and needs no file for the project's."""
 
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ sections:
 
 
 def audit(*words: str) -> Result:
-    return CliRunner().invoke(main, ["audit", *words])
+    with chdir(PROJECT):
+        return CliRunner().invoke(main, ["audit", *words])
 
 
 def written(folder: Path, share: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html import unescape
@@ -13,7 +14,7 @@ from capacity.errors import CapacityError
 from capacity.findings import Verdict, read_objectives
 from capacity.judgement import judged_run
 from capacity.probes.database import read_database_findings
-from capacity.suite import Plan, run_suite
+from capacity.suite import Plan, reported, run_suite
 from capacity.tables import finding_text
 
 PROJECT = Path(__file__).parents[1]
@@ -46,6 +47,16 @@ def test_a_finished_notebook_is_not_repeated(finished: Path) -> None:
     said: list[str] = []
     run_suite(Plan(PROJECT, "smoke", ["database"]), finished, said.append)
     assert said == ["database: finished in this run before, not repeated"]
+
+
+def test_a_notebook_that_cannot_be_kept_is_a_sentence_that_says_how_to_go_on(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run, ignore=shutil.ignore_patterns("notebooks"))
+    (run / "notebooks").touch()
+    kept = run / "notebooks" / "80_readiness_report.ipynb"
+    sentence = f"the notebook {kept.name} could not be executed into {kept}: File exists; put that right, and --into "
+    with pytest.raises(CapacityError, match=f"^{re.escape(sentence)}"):
+        reported(PROJECT, run)
 
 
 def test_a_run_is_resumed_with_its_own_profile_only(finished: Path) -> None:

@@ -127,14 +127,20 @@ def _run(
     limit = planned + workload.timeout_ms / 1000 + 30
     for child in generators:
         while child.wait(REPORT_S) is None:
-            for watcher in beside:
-                watcher.wait(0)  # has nothing to say, but raises where it has ended
+            _all_running(beside)
             elapsed = seconds_since(origin_ns)
             progress(min(elapsed, planned), planned)
             if elapsed > limit:
                 raise CapacityError(f"the load did not end {elapsed - planned:.0f} s after its plan; it was stopped")
+    _all_running(beside)
     progress(planned, planned)
     return facts
+
+
+def _all_running(watchers: Sequence[Child]) -> None:
+    """CapacityError where one has ended: what it should have read would be missing from the recording."""
+    for each in watchers:
+        each.wait(0)
 
 
 def _admitted(workload: Workload, ready: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from capacity.scenarios.matrix import MATRIX, Kind, Row, chosen_rows
 from capacity.scenarios.trial import Proof, Scenario, Trial, counted, read_trial, run_scenario, settings_of, write_trial
 from capacity.system.addresses import System
 from capacity.system.application.database import prepare_roles
-from capacity.writing import write_json
+from capacity.writing import write_json, write_whole
 
 FILE = "trials.json"
 FAILURE = "failure.txt"
@@ -136,7 +136,7 @@ def _run(scenario: Scenario, system: System, folder: Path) -> None:
         run_scenario(scenario, system, folder)
     except Exception as error:  # the others can still be learnt from
         write_trial(folder, _broken(scenario, error))
-        (folder / FAILURE).write_text(traceback.format_exc(), encoding="utf-8")
+        write_whole(folder / FAILURE, traceback.format_exc())
 
 
 def _broken(scenario: Scenario, error: Exception) -> Trial:
