@@ -52,9 +52,10 @@ class Harnesses:
             return psutil.Process(int(self.starter.stdout.readline()))
 
     def kill(self, harness: psutil.Process) -> list[str]:
-        """The states of the processes that it had."""
+        """The states of the processes that it had, once it is gone: while it is dying its home is still its own."""
         its_own = set(harness.children(recursive=True))
         harness.kill()
+        harness.wait(WITHIN_S)
         self.seen |= {harness, *its_own}
         return [state_of(each) for each in its_own]
 
