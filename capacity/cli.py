@@ -67,9 +67,9 @@ def _stay(environment: Mapping[str, str]) -> None:
 @click.option("--set", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="a notebook's parameter")
 def run(profile: str, only: tuple[str, ...], into: Path | None, given: tuple[tuple[str, str], ...]) -> None:
     """Measure by the notebooks, judge what they found, and write the report."""
-    from capacity.parameters import parse_values
-    from capacity.suite import Plan, run_suite
-    from capacity.tables import verdicts_table
+    from capacity.display.tables import verdicts_table
+    from capacity.suite.parameters import parse_values
+    from capacity.suite.run import Plan, run_suite
 
     project = project_folder()
     folder = (into or project / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")).resolve()
@@ -83,8 +83,8 @@ def run(profile: str, only: tuple[str, ...], into: Path | None, given: tuple[tup
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 def verdict(folder: Path) -> None:
     """Judge a run again: exit code 0 where all pass, 1 where any fails, 3 where something is undecided."""
+    from capacity.display.tables import verdicts_table
     from capacity.judgement import judged_run
-    from capacity.tables import verdicts_table
 
     judged = judged_run(project_folder(), folder.resolve())
     click.echo(verdicts_table(judged))
@@ -101,7 +101,7 @@ def verdict(folder: Path) -> None:
 def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: bool, anyway: bool) -> None:
     """Compare run B with run A: exit code 1 where a promise that A kept is broken in B."""
     from capacity.analysis.comparison import Outcome, compare_findings
-    from capacity.comparison import (
+    from capacity.display.comparison import (
         comparison_table,
         promised_in,
         read_run,
@@ -137,8 +137,8 @@ def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: b
 )
 def export(folder: Path, into: Path, formats: tuple[str, ...]) -> None:
     """Write a run's alert rules, dashboards, alarms and findings, and say what no metric shows."""
+    from capacity.display.tables import aligned
     from capacity.exports import export_run
-    from capacity.tables import aligned
 
     files, left_out = export_run(project_folder(), folder.resolve(), into, formats)
     click.echo(aligned([(str(into / name), held) for name, held in files.items()]))
@@ -155,7 +155,7 @@ def export(folder: Path, into: Path, formats: tuple[str, ...]) -> None:
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
     """Make a run's report again."""
-    from capacity.suite import reported
+    from capacity.suite.run import reported
 
     reported(project_folder(), folder.resolve())
     click.echo(f"report: {folder.resolve() / 'report.html'}")
@@ -200,7 +200,7 @@ def audit(file: Path | None, everything: bool) -> None:
     """
     from capacity.analysis.agreement import Answer
     from capacity.analysis.claims import judge_claims
-    from capacity.audit import print_audit
+    from capacity.display.audit import print_audit
     from capacity.publication.report import read_published, untranscribed
 
     path = file or project_folder() / REFERENCE

@@ -97,6 +97,9 @@ class Objective:
         return f"{SIGNS.get(self.relation, self.relation)} {self.limit:,g}{' ' + self.unit if self.unit else ''}"
 
 
+Judged = tuple[Objective, Finding | None, Verdict]
+
+
 def judge(finding: Finding | None, objective: Objective) -> Verdict:
     """The verdict on the whole interval of `finding`: within the limit, wholly outside, or neither.
 
@@ -128,9 +131,7 @@ def _judge_interval(low: float, high: float, objective: Objective) -> Verdict:
     return Verdict.INCONCLUSIVE if straddles else Verdict.FAIL
 
 
-def judge_all(
-    findings: Iterable[Finding], objectives: Iterable[Objective]
-) -> list[tuple[Objective, Finding | None, Verdict]]:
+def judge_all(findings: Iterable[Finding], objectives: Iterable[Objective]) -> list[Judged]:
     """Every objective with its finding (None where there is none) and verdict, in the objectives' order."""
     by_name = {finding.name: finding for finding in findings}
     return [(each, by_name.get(each.finding), judge(by_name.get(each.finding), each)) for each in objectives]
@@ -218,11 +219,15 @@ def read_findings(path: Path) -> list[Finding]:
     Further keys of an entry are passed over. Raises CapacityError where there is none or it cannot be read.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    if not files:
+    if not files or not path.exists():
         raise CapacityError(f"there are no findings in {path}; measure first")
-    try:
-        entries = [entry for file in files for entry in json.loads(file.read_text(encoding="utf-8"))]
-    except (OSError, ValueError) as error:
-        raise CapacityError(f"cannot read the findings in {path}: {error}") from None
+    return [finding for file in files for finding in _read_file(file)]
+
+
+def _read_file(file: Path) -> list[Finding]:
     names = set(Finding.__dataclass_fields__)
-    return [finding_from_dict({key: value for key, value in entry.items() if key in names}) for entry in entries]
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+        return [finding_from_dict({key: value for key, value in entry.items() if key in names}) for entry in entries]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise CapacityError(f"cannot read the findings in {file}: {error}; restore them, or measure again") from None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from capacity.errors import CapacityError
 from capacity.findings import (
+    Judged,
     finding_as_dict,
     judge_all,
     read_expectations,
@@ -12,7 +13,6 @@ from capacity.findings import (
     worst,
 )
 from capacity.project import MANIFEST, OBJECTIVES
-from capacity.tables import Judged
 from capacity.writing import write_json
 
 

@@ -1,11 +1,10 @@
 """The plan's own data: projected loads, growth, thresholds and parts; and what a run says of itself."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
@@ -13,6 +12,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_v
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.operation import Strict
+from capacity.project import MANIFEST, read_manifest
 from capacity.workload import first_problem
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -253,8 +253,8 @@ def read_run(folder: Path, findings: Iterable[Finding]) -> Run:
     manifests = {}
     for name in {each.recording for each in kept.values()}:
         for place in (folder.parent / "recordings" / name, folder.parent / name):
-            if (place / "manifest.json").exists():
-                manifests[name] = _facts(place / "manifest.json")
+            if (place / MANIFEST).exists():
+                manifests[name] = read_manifest(place)
     started = [facts["started_at"] for facts in manifests.values() if "started_at" in facts]
     if not started:
         raise CapacityError(
@@ -264,14 +264,6 @@ def read_run(folder: Path, findings: Iterable[Finding]) -> Run:
         name: facts["machine"]["cpus"] for name, facts in manifests.items() if facts.get("machine", {}).get("cpus")
     }
     return Run(kept, date.fromisoformat(max(started)[:10]), cores)
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CapacityError(f"cannot read {path}: {error}") from None
-    return facts
 
 
 def _in_order(given: Ranged) -> Ranged:

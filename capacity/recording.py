@@ -6,7 +6,6 @@ the manifest say that the recording is complete.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capacity.errors import CapacityError
-from capacity.project import MANIFEST
+from capacity.project import MANIFEST, read_manifest
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
 from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA, LEDGER_SCHEMA
 from capacity.writing import write_json, writes_to, written_whole
@@ -233,10 +232,6 @@ def _sha256(file: Path) -> str:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CapacityError(f"there is no recording in {path}: {MANIFEST} is missing") from None
-    except (OSError, ValueError) as error:
-        raise CapacityError(f"cannot read {path / MANIFEST}: {error}") from None
-    return manifest
+    if not (path / MANIFEST).exists():
+        raise CapacityError(f"there is no recording in {path}: {MANIFEST} is missing")
+    return read_manifest(path)

@@ -13,7 +13,6 @@ import pytest
 
 from capacity.analysis.searched import breaking_point_findings
 from capacity.findings import Finding
-from capacity.kernels import CHOSEN_BY, PROVISIONER
 from capacity.probes.breaking_point import read_all_searched
 from capacity.probes.database import read_database_findings
 from capacity.probes.gateway import read_gateway_findings
@@ -21,6 +20,7 @@ from capacity.probes.queue import read_queue_findings
 from capacity.probes.redis import read_redis_findings
 from capacity.scenarios.overload import BREAKER, read_overload
 from capacity.scenarios.trials import failover_findings, read_trials
+from capacity.suite.kernels import CHOSEN_BY, PROVISIONER
 from capacity.system.addresses import System
 from capacity.system.embedded import open_system
 

@@ -91,6 +91,17 @@ def test_findings_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_no_findings_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"there are no findings in .*; measure first"):
         read_findings(tmp_path)
+    with pytest.raises(CapacityError, match=r"there are no findings in .*nowhere; measure first"):
+        read_findings(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("text", ["", "{", "7", '["a"]', '[{"value": 1}]', '[{"name": "a.x", "value": "much"}]'])
+def test_damaged_findings_are_one_sentence_that_names_their_file(tmp_path: Path, text: str) -> None:
+    write_findings(tmp_path / "database.json", [FINDING])
+    (tmp_path / "redis.json").write_text(text)
+    with pytest.raises(CapacityError, match=r"^cannot read the findings in .*redis.json: .*; restore them, or") as told:
+        read_findings(tmp_path)
+    assert "\n" not in str(told.value)
 
 
 def test_objectives_are_read_as_they_were_written(tmp_path: Path) -> None:

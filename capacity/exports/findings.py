@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from capacity.findings import Finding, finding_as_dict
-from capacity.tables import Judged
+from capacity.findings import Finding, Judged, finding_as_dict
 
 FIELDS = (*Finding.__dataclass_fields__, "verdict", "promise", "source")
 NUMBERS = ("value", "low", "high", "count")

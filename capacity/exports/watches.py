@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from capacity.display.tables import finding_text
 from capacity.errors import CapacityError
 from capacity.exports.monitoring import Expression, Metric, Metrics, Monitoring, Threshold, converted
-from capacity.findings import LIMIT, Objective
-from capacity.tables import Judged, finding_text
+from capacity.findings import LIMIT, Judged, Objective
 
 OBJECTIVE = "objective"
 BROKEN_BY = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!="}

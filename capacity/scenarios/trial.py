@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Objective, Verdict, finding_as_dict, finding_from_dict, judge, worst
+from capacity.findings import Finding, Judged, Objective, Verdict, finding_as_dict, finding_from_dict, judge_all, worst
 from capacity.system.addresses import System
 from capacity.writing import write_json
 
@@ -75,11 +75,9 @@ class Trial:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def verdicts(self) -> list[tuple[Objective, Finding | None, Verdict]]:
+    def verdicts(self) -> list[Judged]:
         """Each expectation with its finding and verdict."""
-        by_name = {finding.name: finding for finding in self.findings}
-        found = [(each, by_name.get(each.finding)) for each in self.expected]
-        return [(each, finding, judge(finding, each)) for each, finding in found]
+        return judge_all(self.findings, self.expected)
 
     @property
     def verdict(self) -> Verdict:

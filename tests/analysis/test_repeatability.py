@@ -9,9 +9,9 @@ from capacity.analysis.levels import response_times_ms
 from capacity.analysis.repeatability import repeatability
 from capacity.analysis.repetition import seconds_needed, smallest_detectable_change
 from capacity.analysis.searched import Searched
+from capacity.display.tables_levels import repeatability_text
 from capacity.findings import Verdict
 from capacity.probes.breaking_point import read_searched
-from capacity.tables_levels import repeatability_text
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded" / "breaking_point"
 

@@ -9,10 +9,10 @@ import pytest
 
 from capacity.analysis.breaking_point import Conclusion
 from capacity.analysis.searched import Searched, breaking_point_findings
+from capacity.display.tables_levels import answers_text, rounds_text
 from capacity.findings import Verdict, judge_all, read_objectives
 from capacity.probes.breaking_point import FILE, read_all_searched, read_searched
 from capacity.probes.searches import read_searches
-from capacity.tables_levels import answers_text, rounds_text
 from capacity.workload import read_workload
 
 PROJECT = Path(__file__).parents[2]

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from capacity.display.tables import finding_text
 from capacity.exports import Source
 from capacity.exports.grafana import dashboard
 from capacity.exports.watches import OBJECTIVE, Watch
 from capacity.findings import read_findings
-from capacity.tables import finding_text
 
 FINDINGS = Path(__file__).parents[2] / "data" / "recorded" / "findings"
 

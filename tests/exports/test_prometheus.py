@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from capacity.display.tables import finding_text
 from capacity.exports import Source
 from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import Watch
 from capacity.findings import read_findings
-from capacity.tables import finding_text
 
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from capacity.analysis.recovery import FaultSpan, recovery
+from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
 from capacity.recording import open_recording
@@ -26,7 +27,7 @@ def values(trial: Trial) -> dict[str, float]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)])
 def test_no_acknowledged_write_is_lost(tmp_path: Path, how: signal.Signals) -> None:
     trial = run_scenario(DatabaseRestart(how, **SHORT), OURS, tmp_path)
-    assert trial.verdict is Verdict.PASS, trial.verdicts
+    assert trial.verdict is Verdict.PASS, expectations_text([trial])
     found = values(trial)
     recording = open_recording(tmp_path)
     began, down = round(found["began"] * 1e9), round(found["down"] * 1e6)
@@ -53,7 +54,7 @@ def test_with_asynchronous_commits_a_kill_may_lose_as_many_as_the_log_writer_lea
     assert (lost.relation, lost.limit) == ("<=", pytest.approx(200 * 3 * 0.2))
     assert lost.title == "synchronous_commit off, fsync on: 200/s × 3 × wal_writer_delay 0.2 s"
     assert values(trial)["lost_writes"] <= 120
-    assert trial.verdict is Verdict.PASS
+    assert trial.verdict is Verdict.PASS, expectations_text([trial])
 
 
 @pytest.mark.thorough

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 import redis
 
+from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
 from capacity.recording import open_recording
@@ -35,7 +36,7 @@ def limits(scenario: NetworkFault) -> dict[str, tuple[str, float, str]]:
 
 def check(trial: Trial, folder: Path) -> dict[str, float]:
     """What all have in common, some of it counted again from the recording."""
-    assert trial.verdict is Verdict.PASS, trial.verdicts
+    assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert read_trial(folder) == trial
     found, recording = values(trial), open_recording(folder)
     samples, ledger = recording.samples, recording.ledger

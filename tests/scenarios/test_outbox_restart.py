@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
 from capacity.scenarios import outbox_system
@@ -44,7 +45,7 @@ def test_nothing_is_lost_and_what_redis_forgot_is_enqueued_again_and_takes_effec
     tmp_path: Path, persistence: Persistence, how: signal.Signals, forgotten: int
 ) -> None:
     trial = run_scenario(OutboxRestart(persistence, how, **SHORT), OURS, tmp_path)
-    assert trial.verdict is Verdict.PASS, trial.verdicts
+    assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert "is gone, and the run_id is" in trial.proof.said
     found = values(trial)
     assert found["jobs_acknowledged"] == found["effects_ok"] == HELD + 250

@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 from capacity.analysis.overload import WITH, WITHOUT, Half, breaker_comparison, overload_findings
-from capacity.charts_overload import overload_compared
+from capacity.display.charts_overload import overload_compared
+from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict, judge
 from capacity.recording import open_recording
@@ -51,7 +52,7 @@ def test_the_settings_say_what_will_come() -> None:
 
 @pytest.mark.thorough
 def test_it_passes_on_the_reference_gateway(run: Run) -> None:
-    assert run.trial.verdict is Verdict.PASS, run.trial.verdicts
+    assert run.trial.verdict is Verdict.PASS, expectations_text([run.trial])
     assert {each.finding: (each.relation, each.limit) for each in run.trial.expected} == {
         "breaking_point.with_breaker.depth_peak": ("<=", 138),
         "breaking_point.with_breaker.shed": (">=", 222),

@@ -10,6 +10,7 @@ from typing import LiteralString
 import psycopg
 import pytest
 
+from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict
 from capacity.scenarios.pool_exhaustion import LEAVE, DirectExhaustion, PoolExhaustion, Slots, read_slots
@@ -54,7 +55,7 @@ def test_of_150_clients_of_an_ordinary_role_53_are_refused(served: System, tmp_p
     assert (expected.relation, expected.limit) == ("==", 53)
     assert expected.title == "150 clients − (100 max_connections − 3 reserved − 0 in use)"
     assert (values(trial)["refused"], values(trial)["admitted"], values(trial)["other_failures"]) == (53, 97, 0)
-    assert trial.verdict is Verdict.PASS
+    assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert trial.proof.said == "one more client was told: sorry, too many clients already" or (
         "remaining connection slots are reserved" in trial.proof.said
     )
@@ -113,7 +114,7 @@ def test_a_pool_larger_than_the_server_serves_97_and_hides_the_refusals(
     assert (refused.limit, hidden.limit) == (53, 3)
     assert refused.title == "150 clients − min(100 in the pool, 100 max_connections − 3 reserved − 0 in use) × 1 turn"
     assert values(trial)["refused"] == 53
-    assert trial.verdict is Verdict.PASS
+    assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert trial.proof.said == "53 of 150 clients found none of 97 connections free"
 
 
@@ -122,7 +123,7 @@ def test_a_pool_within_the_servers_limit_refuses_by_its_own_size_and_hides_nothi
 ) -> None:
     trial = run_scenario(PoolExhaustion(size=90), served, tmp_path)
     assert (values(trial)["refused"], values(trial)["hidden_refusals"]) == (60, 0)
-    assert trial.verdict is Verdict.PASS
+    assert trial.verdict is Verdict.PASS, expectations_text([trial])
 
 
 def test_with_patience_every_client_is_served_after_one_turn(served: System, tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_with_patience_every_client_is_served_after_one_turn(served: System, tmp
     assert values(trial)["refused"] == 0
     assert waited is not None
     assert 450 < waited < 2000
-    assert trial.verdict is Verdict.PASS
+    assert trial.verdict is Verdict.PASS, expectations_text([trial])
 
 
 def test_a_pool_that_nobody_has_to_wait_for_is_no_exhaustion(served: System, tmp_path: Path) -> None:

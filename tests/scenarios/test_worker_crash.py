@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
 from capacity.recording import open_recording
@@ -36,7 +37,7 @@ def limits(scenario: WorkerCrash) -> dict[str, tuple[str, float, str]]:
 
 def check_account(trial: Trial, folder: Path, scenario: WorkerCrash) -> dict[str, float]:
     """What both ways to take workers away have in common, counted again from the recording's ledger."""
-    assert trial.verdict is Verdict.PASS, trial.verdicts
+    assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert read_trial(folder) == trial
     found, recording = values(trial), open_recording(folder)
     ledger = recording.ledger

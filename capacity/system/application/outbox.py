@@ -18,7 +18,7 @@ from capacity.system.application.job_queue import JobQueue, QueuedJob, QueueDown
 JOB_ID = re.compile(r"outbox-([0-9]{1,18})")
 OLDER_THAN_S = 1.0  # a younger job may be on its way into the queue
 INTERVAL_S = 1.0
-BATCH = 250
+BATCH = 100
 CONNECT_SECONDS = 2
 
 MARK = """

@@ -1,0 +1,1 @@
+"""What a reader sees of figures: pictures, tables and sentences; nothing is computed here."""

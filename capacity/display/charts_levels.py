@@ -1,0 +1,155 @@
+"""Pictures of a search for a breaking point: what each level showed, what was in use, and the estimates beside it."""
+
+import math
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from capacity.analysis.estimated_knees import Knee, scalability_curve
+from capacity.analysis.scalability import ScalabilityModel
+from capacity.analysis.searched import Searched
+from capacity.display.charts import LIMIT_COLOUR, PALETTE
+from capacity.display.tables import COLOURS
+from capacity.findings import Verdict
+
+KNEE: dict[str, Any] = {"color": "#f3d9a4", "alpha": 0.5, "linewidth": 0, "zorder": 0}
+RESOURCES = 3  # the most used ones; more lines cannot be told apart
+
+
+def searched_picture(found: Searched) -> Figure:
+    """One part: times, throughput and use over the load offered; the scalability law, and the three estimates."""
+    figure = plt.figure(figsize=(10.5, 7.2))
+    grid = figure.add_gridspec(3, 2, width_ratios=[1.7, 1], height_ratios=[1.15, 1, 1.2])
+    times = figure.add_subplot(grid[0, 0])
+    done, used = (figure.add_subplot(grid[row, 0], sharex=times) for row in (1, 2))
+    times_by_load(found, times)
+    throughput_by_load(found.table, done)
+    use_by_load(found.uses, used)
+    low, high = found.sustainable.low or 0.0, found.sustainable.high or math.inf
+    for ax in (times, done, used):
+        ax.axvspan(low, high if math.isfinite(high) else found.knee, **KNEE)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    for ax in (times, done):
+        ax.tick_params(labelbottom=False)
+    used.set_xlabel("operations due per second; shaded: where the breaking point lies")
+    scalability_by_number(found.table, found.scalability[1], found.places, figure.add_subplot(grid[:2, 1]))
+    estimates(found.knees, figure.add_subplot(grid[2, 1]))
+    figure.suptitle(found.name, x=0.01, ha="left", weight="bold")
+    return figure
+
+
+def times_by_load(found: Searched, ax: Axes) -> Axes:
+    """The percentile of the response time that is promised, with its interval and its limit, and the service time.
+
+    A dotted line upwards is an interval that the level was too short to bound.
+    """
+    name, limit_ms = found.promised_time
+    table = found.table
+    longest = _longest(table)
+    top = table[name].replace(np.inf, np.nan).max() * 4
+    for column, colour, label in (
+        (name, PALETTE[0], "response time"),
+        (name.replace("response", "service"), PALETTE[1], "service time"),
+    ):
+        ax.plot(longest["rate"], longest[column], color=colour, label=label)
+        high = longest[f"{column}_high"].replace(np.inf, np.nan)
+        ax.fill_between(longest["rate"], longest[f"{column}_low"], high, color=colour, alpha=0.18, linewidth=0)
+        unbounded = longest[np.isinf(longest[f"{column}_high"])]
+        ax.vlines(unbounded["rate"], unbounded[f"{column}_low"], top, color=colour, alpha=0.35, linestyle=":")
+    _marks(table, name, ax)
+    ax.axhline(limit_ms, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2)
+    style: dict[str, Any] = {"color": LIMIT_COLOUR, "va": "bottom", "fontsize": "small"}
+    ax.text(0.01, limit_ms, f"objective {limit_ms:g} ms", transform=ax.get_yaxis_transform(), **style)
+    quantile = name.rpartition("_")[2]
+    ax.set(title=f"Response time, {quantile}", ylabel="ms", yscale="log", ylim=(None, max(top, limit_ms * 3)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize="small")
+    return ax
+
+
+def throughput_by_load(table: pd.DataFrame, ax: Axes) -> Axes:
+    """What succeeded per second over what was due, with its interval; the dashed line is all of it."""
+    longest = _longest(table)
+    ax.plot([0, table["rate"].max()], [0, table["rate"].max()], color="#999999", linestyle="--", linewidth=1)
+    ax.plot(longest["rate"], longest["completed"], color=PALETTE[0])
+    ax.fill_between(
+        longest["rate"], longest["completed_low"], longest["completed_high"], color=PALETTE[0], alpha=0.18, linewidth=0
+    )
+    _marks(table, "completed", ax)
+    for verdict in dict.fromkeys(table["verdict"]):
+        ax.plot([], [], "o", label=verdict, **_mark(verdict))
+    ax.set(title="Completed", ylabel="per second", ylim=(0, table["completed"].max() * 1.3))
+    ax.legend(loc="lower right", frameon=False, fontsize="small")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    return ax
+
+
+def use_by_load(uses: pd.DataFrame, ax: Axes) -> Axes:
+    """How much of the resources was in use at each level, with its interval; the first is what broke."""
+    for place, (name, group) in enumerate(uses.groupby("resource", sort=False)):
+        if place == RESOURCES:
+            break
+        colour = PALETTE[place + 2]
+        width = 2.4 if place == 0 else 1.2
+        ax.plot(group["rate"], group["utilisation"], color=colour, label=str(name), linewidth=width, marker=".")
+        ax.fill_between(group["rate"], group["low"], group["high"].clip(upper=1), color=colour, alpha=0.15, linewidth=0)
+    ax.set(title="In use", ylabel="of all of it", ylim=(0, 1.75), yticks=[0, 0.25, 0.5, 0.75, 1])
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    return ax
+
+
+def scalability_by_number(table: pd.DataFrame, model: ScalabilityModel | None, places: float, ax: Axes) -> Axes:
+    """What succeeded per second by the number in service, and the scalability law with its band."""
+    ax.plot(table["in_service"], table["completed"], "o", color=PALETTE[0], label="levels", markersize=4)
+    if model is not None:
+        curve = scalability_curve(model, places)
+        ax.plot(curve["concurrency"], curve["throughput"], color=PALETTE[4], label="scalability law")
+        top = table["completed"].max() * 1.8
+        ax.fill_between(
+            curve["concurrency"], curve["low"], curve["high"].clip(upper=top), color=PALETTE[4], alpha=0.18, linewidth=0
+        )
+        ax.set_ylim(0, top)
+    ax.axvline(places, color="#777777", linestyle=":", linewidth=1.2, label=f"places: {places:g}")
+    ax.set(title="Scalability", xlabel="operations in service, mean", ylabel="completed per second")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.legend(loc="lower right", frameon=False, fontsize="small")
+    return ax
+
+
+def estimates(knees: list[Knee], ax: Axes) -> Axes:
+    """The three estimates of the highest load with their intervals, one below the other."""
+    bounds = [each for knee in knees for each in (knee.rate.low, knee.rate.high) if each and np.isfinite(each)]
+    end = 1.15 * max(bounds, default=1.0)
+    for row, knee in enumerate(knees):
+        if knee.rate.value is None or knee.rate.low is None or knee.rate.high is None:
+            ax.text(0.02, row, "not given", va="center", transform=ax.get_yaxis_transform(), fontsize="small")
+            continue
+        colour = PALETTE[(0, 4, 2)[row]]
+        ax.plot([knee.rate.low, min(knee.rate.high, end)], [row, row], color=colour, linewidth=5, alpha=0.4)
+        ax.plot(knee.rate.value, row, "o", color=colour)
+    ax.set_yticks(range(len(knees)), [knee.method for knee in knees])
+    ax.set(title="Highest load by three ways", xlabel="operations per second", xlim=(0, end), ylim=(2.6, -0.6))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    return ax
+
+
+def _longest(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each level the measurement that was held longest, the last of those as long, by rate."""
+    return table.sort_values(["rate", "seconds"], kind="stable").groupby("rate", as_index=False).last()
+
+
+def _marks(table: pd.DataFrame, column: str, ax: Axes) -> None:
+    for verdict, group in table.groupby("verdict"):
+        ax.plot(group["rate"], group[column], "o", zorder=3, **_mark(str(verdict)))
+
+
+def _mark(verdict: str) -> dict[str, Any]:
+    colour = COLOURS[Verdict(verdict)]
+    return {"color": colour, "markersize": 5, "markerfacecolor": "none" if verdict == Verdict.VOID else colour}

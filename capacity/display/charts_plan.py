@@ -1,0 +1,185 @@
+"""Pictures of the capacity plan: use against capacity over the months, sizes by quarter, and what moves the date."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
+
+from capacity.analysis.exhaustion import Resource, use_over_time
+from capacity.analysis.plan import CapacityPlan, PartPlan
+from capacity.analysis.sensitivity import Swing
+from capacity.analysis.sizing import QUARTER
+from capacity.display.charts import LIMIT_COLOUR, PALETTE
+from capacity.display.tables_plan import currency_of, short_name
+
+COLUMNS = 3
+HIGHEST = 1.6  # of the limit: what lies above is not drawn
+TRIGGER_COLOUR = "#a15c00"
+LINE = 0.15  # of the limit: the height of a line of small text
+SHOWN = 8  # inputs in the picture of swings
+QUIET = "#666666"
+
+
+def outgrown(plan: CapacityPlan, months: int | None = None) -> Figure:
+    """Use as a share of the limit over the months, a picture a resource, with triggers, limit and 95 % band.
+
+    A limit that is only known from below is dashed and named so; resources without use or limit are left out.
+    """
+    shown = [each for each in plan.resources if each.terms and each.limit is not None]
+    rows = -(-len(shown) // COLUMNS)
+    figure, grid = plt.subplots(rows, COLUMNS, figsize=(10.5, 2.15 * rows), sharex=True, sharey=True, squeeze=False)
+    for ax, resource in zip(grid.flat, shown, strict=False):
+        _one(ax, plan, resource, months or plan.file.months)
+    for place, ax in enumerate(grid.flat):
+        if place >= len(shown):
+            ax.set_visible(False)
+        elif place + COLUMNS >= len(shown):
+            ax.tick_params(labelbottom=True)
+    figure.supylabel("use, of the limit", fontsize="small")
+    return figure
+
+
+def _one(ax: Axes, plan: CapacityPlan, resource: Resource, months: int) -> None:
+    limit = (resource.limit.value if resource.limit else None) or 1.0
+    use = use_over_time(resource, plan.outlook, months)
+    at, value, low, high = (use[name].to_numpy() for name in ("month", "value", "low", "high"))
+    ax.fill_between(at, low / limit, high / limit, color=PALETTE[0], alpha=0.2, linewidth=0)
+    ax.plot(at, value / limit, color=PALETTE[0], linewidth=1.6)
+    ax.axhline(1, color=LIMIT_COLOUR, linewidth=1.2, linestyle=":" if resource.floor else "--")
+    small: dict[str, Any] = {"fontsize": "x-small", "transform": ax.get_yaxis_transform(), "ha": "right"}
+    ax.text(0.99, 1.03, "held in the test" if resource.floor else "limit", color=LIMIT_COLOUR, va="bottom", **small)
+    for number, trigger in enumerate(sorted(resource.triggers, key=lambda each: each.at.value or 0.0)):
+        share = (trigger.at.value or 0.0) / limit
+        ax.axhline(share, color=TRIGGER_COLOUR, linewidth=0.9, linestyle="-.")
+        drop = 0.02 + LINE * (len(resource.triggers) - 1 - number)  # names one below the other, the lowest last
+        named = f"{trigger.title} {share:.0%}"
+        lowest = (resource.triggers[0].at.value or 0.0) / limit
+        ax.text(0.99, min(share, lowest) - drop, named, color=TRIGGER_COLOUR, va="top", **small)
+    reached = [each for each in plan.events if each.resource == resource.name and each.limit]
+    for event in reached:
+        if event.months.value <= months and not event.at_least:
+            ax.plot(event.months.value, 1, "o", color=LIMIT_COLOUR, markersize=5, zorder=5)
+    ax.set_title(resource.title, fontsize="small", pad=5, loc="left")
+    ax.set(ylim=(0, HIGHEST), xlim=(0, months))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _dated(ax, plan)
+
+
+def _dated(ax: Axes, plan: CapacityPlan) -> None:
+    """Months as dates on the x axis, one every half year."""
+    ax.xaxis.set_major_locator(MultipleLocator(6))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: _month(plan, month)))
+    ax.tick_params(labelsize="x-small")
+
+
+def _month(plan: CapacityPlan, month: float) -> str:
+    day = plan.day(max(0.0, month))
+    return "" if day is None else day.strftime("%b %y")
+
+
+def sizes_by_quarter(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
+    """A row a part: the size of each quarter with what it costs a month; hatched where no known size holds the load."""
+    ax = plt.subplots(figsize=(10.5, 0.8 + 0.75 * len(plan.parts)))[1] if ax is None else ax
+    for row, part in enumerate(plan.parts):
+        for first, last in _runs(part):
+            _bar(ax, row, part, first, last)
+    end = QUARTER * plan.quarters
+    ax.set(xlim=(0, end), ylim=(len(plan.parts) - 0.45, -0.6))
+    ax.set_yticks(range(len(plan.parts)), [_label(part) for part in plan.parts])
+    ax.xaxis.set_major_locator(MultipleLocator(QUARTER))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: _month(plan, month)))
+    ax.grid(axis="y", visible=False)
+    ax.set_title(f"Size of each quarter, {currency_of(plan)} a month")
+    kinds = (("burstable, by its baseline", PALETTE[1]), ("not burstable", PALETTE[0]))
+    marks = [Patch(facecolor=(*colour, 0.32), edgecolor=colour, label=label) for label, colour in kinds]
+    ax.legend(handles=marks, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize="small")
+    return ax
+
+
+def _runs(part: PartPlan) -> list[tuple[int, int]]:
+    """The first and last quarter of each stretch with one size."""
+    names = [None if step.fit is None else step.fit.size.key for step in part.steps]
+    edges = [0, *(place for place in range(1, len(names)) if names[place] != names[place - 1]), len(names)]
+    return [(first, last - 1) for first, last in pairwise(edges)]
+
+
+def _bar(ax: Axes, row: int, part: PartPlan, first: int, last: int) -> None:
+    left, width = QUARTER * first, QUARTER * (last - first + 1)
+    fit, cost = part.steps[first].fit, part.steps[first].monthly
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "x-small"}
+    if fit is None or cost is None:
+        ax.barh(row, width, left=left, height=0.72, color="#f2f2f2", edgecolor="#999999", hatch="///", linewidth=0.6)
+        plain = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        ax.text(left + width / 2, row, "none\nholds it", color="#333333", bbox=plain, **style)
+        return
+    colour = PALETTE[1] if fit.size.burstable else PALETTE[0]
+    ax.barh(row, width, left=left, height=0.72, color=colour, alpha=0.32, edgecolor=colour, linewidth=0.9)
+    name = short_name(fit.size.size).replace(" × ", "×")
+    ax.text(left + width / 2, row, f"{name}\n{cost:,.0f}", color="#222222", **style)
+
+
+def _label(part: PartPlan) -> str:
+    return part.part.title if part.part.counted else f"{part.part.title}\n(not in the total)"
+
+
+def swings(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
+    """A tornado: the months until the first limit with one input at either end of its interval, the widest on top."""
+    moving = [each for each in plan.swings if each.span > 0][:SHOWN]
+    ax = plt.subplots(figsize=(9, 1.3 + 0.42 * max(1, len(moving))))[1] if ax is None else ax
+    base = plan.first.value
+    for row, swing in enumerate(moving):
+        for end, months, colour in (
+            (swing.low, swing.months_at_low, PALETTE[2]),
+            (swing.high, swing.months_at_high, PALETTE[3]),
+        ):
+            reached = months if math.isfinite(months) else base * 2
+            ax.barh(row, reached - base, left=base, height=0.62, color=colour, alpha=0.55)
+            side = "left" if reached >= base else "right"
+            shift = 4 if side == "left" else -4
+            place: dict[str, Any] = {"xytext": (shift, 0), "textcoords": "offset points", "va": "center", "ha": side}
+            ax.annotate(f"{_short(swing, end)}", (reached, row), fontsize="x-small", color=QUIET, **place)
+    ax.axvline(base, color="#333333", linewidth=1.2)
+    ax.set_yticks(range(len(moving)), [each.name for each in moving])
+    ax.set(xlabel="months until the first limit", ylim=(max(1, len(moving)) - 0.4, -0.6))
+    ends = [each for swing in moving for each in (swing.months_at_low, swing.months_at_high) if math.isfinite(each)]
+    low, high = min([base, *ends]), max([base, *ends])
+    room = max(0.35, 0.22 * (high - low))
+    ax.set_xlim(low - room, high + room)
+    ax.set_title("What moves the first limit")
+    if not moving:
+        ax.text(0.5, 0.5, "no input has an interval", transform=ax.transAxes, ha="center", color=QUIET)
+    return ax
+
+
+def _short(swing: Swing, end: float) -> str:
+    return f"{end:.0%}" if swing.name.startswith("growth") else f"{end:,.4g}"
+
+
+def cost_over_time(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
+    """What each counted part costs a month by quarter, stacked, as far as sizes are known."""
+    ax = plt.subplots(figsize=(10.5, 2.6))[1] if ax is None else ax
+    counted: Sequence[PartPlan] = [part for part in plan.parts if part.part.counted]
+    at = np.arange(plan.quarters) * QUARTER + QUARTER / 2
+    bottom = np.zeros(plan.quarters)
+    for place, part in enumerate(counted):
+        cost = np.array([step.monthly or 0.0 for step in part.steps])
+        ax.bar(at, cost, width=QUARTER * 0.86, bottom=bottom, color=PALETTE[place], alpha=0.75, label=part.part.title)
+        bottom += cost
+    for quarter, top in enumerate(bottom):
+        whole = all(part.steps[quarter].fit is not None for part in counted)
+        text = f"{top:,.0f}" if whole else f"{top:,.0f}\n+ unknown"
+        ax.text(at[quarter], top, text, ha="center", va="bottom", fontsize="x-small")
+    ax.set(xlim=(0, QUARTER * plan.quarters), ylim=(0, max(float(bottom.max()), 1.0) * 1.22))
+    ax.set_ylabel(f"{currency_of(plan)} a month")
+    ax.set_title("Cost of the plan")
+    ax.xaxis.set_major_locator(MultipleLocator(QUARTER))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: _month(plan, month)))
+    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    return ax

@@ -1,0 +1,202 @@
+"""Findings and verdicts as text and tables: units, intervals, and no more digits than the interval deserves."""
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import escape
+
+from capacity.findings import Finding, Judged, Objective, Verdict
+
+if TYPE_CHECKING:  # the command prints tables of text, which need not wait for pandas
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+
+LINE_WIDTH = 110
+COLOURS = {
+    Verdict.PASS: "#1b7f3b",
+    Verdict.FAIL: "#b00020",
+    Verdict.INCONCLUSIVE: "#a15c00",
+    Verdict.VOID: "#6b6b6b",
+    Verdict.NO_DATA: "#6b6b6b",
+}
+RESPONSES = {
+    "p50, ms": "response_p50",
+    "p95, ms": "response_p95",
+    "p99, ms": "response_p99",
+    "longest, ms": "response_max",
+    "succeeded, %": "success_rate",
+}
+STAGES = {
+    "wait p50, ms": "wait_p50",
+    "wait p95, ms": "wait_p95",
+    "wait p99, ms": "wait_p99",
+    "run p50, ms": "run_p50",
+    "run p95, ms": "run_p95",
+    "run p99, ms": "run_p99",
+}
+ENDPOINTS = {
+    "requests": "volume",
+    "p50, ms": "response_p50",
+    "p95, ms": "response_p95",
+    "p99, ms": "response_p99",
+    "errors, %": "error_rate",
+    "shed, %": "shed_rate",
+}
+
+
+def number_text(value: float, spread: float = 0.0) -> str:
+    """A number rounded to two significant digits of its interval's width, or to four of its own without one."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    if spread == 0 and float(value).is_integer():
+        return f"{value:,.0f}"
+    scale = spread if 0 < spread < math.inf else abs(value) / 100
+    places = max(0, 1 - math.floor(math.log10(scale))) if scale else 0
+    return f"{value:,.{min(places, 6)}f}"
+
+
+def finding_text(finding: Finding | None, *, unit: bool = True) -> str:
+    """The value with its unit and interval, as `4.5 ms (3.7 to 6.2)`; what was not given says so."""
+    if finding is None:
+        return "not measured"
+    if finding.value is None:
+        return finding.note or "not given"
+    name = f" {finding.unit}" if finding.unit and unit else ""
+    if finding.low is None or finding.high is None:
+        return f"{number_text(finding.value)}{name} (no interval)"
+    spread = finding.high - finding.low
+    value, low, high = (number_text(each, spread) for each in (finding.value, finding.low, finding.high))
+    return f"{value}{name}" if spread == 0 else f"{value}{name} ({low} to {high})"
+
+
+def findings_table(findings: Iterable[Finding]) -> str:
+    """One line a finding: name, value with interval, and the number of samples or readings."""
+    rows = [(finding.name, finding_text(finding), f"n = {finding.count:,}") for finding in findings]
+    return aligned(rows)
+
+
+def verdicts_table(judged: Iterable[Judged]) -> str:
+    """One line an objective: verdict, section, title, promise and what was found."""
+    rows = [
+        (str(verdict), each.section, each.title, each.promise, finding_text(found)) for each, found, verdict in judged
+    ]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows of text in columns of equal width."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
+    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def finding_link(finding: Any, *, unit: bool = False) -> str:
+    """As `finding_text`, as HTML that leads to the finding's own line in the report."""
+    text = str(escape(finding_text(finding, unit=unit)))
+    if finding is None:
+        return text
+    kind = "note" if finding.value is None else "number"
+    return f'<a class="{kind}" href="#{escape(finding.name)}">{text}</a>'
+
+
+def cell_html(value: Any) -> str:
+    """A cell of a table for people as HTML: a finding with its unit leads to its own line, all else is escaped text."""
+    if isinstance(value, Finding):
+        return finding_link(value, unit=True)
+    return finding_text(None) if value is None else str(escape(value))
+
+
+def operations_style(findings: Iterable[Finding], figures: Mapping[str, str] = RESPONSES) -> "Styler":
+    """A row an operation with its `figures`, column names by the last part of a finding's name."""
+    import pandas as pd
+
+    rows: dict[str, dict[str, Finding]] = {}
+    for finding in findings:
+        figure = finding.name.rpartition(".")[2]
+        if figure in figures.values():
+            name = finding.title.rpartition(", ")[0]
+            rows.setdefault(name, {})[figure] = finding
+    table = pd.DataFrame.from_dict(rows, orient="index", dtype=object)
+    table = table.astype(object).where(table.notna(), None)
+    named = table[list(figures.values())].set_axis(list(figures), axis=1)
+    return named.style.format(finding_link).format_index(escape="html")
+
+
+def verdicts_style(judged: Iterable[Judged]) -> "Styler":
+    """The verdicts as a table in colour, for a notebook and the report."""
+    import pandas as pd
+
+    names = ["verdict", "section", "promise", "limit", "found", "source"]
+    rows = [(verdict, each.section, each.title, each.promise, found, each.source) for each, found, verdict in judged]
+    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object))
+
+
+def verdict_style(table: "pd.DataFrame") -> "Styler":
+    """A table with a column `verdict` in colour; its texts are escaped, and findings lead to their own lines."""
+    import pandas as pd
+
+    colour = {verdict: f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
+    classes = pd.DataFrame({"verdict": [f"verdict {verdict}" for verdict in table["verdict"]]}, index=table.index)
+    style = table.style.hide(axis="index").format(cell_html).set_td_classes(classes)
+    return style.map(lambda verdict: colour[verdict], subset=["verdict"])
+
+
+def execution_style(log: "pd.DataFrame", judged: Iterable[Judged]) -> "Styler":
+    """The execution log with the result of each part: how many of its promises hold."""
+    parts = set(log["part"])
+    given = [(_part(objective, finding, parts), verdict) for objective, finding, verdict in judged]
+    results = []
+    for part in log["part"]:
+        verdicts = [verdict for of, verdict in given if of == part]
+        broken = sum(verdict is Verdict.FAIL for verdict in verdicts)
+        said = f"{verdicts.count(Verdict.PASS)} of {len(verdicts)} hold" + (f", {broken} broken" if broken else "")
+        results.append(said if verdicts else "no promises")
+    minutes = (log["ended"] - log["started"]).dt.total_seconds() / 60
+    states = [
+        "complete" if complete else "broken off, measured again" if repeated else "broken off"
+        for complete, repeated in zip(log["complete"], log["repeated"], strict=True)
+    ]
+    shown = log.assign(minutes=minutes, result=results, state=states)
+    shown = shown[["part", "started", "minutes", "recordings", "operations", "state", "result", "digest"]]
+    texts: dict[Any, Any] = {
+        "started": "{:%Y-%m-%d %H:%M:%S} UTC",
+        "minutes": "{:.1f}",
+        "operations": "{:,}",
+        "digest": "{:.12}",
+    }
+    return shown.style.hide(axis="index").format(escape="html").format(texts, na_rep="unknown")
+
+
+def _part(objective: Objective, finding: Finding | None, parts: set[str]) -> str:
+    """The part of a run that a promise was judged by: one that was measured again by its last recordings."""
+    folder = finding.recording.partition("/")[0] if finding else ""
+    return folder if folder in parts else objective.section
+
+
+def quality_text(
+    samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int], manifest: Mapping[str, Any] | None = None
+) -> str:
+    """Whether every operation is accounted for, Little's law over the load, and what speaks against the measurement."""
+    from capacity.analysis.quality import accounting, generator_problems, littles_law
+
+    counts = accounting(samples)
+    ended = ", ".join(f"{getattr(counts, name):,} {name}" for name in ("ok", "error", "timeout", "dropped"))
+    lines = [f"planned {counts.planned:,} = {ended}; unaccounted {counts.residue:,}"]
+    for law in (littles_law(samples, step) for step in steps):
+        explained = f"{law.throughput_per_s:,.0f}/s × {law.mean_response_s * 1000:.3g} ms"
+        rest = f"{abs(law.residual):.1%} unexplained"
+        lines.append(f"Little's law: {law.mean_in_system:.3g} in the system, {explained} by the samples; {rest}")
+    problems = generator_problems(samples, gauges, steps, manifest)
+    for each in problems:
+        said = f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}"
+        lines += textwrap.wrap(said, LINE_WIDTH, subsequent_indent="      ")
+    return "\n".join(lines if problems else [*lines, "nothing speaks against this measurement"])
+
+
+def is_timing(finding: Finding) -> bool:
+    """Whether a finding stands in a table of operations already: a time, or an operation's own share."""
+    figure = finding.name.rpartition(".")[2]
+    each = {*RESPONSES.values(), *STAGES.values(), *ENDPOINTS.values()}
+    return (figure in each and finding.name.count(".") > 1) or figure.startswith(("response_", "wait_p", "run_p"))

@@ -1,0 +1,180 @@
+"""A search for a breaking point as text and tables: its answer, its levels, and the estimates beside it."""
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from capacity.analysis.breaking_point import Conclusion
+from capacity.analysis.estimated_knees import disagreement_text
+from capacity.analysis.estimates import Estimate
+from capacity.analysis.levels import Level
+from capacity.analysis.rounds import Bracket
+from capacity.analysis.searched import Searched
+from capacity.display.tables import aligned, finding_text, number_text, verdict_style
+from capacity.findings import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+
+FIGURES = {
+    "completed, /s": "completed",
+    "response p95, ms": "response_p95",
+    "response p99, ms": "response_p99",
+    "service p95, ms": "service_p95",
+    "dispatch p95, ms": "dispatch_p95",
+    "succeeded, %": "success_rate",
+    "backlog growth, %": "backlog_growth",
+    "in the system": "in_system",
+    "X·R misses of N, %": "littles_law",
+}
+
+
+def answers_text(found: Iterable[Searched]) -> str:
+    """One line a part: between which loads its breaking point lies, and the load recommended for production."""
+    rows = [
+        (each.name, str(each.answer.conclusion), _between(each), _recommended(each), _counted(each)) for each in found
+    ]
+    return aligned(rows)
+
+
+def _between(found: Searched) -> str:
+    low, high = found.sustainable.low or 0.0, found.sustainable.high or found.answer.high or math.inf
+    if math.isinf(high):
+        return f"holds {_load(found, low)}; its limit is above" if low else "no level held"
+    return f"holds {_load(found, low)}, breaks at {_load(found, high)}"
+
+
+def _recommended(found: Searched) -> str:
+    wanted, _ = found.recommended
+    return "none recommended" if wanted is None else f"for production {_load(found, wanted)}"
+
+
+def _load(found: Searched, rate: float) -> str:
+    """A load; over several rounds it is none of the levels that were set."""
+    return f"{rate:,.0f}/s" if found.rounds else f"{rate:,.6g}/s"
+
+
+def _counted(found: Searched) -> str:
+    rounds = f" in {len(found.brackets)} rounds" if found.rounds else ""
+    return f"{len(found.tried)} levels{rounds}"
+
+
+def broke_text(found: Searched) -> str:
+    """What broke, by which objective it showed, why the load is recommended, and what was not decided."""
+    answer = found.answer
+    shown = "the generator's limit" if answer.conclusion is Conclusion.GENERATOR_BOUND else answer.broke
+    lines = [
+        f"{found.name}: {found.broke}",
+        f"  seen as: {shown or 'nothing broke'}",
+        f"  recommended: {found.recommended[1]}",
+    ]
+    if answer.undecided:
+        lines.append(f"  undecided: {', '.join(f'{each:,.6g}/s' for each in answer.undecided)}")
+    return "\n".join(lines)
+
+
+def estimates_text(found: Searched) -> str:
+    """The three estimates, and where the two that were not measured disagree with the one that was."""
+    rows = [
+        (f"{found.name}, {knee.method}", _rate(knee.rate.value, knee.rate.low, knee.rate.high)) for knee in found.knees
+    ]
+    said = [f"  {disagreement_text(knee, ratio)}" for knee, ratio in found.disagreements]
+    model = found.scalability[1]
+    problems = [f"  note: {each.seen}; {each.why}" for each in model.problems] if model else []
+    return "\n".join([aligned(rows), *said, *problems])
+
+
+def _rate(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
+        return "not given"
+    spread = high - low if math.isfinite(high) else 0.0
+    return f"{number_text(value, spread)}/s ({number_text(low, spread)} to {number_text(high, spread)})"
+
+
+def levels_style(found: Searched) -> "Styler":
+    """The levels in the order tried, each figure with its interval, for a notebook and the report."""
+    import pandas as pd
+
+    rounds = (found.levels, *found.rounds)
+    rows = [({"round": str(place)} | _row(level)) for place, levels in enumerate(rounds, 1) for level in levels]
+    table = pd.DataFrame(rows) if found.rounds else pd.DataFrame(rows).drop(columns="round")
+    return verdict_style(table).set_caption(f"{found.name}: the levels in the order tried")
+
+
+def notes_style(found: Searched) -> "Styler":
+    """The levels that broke, and by what, or of which the generator has something to say."""
+    import pandas as pd
+
+    rows = [
+        (f"{level.rate:,.6g}", str(level.verdict), level.broke, "; ".join(_notes(level)))
+        for level in found.tried
+        if level.broke or _notes(level)
+    ]
+    names = ["due, /s", "verdict", "why", "notes on the generator"]
+    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object)).set_caption(f"{found.name}: why")
+
+
+def _row(level: Level) -> dict[str, str]:
+    row = {"due, /s": f"{level.rate:,.6g}", "seconds": f"{level.seconds:g}", "verdict": str(level.verdict)}
+    for title, name in FIGURES.items():
+        row[title] = finding_text(level.finding(name), unit=False)
+    return row
+
+
+def _notes(level: Level) -> list[str]:
+    return [each.seen for each in level.problems] if level.verdict is not Verdict.VOID else []
+
+
+def rounds_text(found: Searched) -> str:
+    """Between which loads each round found the breaking point, and how much the rounds differ."""
+    if not found.rounds:
+        return f"{found.name}: one round, {_bracket(found.brackets[0])}, which says nothing of the next"
+    each = "; ".join(_bracket(one) for one in found.brackets)
+    return f"{found.name}: {each}\n  deviation between rounds: {_share(found.between_rounds)}"
+
+
+def _bracket(one: Bracket) -> str:
+    return f"{one.low:,.6g} to {one.high:,.6g}/s" if math.isfinite(one.high) else f"above {one.low:,.6g}/s"
+
+
+def repeatability_text(found: Searched) -> str:
+    """How much measurements of one level differ, which change they can show, and how long to measure."""
+    said = found.repeatability
+    if said is None:
+        return f"{found.name}: no level held, so none was repeated"
+    values = ", ".join(number_text(each) for each in said.values_ms)
+    lines = [f"{found.name}: p99 of the response time at {said.rate:,.6g}/s, each measurement: {values} ms"]
+    if said.change.value is None:
+        lines.append("  one measurement says nothing of the next")
+    else:
+        lines.append(f"  deviation between them: {_share(said.deviation)}")
+        lines.append(f"  smallest change that as many before and after it show: {_share(said.change)}")
+    long = f"{number_text(said.seconds)} s" if said.seconds is not None else f"not known yet: {said.why}"
+    return "\n".join([*lines, f"  to know it to ± 10 %, measure for: {long}"])
+
+
+def _share(share: Estimate) -> str:
+    """Two digits of a share, and of its bounds, which are wide where the repetitions are few."""
+    if share.value is None or share.low is None or share.high is None:
+        return "not given"
+    value, low, high = (f"{100 * float(f'{end:.2g}'):,.6g}" for end in (share.value, share.low, share.high))
+    return f"{value} % ({low} to {high})"
+
+
+def beyond_style(found: Searched) -> "Styler":
+    """What the part does beyond its breaking point, against the highest level that held."""
+    formats = {"rate": "{:,.0f}", "over": "{:.2f} ×", "completed": "{:,.0f}", "of_peak": "{:.0%}"}
+    formats |= {"response_p95": "{:,.0f}", "slower": "{:,.1f} ×", "success_rate": "{:.1f} %"}
+    titles = {
+        "rate": "due, /s",
+        "over": "of what held",
+        "completed": "completed, /s",
+        "of_peak": "of the peak",
+        "response_p95": "response p95, ms",
+        "slower": "of that at what held",
+        "success_rate": "succeeded",
+    }
+    frame: pd.DataFrame = found.beyond.rename(columns=titles)
+    shown: dict[Any, Any] = {titles[name]: text for name, text in formats.items()}
+    return frame.style.hide(axis="index").format(shown).set_caption(f"{found.name}: beyond its breaking point")

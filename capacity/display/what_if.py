@@ -1,0 +1,84 @@
+"""What if the load, its growth, the headroom or a size were another: sliders in a notebook, text without them."""
+
+from collections.abc import Sequence
+from html import escape
+from io import BytesIO
+from typing import Any
+
+import matplotlib.pyplot as plt
+from IPython.display import display
+
+from capacity.analysis.plan import CapacityPlan, make_plan, varied
+from capacity.catalog import Size, sizes_of
+from capacity.display.charts_plan import outgrown
+from capacity.display.tables_plan import summary_text
+from capacity.plan import PlanFile, Run
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def what_if(file: PlanFile, run: Run, catalog: Sequence[Size], part: str = "database") -> None:
+    """Show sliders for growth, headroom, peak and the size of a part, with the plan that follows from each setting.
+
+    Where nothing draws sliders (a notebook that is executed without a page, or one without ipywidgets), the plan as it
+    stands is shown as text.
+    """
+    now = summary_text(make_plan(file, run, catalog))
+    try:
+        import ipywidgets  # type: ignore[import-untyped]
+    except ImportError:
+        print(now)
+        return
+    box = _sliders(ipywidgets, file, run, catalog, part)
+    bundle = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id}, "text/plain": now}
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+
+def what_if_plan(
+    file: PlanFile, run: Run, catalog: Sequence[Size], *, growth: float, headroom: float, peak: float, **sizes: str
+) -> CapacityPlan:
+    """The plan with another growth a month, headroom, peak (a multiple of the projected one), and sizes by part."""
+    return make_plan(varied(file, growth=growth, headroom=headroom, peak=peak, sizes=sizes), run, catalog)
+
+
+def _sliders(widgets: Any, file: PlanFile, run: Run, catalog: Sequence[Size], part: str) -> Any:
+    entry = next(each for each in file.parts if each.name == part)
+    names = [size.size for size in sizes_of(catalog, entry.service, file.region)]
+    wide: dict[str, Any] = {
+        "continuous_update": False,
+        "style": {"description_width": "11em"},
+        "layout": {"width": "34em"},
+    }
+    controls = {
+        "growth": widgets.FloatSlider(
+            file.growth.value, min=0, max=0.5, step=0.01, description="growth a month", **wide
+        ),
+        "headroom": widgets.FloatSlider(file.headroom.value, min=0, max=0.7, step=0.05, description="headroom", **wide),
+        "peak": widgets.FloatSlider(1.0, min=0.25, max=5, step=0.25, description="× the projected peak", **wide),
+        "size": widgets.SelectionSlider(
+            options=names, value=entry.current or names[0], description=f"{part} runs on", **wide
+        ),
+    }
+    controls["growth"].readout_format = controls["headroom"].readout_format = ".0%"
+
+    # Not an output widget: who executes notebooks without a page waits for ever for the end of what it showed.
+    text, picture = widgets.HTML(), widgets.Image(format="png", layout={"max_width": "60em"})
+
+    def show(_: Any = None) -> None:
+        growth, headroom, peak, size = (each.value for each in controls.values())
+        plan = what_if_plan(file, run, catalog, growth=growth, headroom=headroom, peak=peak, **{part: size})
+        text.value = f"<pre>{escape(summary_text(plan))}</pre>"
+        picture.value = _drawn(plan)
+
+    for each in controls.values():
+        each.observe(show, names="value")
+    show()
+    return widgets.VBox([*controls.values(), text, picture])
+
+
+def _drawn(plan: CapacityPlan) -> bytes:
+    figure = outgrown(plan)
+    held = BytesIO()
+    figure.savefig(held, format="png", bbox_inches="tight")
+    plt.close(figure)
+    return held.getvalue()

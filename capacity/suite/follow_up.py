@@ -1,0 +1,85 @@
+"""What is watched after a launch, when it is looked at again, and what changed since the run before."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from capacity.analysis.comparison import Outcome, compare_findings
+from capacity.display.comparison import MOVED, change_text, summary_text
+from capacity.display.tables import cell_html, finding_text
+from capacity.exports.monitoring import Monitoring
+from capacity.exports.watches import OBJECTIVE, all_watches
+from capacity.findings import Finding, Judged, Objective, read_findings
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
+
+HORIZON_MONTHS = 12
+NO_EARLIER = "There is no earlier run with this profile beside this one, so there is nothing to compare with."
+
+
+def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> "Styler":
+    """The thresholds beside the promises: what fires, after how long, what it means, and what this run found."""
+    found = {objective.finding: finding for objective, finding, _ in judged}
+    rows = [
+        (
+            watch.severity,
+            watch.objective.title,
+            f"{watch.broken_by} {watch.objective.limit:,g} {watch.objective.unit}".strip(),
+            f"{watch.minutes} min",
+            watch.means,
+            found.get(watch.objective.finding, "not a finding of a run"),
+            watch.objective.source,
+        )
+        for watch in all_watches(judged, monitoring)
+        if watch.severity != OBJECTIVE
+    ]
+    names = ["severity", "what", "fires at", "lasting", "then", "this run", "source"]
+    return pd.DataFrame(rows, columns=names, dtype=object).style.hide(axis="index").format(cell_html)
+
+
+def review_dates(monitoring: Monitoring, measured: datetime) -> pd.DataFrame:
+    """The reviews of the year after the measurement in the order of their dates: `date`, `review`, `source`."""
+    rows = []
+    for review in monitoring.reviews:
+        months = range(review.months, HORIZON_MONTHS + 1, review.every) if review.every else [review.months]
+        dates = [pd.Timestamp(measured) + pd.DateOffset(weeks=review.weeks, months=each) for each in months]
+        rows += [(f"{date:%Y-%m-%d}", review.title, review.source) for date in dates]
+    return pd.DataFrame(sorted(rows), columns=["date", "review", "source"])
+
+
+def changes_since(earlier: Path | None, found: Sequence[Finding], promised: Sequence[Objective]) -> pd.DataFrame:
+    """What `compare_findings` gives of the findings in the folder `earlier`, where there is one, and these."""
+    return compare_findings(read_findings(earlier) if earlier else [], found, promised)
+
+
+def changes_text(changes: pd.DataFrame, earlier: Path | None) -> str:
+    """How many issues were found, resolved and are new, in Markdown."""
+    if earlier is None:
+        return NO_EARLIER
+    return "\n".join(f"- {line}" for line in summary_text(changes, repeated=False).splitlines())
+
+
+def changes_style(changes: pd.DataFrame, earlier: Path | None, found: Sequence[Finding]) -> "Styler":
+    """The promises whose finding changed, or that do not hold: before and after, and whether that is chance."""
+    before = {each.name: each for each in (read_findings(earlier) if earlier else [])}
+    after = {each.name: each for each in found}
+    judged = changes[changes["outcome"].notna()] if earlier else changes.iloc[:0]
+    shown = judged[judged["answer"].isin(MOVED) | (judged["outcome"] != Outcome.HOLDS)]
+    rows = [
+        (
+            str(row["outcome"]),
+            row["section"],
+            row["title"],
+            row["promise"],
+            finding_text(before.get(row["finding"])),
+            after.get(row["finding"]),
+            change_text(row),
+        )
+        for row in shown.to_dict("records")
+    ]
+    names = ["outcome", "section", "what", "promise", "before", "after", "change"]
+    return pd.DataFrame(rows, columns=names, dtype=object).style.hide(axis="index").format(cell_html)

@@ -1,0 +1,82 @@
+"""Whether the system is ready, and what holds it back: the words at the head and the foot of the report."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pandas as pd
+
+from capacity.display.tables import finding_text
+from capacity.findings import Finding, Judged, Objective, Verdict
+
+CURRENT_FOR = timedelta(days=7)  # the report asks for a deployment within a week of its measurements
+HELD_BACK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.VOID, Verdict.NO_DATA)
+
+
+def readiness(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
+    """Ready where every promise and expectation holds, Not ready where one is broken, Undecided between.
+
+    `expected` is what was derived before faults were applied: a promise of nobody, but a wrong one is not ready either.
+    """
+    verdicts = {verdict for _, _, verdict in (*judged, *expected)}
+    if Verdict.FAIL in verdicts:
+        return "Not ready"
+    return "Ready" if judged and verdicts == {Verdict.PASS} else "Undecided"
+
+
+def readiness_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
+    """The executive summary in Markdown: ready or not, and each promise that is broken or undecided, with why."""
+    lines = [f"**{readiness(judged, expected)}.** {_counted(judged, expected)}.", ""]
+    for verdict in HELD_BACK:
+        for rows, said in ((judged, "Promised"), (expected, "Expected")):
+            for objective, found, _ in (row for row in rows if row[2] is verdict):
+                reason = _reason(objective, found, verdict, said)
+                lines.append(f"- {verdict}: {objective.section}, {objective.title}. {reason}")
+    return "\n".join(lines)
+
+
+def sign_off_text(
+    judged: Sequence[Judged], expected: Sequence[Judged], checklist: pd.DataFrame, log: pd.DataFrame
+) -> str:
+    """The sign-off in Markdown, computed from the verdicts, the checklist and the execution log.
+
+    Approved only where every promise and expectation holds, every point of the checklist that was measured is met, and
+    every recording is complete or was made again. `checklist` is what `checked` gives and `log` what `execution_log`
+    gives.
+    """
+    unmet = checklist[checklist["verdict"] == Verdict.FAIL]
+    broken_off = log[~log["complete"] & ~log["repeated"]]
+    reasons = [_counted(judged, expected)] if readiness(judged, expected) != "Ready" else []
+    reasons += [f"{len(unmet)} points of the checklist are not met"] if len(unmet) else []
+    reasons += [f"the recordings of {', '.join(broken_off['part'])} were broken off"] if len(broken_off) else []
+    status = "Not approved" if reasons else "Approved"
+    ended = log["ended"].max()
+    lines = [f"**{status} for production.** {_sentence(reasons or [_counted(judged, expected)])}", ""]
+    if pd.notna(ended):
+        lines.append(f"- Measured from {log['started'].min():%Y-%m-%d %H:%M} to {ended:%Y-%m-%d %H:%M} UTC.")
+        lines.append(f"- Current until {ended + CURRENT_FOR:%Y-%m-%d}: deploy within a week, or measure again.")
+    lines.append("- This block is computed from the findings above and cannot be typed; a new run writes it anew.")
+    return "\n".join(lines)
+
+
+def _counted(judged: Sequence[Judged], expected: Sequence[Judged]) -> str:
+    said = _tally(judged, "promises")
+    return f"{said}; {_tally(expected, 'expectations')}" if expected else said
+
+
+def _tally(judged: Sequence[Judged], name: str) -> str:
+    kept, broken = (sum(given is each for _, _, given in judged) for each in (Verdict.PASS, Verdict.FAIL))
+    return f"{kept} of {len(judged)} {name} hold, {broken} broken, {len(judged) - kept - broken} undecided"
+
+
+def _sentence(reasons: Sequence[str]) -> str:
+    said = "; ".join(reasons)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _reason(objective: Objective, found: Finding | None, verdict: Verdict, said: str) -> str:
+    measured = f"{said} {objective.promise}, found {finding_text(found)}"
+    if verdict is Verdict.INCONCLUSIVE:
+        return f"{measured}: the interval holds the limit, so measure longer."
+    if verdict is Verdict.VOID and found is not None:
+        return f"The measurement does not count: {found.void}."
+    return f"{measured}."

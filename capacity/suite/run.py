@@ -1,0 +1,179 @@
+"""Runs the notebooks with papermill against one system, and makes their findings a run with verdicts and a report."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from capacity.errors import CapacityError
+from capacity.findings import Judged, read_findings
+from capacity.judgement import judged_run
+from capacity.project import MANIFEST, OBJECTIVES, read_manifest
+from capacity.suite.kernels import environment, prepare_kernels
+from capacity.suite.parameters import chosen_parameters, notebook_parameters
+from capacity.suite.progress import shown_progress
+from capacity.system.addresses import BATCH
+from capacity.system.embedded import open_system
+from capacity.system.machine import machine_facts
+from capacity.writing import write_json
+
+PROFILES = ("smoke", "standard", "full")
+REPORT = "readiness_report"
+TITLE = "Capacity report"
+RESERVED = frozenset({"live", "profile", "recording", "recordings", "results", "findings", "objectives", "earlier"})
+KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=40"]  # it warns of its TCP port at every start, which is on loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does: the project's folder, a profile, the notebooks named (all where none is), given parameters."""
+
+    project: Path
+    profile: str
+    only: Sequence[str] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def notebooks_in(project: Path) -> dict[str, Path]:
+    """The suite's notebooks by name, as `database` for 10_database.ipynb, in their order."""
+    found = sorted((project / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise CapacityError(f"there are no notebooks in {project / 'notebooks'}; run this in the project's own folder")
+    return {path.stem.partition("_")[2]: path for path in found}
+
+
+def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list[Judged]:
+    """Measure by the notebooks of the plan into the folder `run`; returns every objective with its verdict.
+
+    A notebook that finished in an earlier run into the same folder is not repeated. Raises CapacityError for unknown
+    names and parameters, and where a notebook fails; what was measured until then stays.
+    """
+    wanted, given = _checked(plan)
+    facts = _begun(run, plan.profile)
+    kernels = prepare_kernels()
+    with open_system() as system, environment({**system.as_environment(), **kernels, BATCH: "1"}):
+        facts |= {"embedded": system.embedded, "machine": machine_facts()}
+        for name, path in wanted.items():
+            if name in facts["finished"]:
+                say(f"{name}: finished in this run before, not repeated")
+                continue
+            say(f"{name}: measuring with the profile {plan.profile}")
+            recording = _unused(run / "recordings", name)
+            set_by_suite = {"live": True, "profile": plan.profile, "results": str(run / "findings")}
+            with shown_progress(name, recording):
+                _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
+            facts["finished"].append(name)
+            write_json(run / MANIFEST, facts)
+    return reported(plan.project, run)
+
+
+def reported(project: Path, run: Path) -> list[Judged]:
+    """As `judged_run`, and make the run's report.html from its executed notebooks."""
+    from capacity.suite.report import write_report  # loads what reads notebooks, which takes as long as all else
+
+    judged = judged_run(project, run)
+    notebooks = notebooks_in(project)
+    facts = _run_facts(run)
+    judge_by = {"findings": run / "findings", "objectives": project / OBJECTIVES, "recordings": run / "recordings"}
+    given = {name: str(path) for name, path in judge_by.items()} | {"earlier": earlier_findings(run, facts)}
+    summary = _execute(notebooks[REPORT], run, given)
+    executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts["finished"]]
+    verdicts = {objective.finding: verdict for objective, _, verdict in judged}
+    findings = [(each, verdicts.get(each.name)) for each in read_findings(run / "findings")]
+    under_title = _report_facts(run, facts)
+    write_report(run / "report.html", TITLE, under_title, executed, summary=summary, findings=findings)
+    return judged
+
+
+def earlier_findings(run: Path, facts: Mapping[str, Any]) -> str:
+    """The findings of the last run before this one that is beside it and has its profile; empty where there is none."""
+    for manifest in sorted(run.resolve().parent.glob(f"*/{MANIFEST}"), reverse=True):
+        with suppress(CapacityError):  # a damaged run beside this one is none
+            other = read_manifest(manifest.parent)
+            older = other.get("started_at", "") < facts["started_at"] and other.get("profile") == facts["profile"]
+            if older and any((manifest.parent / "findings").glob("*.json")):
+                return str(manifest.parent / "findings")
+    return ""
+
+
+def _checked(plan: Plan) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
+    """The notebooks to run and the parameters for each."""
+    if plan.profile not in PROFILES:
+        raise CapacityError(f"there is no profile {plan.profile!r}; accepted are {', '.join(PROFILES)}")
+    notebooks = {name: path for name, path in notebooks_in(plan.project).items() if name != REPORT}
+    if unknown := [name for name in plan.only if name not in notebooks]:
+        raise CapacityError(f"there is no notebook {unknown[0]!r}; accepted are {', '.join(notebooks)}")
+    wanted = {name: path for name, path in notebooks.items() if not plan.only or name in plan.only}
+    accepted = {name: notebook_parameters(path) for name, path in wanted.items()}
+    return wanted, chosen_parameters(accepted, plan.parameters, RESERVED)
+
+
+def _execute(path: Path, run: Path, parameters: Mapping[str, Any]) -> Path:
+    """Execute a notebook with the parameters; returns the executed copy in the run's folder."""
+    import papermill  # takes two seconds to load, which a wrong word in the command need not wait for
+    from papermill.exceptions import PapermillExecutionError
+
+    output = run / "notebooks" / path.name
+    options = {"progress_bar": False, "kernel_name": "python3", "extra_arguments": KERNEL_ARGUMENTS}
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        papermill.execute_notebook(path, output, dict(parameters), cwd=path.parent, **options)
+    except PapermillExecutionError as error:
+        reason = error.evalue if error.ename == CapacityError.__name__ else f"{error.ename}: {error.evalue}"
+        raise CapacityError(f"the notebook {path.name} failed: {reason}; see {output}") from None
+    except OSError as error:  # of the disk that it is kept on, or of its kernel
+        reason = error.strerror or str(error)
+        raise CapacityError(
+            f"the notebook {path.name} could not be executed into {output}: {reason}; put that right, and "
+            f"--into {run} goes on from here"
+        ) from None
+    return output
+
+
+def _unused(folder: Path, name: str) -> Path:
+    """The recording's folder, beside those that an interrupted run has left."""
+    taken = len(list(folder.glob(f"{name}*"))) if folder.exists() else 0
+    return folder / (f"{name}-{taken + 1}" if taken else name)
+
+
+def _begun(run: Path, profile: str) -> dict[str, Any]:
+    """The manifest of a new run, or of the one that is resumed, which must be of the same profile."""
+    if (run / MANIFEST).exists():
+        facts = _run_facts(run)
+        if facts["profile"] != profile:
+            raise CapacityError(f"{run} is a run with the profile {facts['profile']}; resume it with that one")
+        return facts
+    facts = {"profile": profile, "started_at": datetime.now(UTC).isoformat(timespec="seconds"), "finished": []}
+    write_json(run / MANIFEST, facts)
+    with suppress(OSError):  # a file system without links has no latest
+        latest = run.parent / "latest"
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(run.name)
+    return facts
+
+
+def _run_facts(run: Path) -> dict[str, Any]:
+    facts = read_manifest(run)
+    if missing := [name for name in ("profile", "started_at", "finished") if name not in facts]:
+        raise CapacityError(f"{run} is no run: its {MANIFEST} has no {missing[0]}; name the folder of a run")
+    return facts
+
+
+def _report_facts(run: Path, facts: Mapping[str, Any]) -> dict[str, str]:
+    """What stands under the report's title."""
+    servers = set()
+    for manifest in sorted((run / "recordings").glob(f"*/{MANIFEST}")):
+        servers.add(read_manifest(manifest.parent).get("system", {}).get("server", ""))
+    machine = facts["machine"]
+    named = ", ".join(sorted(servers - {""}))
+    processor = f"{machine['cpus']} cores {machine.get('processor', machine['system'])}, {machine['memory_gib']} GiB"
+    whose = "started by the suite, on the machine that also made the load" if facts["embedded"] else "your own"
+    return {
+        "Measured": facts["started_at"].replace("T", " ").replace("+00:00", " UTC"),
+        "Profile": facts["profile"],
+        "Servers": f"{named}; {whose}" if named else whose,
+        "Load made on": processor,
+        "Run": run.name,
+    }

@@ -1,0 +1,86 @@
+"""Numbers print with their unit and no more digits than the interval deserves."""
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from capacity.display import tables
+from capacity.display.tables import finding_text, number_text, operations_style, verdicts_style, verdicts_table
+from capacity.findings import Finding, Objective, Verdict
+from capacity.probes.database import read_database_findings
+from capacity.suite.execution import execution_log
+
+RECORDED = Path(__file__).parents[2] / "data" / "recorded"
+LATENCY = Objective("a.x", "<", 10.0, "ms", "Latency", "report")
+LOST = Objective("a.lost", "==", 0.0, "", "Nothing lost", "report")
+SLOW = Finding("a.x", 12.0, "ms", 11.0, 13.0, 500, "r", "latency")
+NONE_LOST = Finding("a.lost", 0.0, "", 0.0, 0.0, 500, "r", "lost")
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "text"),
+    [
+        (4.5213, 2.5, "4.5"),
+        (4.5213, 0.025, "4.521"),
+        (1234.5, 60.0, "1,234"),
+        (0.00123, 0.0004, "0.00123"),
+        (90.0, 0.0, "90"),
+        (2.796, 0.0, "2.796"),
+        (math.inf, math.inf, "∞"),
+    ],
+)
+def test_the_interval_decides_the_digits(value: float, spread: float, text: str) -> None:
+    assert number_text(value, spread) == text
+
+
+def test_a_finding_says_its_unit_interval_or_why_it_has_none() -> None:
+    assert finding_text(SLOW) == "12.0 ms (11.0 to 13.0)"
+    assert finding_text(NONE_LOST) == "0"
+    assert finding_text(None) == "not measured"
+    assert finding_text(Finding("a.x", None, "ms", note="needs 299 and has 20")) == "needs 299 and has 20"
+
+
+def test_the_verdicts_stand_in_columns() -> None:
+    lines = verdicts_table([(LATENCY, SLOW, Verdict.FAIL), (LOST, NONE_LOST, Verdict.PASS)]).splitlines()
+    assert lines[0].index("Latency") == lines[1].index("Nothing lost")
+    assert "FAIL" in verdicts_style([(LATENCY, SLOW, Verdict.FAIL)]).to_html()
+
+
+def test_every_operation_has_a_row() -> None:
+    style = operations_style(read_database_findings(RECORDED / "database"))
+    table = style.data
+    assert list(table.index) == ["SELECT", "INSERT", "UPDATE", "DELETE", "all operations"]
+    assert list(table.columns) == ["p50, ms", "p95, ms", "p99, ms", "longest, ms", "succeeded, %"]
+    assert style.to_html().count('class="number" href="#database.') == table.size
+
+
+def test_an_operation_of_somebody_elses_name_is_escaped() -> None:
+    named = [Finding(f"a.<b>.{each}", 1.0, "ms", 1.0, 1.0, 9, title="<b>, x") for each in tables.RESPONSES.values()]
+    page = tables.operations_style(named).to_html()
+    assert "<b>" not in page
+    assert "&lt;b&gt;" in page
+
+
+def test_the_execution_log_says_what_became_of_each_part() -> None:
+    log = execution_log(RECORDED)
+    page = tables.execution_style(log, [(LATENCY, SLOW, Verdict.FAIL)]).to_html()
+    assert "database" in page
+    assert "no promises" in page
+    own = Objective("queue.x", "<", 10.0, "ms", "Latency", "report")
+    assert "0 of 1 hold, 1 broken" in tables.execution_style(log, [(own, SLOW, Verdict.FAIL)]).to_html()
+
+
+def test_a_part_that_was_killed_and_measured_again_has_its_promises_with_the_last(tmp_path: Path) -> None:
+    (tmp_path / "queue").mkdir()
+    (tmp_path / "queue" / "manifest.json").write_text('{"state": "recording"}', encoding="utf-8")
+    shutil.copytree(RECORDED / "queue", tmp_path / "queue-2")
+    own = Objective("queue.x", "<", 10.0, "ms", "Latency", "report")
+    found = replace(SLOW, recording="queue-2")
+    style = tables.execution_style(execution_log(tmp_path), [(own, found, Verdict.FAIL)])
+    shown = style.data.set_index("part")
+    assert shown["result"].to_dict() == {"queue-2": "0 of 1 hold, 1 broken", "queue": "no promises"}
+    assert shown["state"].to_dict() == {"queue-2": "complete", "queue": "broken off, measured again"}
+    assert "unknown" in style.to_html()

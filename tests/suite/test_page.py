@@ -1,0 +1,247 @@
+"""The page of every section, made of the committed recordings: its numbers are traced, and a browser looks at it."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
+from pathlib import Path
+from typing import Any, Literal
+
+import papermill
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from capacity.analysis.plan import make_plan
+from capacity.analysis.plan_findings import plan_findings
+from capacity.catalog import read_catalog
+from capacity.display.tables import finding_text
+from capacity.findings import Finding, read_findings, write_findings
+from capacity.plan import read_plan, read_run
+from capacity.recording import open_recording
+from capacity.suite.run import KERNEL_ARGUMENTS, REPORT, notebooks_in, reported
+
+PROJECT = Path(__file__).parents[2]
+DATA = PROJECT / "data"
+PLAN, SEED = "capacity_plan", 1  # the notebook that comes from the findings of the others, and its seed
+AT_ONCE = 2
+PICTURES = 20  # at least three in each of the seven sections but one
+SLOW = Finding("redis.response_max", 12.5, "ms", 12.5, 12.5, 600)  # what the run before had, so that there is a change
+PAPER_PX = 680  # A4 less its margins, at 96 px an inch
+PAPER_HIGH_PX = 1000
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(600)]  # eight notebooks on a busy machine
+Readers = dict[str, Callable[[Path], list[Finding]]]
+Scheme = Literal["light", "dark"]
+
+LINE = re.compile(r'<tr id="([\w.]+)"><td>\1</td><td[^>]*>([^<]*)</td><td>([\d,]+)</td>.*<td>(?:<a href="([^"]*)")?')
+NUMBER = re.compile(r'<a class="(?:number|note)" href="#([\w.]+)">([^<]*)</a>')
+TEXT = re.compile(r'^(?:<pre[^>]*>)?<a href="#([\w.]+)">\1</a>  +(.*?)  +n = ([\d,]+)', re.MULTILINE)
+
+BEYOND = """width => {
+  const scrolls = each => /auto|scroll/.test(getComputedStyle(each).overflowX);
+  const scrolled = each => each && (scrolls(each) || scrolled(each.parentElement));
+  const beyond = each => { const box = each.getBoundingClientRect(); return box.right > width + 1 || box.left < -1; };
+  const found = [...document.querySelectorAll("body *")].filter(each => beyond(each) && !scrolled(each.parentElement));
+  return found.map(each => each.outerHTML.slice(0, 120));
+}"""
+CUT = """reachable => [...document.querySelectorAll("body *")]
+  .filter(each => each.clientWidth && each.scrollWidth > each.clientWidth + 1
+    && getComputedStyle(each).overflowX !== "visible" && !(reachable && each.tabIndex === 0))
+  .map(each => each.outerHTML.slice(0, 120))"""
+PALE = """() => {
+  const parts = text => text.match(/[\\d.]+/g).map(Number);
+  const shade = ([r, g, b]) => [[r, .2126], [g, .7152], [b, .0722]].reduce((sum, [each, share]) => sum
+    + share * (each <= 10 ? each / 3294 : ((each / 255 + .055) / 1.055) ** 2.4), 0);
+  const behind = each => { const part = parts(getComputedStyle(each).backgroundColor);
+    return part.length < 4 || part[3] > 0 ? part : each.parentElement ? behind(each.parentElement) : [255, 255, 255]; };
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walk.nextNode()) {
+    const each = walk.currentNode.parentElement;
+    if (!walk.currentNode.data.trim() || !each.getClientRects().length || each.tagName === "STYLE") continue;
+    const paper = shade(behind(each)), ink = shade(parts(getComputedStyle(each).color));
+    if (paper < .9 || (paper + .05) / (ink + .05) < 4.5) found.push(each.outerHTML.slice(0, 120));
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run as `run_suite` leaves it, after an earlier one, with the committed recordings in place of new ones."""
+    folder = tmp_path_factory.mktemp("page")
+    run = folder / "run"
+    shutil.copytree(DATA / "recorded", run / "recordings", ignore=shutil.ignore_patterns("findings"))
+    notebooks = {name: path for name, path in notebooks_in(PROJECT).items() if name != REPORT}
+    measured = sorted(
+        (name for name in notebooks if name != PLAN), key=["failover", "breaking_point"].count, reverse=True
+    )
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        list(
+            threads.map(lambda name: execute(notebooks[name], run, recording=str(run / "recordings" / name)), measured)
+        )
+    execute(notebooks[PLAN], run, live=True)  # which measures nothing: it reads what the others have found
+    began(run, "2026-02-02", list(notebooks))
+    began(folder / "earlier", "2026-01-01", [])
+    before = [SLOW if each.name == SLOW.name else each for each in read_findings(run / "findings")]
+    write_findings(folder / "earlier" / "findings" / "all.json", before)
+    reported(PROJECT, run)
+    return run
+
+
+def execute(path: Path, run: Path, **parameters: Any) -> None:
+    output = run / "notebooks" / path.name
+    output.parent.mkdir(parents=True, exist_ok=True)
+    parameters |= {"results": str(run / "findings")}
+    options = {"progress_bar": False, "kernel_name": "python3", "extra_arguments": KERNEL_ARGUMENTS}
+    papermill.execute_notebook(path, output, parameters, cwd=path.parent, **options)
+
+
+def began(run: Path, day: str, finished: list[str]) -> None:
+    machine = open_recording(DATA / "recorded" / "database").manifest["machine"]
+    facts = {"profile": "standard", "started_at": f"{day}T12:00:00+00:00", "embedded": True, "machine": machine}
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "manifest.json").write_text(json.dumps({**facts, "finished": finished}), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def text(run: Path) -> str:
+    return (run / "report.html").read_text(encoding="utf-8").replace("<wbr>", "")
+
+
+@pytest.fixture(scope="module")
+def computed(run: Path, readers: Readers) -> dict[str, Finding]:
+    """Every finding by its name, computed anew from the recordings beside the page."""
+    found = [finding for name, read in readers.items() for finding in read(run / "recordings" / name)]
+    outlook = make_plan(
+        read_plan(DATA / "plan.yaml"), read_run(run / "findings", found), read_catalog(DATA / "catalog"), SEED
+    )
+    return {each.name: each for each in [*found, *plan_findings(outlook)]}
+
+
+def untraced(page: str, computed: Mapping[str, Finding]) -> set[str]:
+    """The names of findings that a page shows otherwise than they are computed, or does not list."""
+    said = {name: {finding_text(each), finding_text(each, unit=False)} for name, each in computed.items()}
+    listed = {name: (unescape(value), count) for name, value, count, _ in LINE.findall(page)}
+    wrong = {name for name, each in computed.items() if listed.get(name) != (finding_text(each), f"{each.count:,}")}
+    wrong |= listed.keys() - computed.keys()
+    wrong |= {name for name, value in NUMBER.findall(page) if unescape(value) not in said.get(name, ())}
+    return wrong | {
+        name
+        for name, value, count in TEXT.findall(page)
+        if (unescape(value), count) != (finding_text(computed[name]), f"{computed[name].count:,}")
+    }
+
+
+def test_every_finding_shown_is_the_one_that_its_recording_gives(
+    run: Path, text: str, computed: dict[str, Finding], readers: Readers
+) -> None:
+    assert {each.section for each in computed.values()} == {*readers, "plan"}
+    assert untraced(text, computed) == set()
+    sources = {name: source for name, _, _, source in LINE.findall(text)}
+    for name, finding in computed.items():
+        if finding.section == "plan":  # from several findings, or from one with its recording
+            assert finding.recording == "" or finding.recording.partition("/")[0] in readers
+        else:
+            assert finding.recording.partition("/")[0] == finding.section
+            assert sources[name]
+        if sources[name]:
+            assert Path(sources[name]).parent == Path("recordings") / finding.recording
+    found = {each.name: each for each in read_findings(run / "findings")}
+    assert found == computed
+
+
+def test_each_way_that_the_page_shows_a_number_is_traced(text: str, computed: dict[str, Finding]) -> None:
+    """The check itself can fail."""
+    each = computed["redis.response_p99"]
+    shown = finding_text(each)
+    number = NUMBER.findall(text)
+    assert {name.partition(".")[0] for name, _ in number} == {each.section for each in computed.values()} - {"plan"}
+    assert {name.partition(".")[0] for name, _, _ in TEXT.findall(text)} >= {"database", "breaking_point", "plan"}
+    edited = text.replace(f'href="#{each.name}">{shown}</a>', f'href="#{each.name}">{shown}0</a>', 1)
+    assert untraced(edited, computed) == {each.name}
+    edited = text.replace(f'<tr id="{each.name}">', '<tr id="redis.nothing">', 1)
+    assert each.name in untraced(edited, computed)
+    edited = re.sub(r"(>plan\.first_limit</a> +)\d", r"\g<1>8", text)
+    assert untraced(edited, computed) == {"plan.first_limit"}
+
+
+def test_all_links_resolve(run: Path, text: str) -> None:
+    places = re.findall(r'\bid="([^"]+)"', text)
+    assert len(places) == len(set(places))
+    led = re.findall(r'href="([^"]*)"', text)
+    assert {link[1:] for link in led if link.startswith("#")} <= set(places)
+    files = {link for link in led if not link.startswith("#")}
+    assert len(files) > 15
+    assert all((run / link).is_file() for link in files)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed: the page is not looked at in a browser")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def opened(browser: Browser, run: Path, width: int, scheme: Scheme) -> tuple[Page, list[str], list[str]]:
+    """The page in a browser, and what its console says and which addresses it asks while it is looked at."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((run / "report.html").as_uri())
+    return page, said, asked
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_finds_no_fault_in_the_page(run: Path, browser: Browser, width: int, scheme: Scheme) -> None:
+    page, said, asked = opened(browser, run, width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(BEYOND, width) == []
+    assert page.evaluate(CUT, True) == []  # what is wider is in an area that scrolls, by keyboard also
+    assert page.evaluate("document.images.length") >= PICTURES
+    assert page.evaluate("[...document.images].every(each => each.complete && each.naturalWidth > 100 && each.alt)")
+    faults = Axe().run(page).response["violations"]
+    serious = [each for each in faults if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
+    assert said == []
+    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_print_nothing_is_cut_and_text_is_dark_on_white(run: Path, browser: Browser, scheme: Scheme) -> None:
+    page, said, _ = opened(browser, run, PAPER_PX, scheme)
+    page.emulate_media(media="print", color_scheme=scheme)
+    assert page.evaluate(BEYOND, PAPER_PX) == []
+    assert page.evaluate(CUT, False) == []
+    assert page.evaluate(PALE) == []
+    assert page.evaluate("[...document.images].every(each => getComputedStyle(each).breakInside === 'avoid')")
+    assert page.evaluate("Math.max(...[...document.images].map(each => each.height))") < PAPER_HIGH_PX
+    printed = page.pdf(format="A4")
+    assert printed.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type /Page\b", printed)) > 10
+    assert said == []
+    page.close()
+
+
+def test_the_checks_notice_what_is_too_wide_cut_or_pale(run: Path, browser: Browser) -> None:
+    page, _, _ = opened(browser, run, PAPER_PX, "light")
+    page.emulate_media(media="print")
+    page.add_style_tag(content="h1 { width: 900px }")
+    page.add_style_tag(content="header dl { width: 200px; overflow: hidden; white-space: nowrap; display: block }")
+    assert any(each.startswith("<h1") for each in page.evaluate(BEYOND, PAPER_PX))
+    assert [each[:3] for each in page.evaluate(CUT, False)] == ["<dl"]
+    assert page.evaluate(CUT, True) == page.evaluate(CUT, False)
+    page.add_style_tag(content="h2 { color: #aaa }")
+    assert {each[:3] for each in page.evaluate(PALE)} == {"<h2"}
+    page.close()
