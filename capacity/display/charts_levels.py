@@ -14,7 +14,7 @@ from capacity.analysis.estimated_knees import Knee, scalability_curve
 from capacity.analysis.scalability import ScalabilityModel
 from capacity.analysis.searched import Searched
 from capacity.display.charts import LIMIT_COLOUR, PALETTE
-from capacity.display.tables import COLOURS
+from capacity.display.tables import COLOURS, NOT_GIVEN
 from capacity.findings import Verdict
 
 KNEE: dict[str, Any] = {"color": "#f3d9a4", "alpha": 0.5, "linewidth": 0, "zorder": 0}
@@ -128,7 +128,7 @@ def estimates(knees: list[Knee], ax: Axes) -> Axes:
     end = 1.15 * max(bounds, default=1.0)
     for row, knee in enumerate(knees):
         if knee.rate.value is None or knee.rate.low is None or knee.rate.high is None:
-            ax.text(0.02, row, "not given", va="center", transform=ax.get_yaxis_transform(), fontsize="small")
+            ax.text(0.02, row, NOT_GIVEN, va="center", transform=ax.get_yaxis_transform(), fontsize="small")
             continue
         colour = PALETTE[(0, 4, 2)[row]]
         ax.plot([knee.rate.low, min(knee.rate.high, end)], [row, row], color=colour, linewidth=5, alpha=0.4)

@@ -123,7 +123,8 @@ def change_text(row: Mapping[Any, Any]) -> str:
     unit = f" {row['unit']}" if row["unit"] else ""
     spread = row["change_high"] - row["change_low"]
     value = signed(row["change"], spread)
-    share = f", {row['change_share']:+,.0%}" if row["change"] and row["change_share"] == row["change_share"] else ""
+    known = row["change"] and row["change_share"] == row["change_share"]
+    share = f", {signed(round(100 * row['change_share']), 0)}%" if known else ""
     interval = f" ({signed(row['change_low'], spread)} to {signed(row['change_high'], spread)})" if spread > 0 else ""
     shows = (
         f"; as many runs of each would show {number_text(row['detectable'])}{unit}"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the command prints tables of text, which need not wait for 
     from pandas.io.formats.style import Styler
 
 LINE_WIDTH = 110
+NOT_GIVEN = "not given"
 COLOURS = {
     Verdict.PASS: "#1b7f3b",
     Verdict.FAIL: "#b00020",
@@ -50,11 +51,10 @@ def number_text(value: float, spread: float = 0.0) -> str:
     """A number rounded to two significant digits of its interval's width, or to four of its own without one."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞"
-    if spread == 0 and float(value).is_integer():
-        return f"{value:,.0f}"
     scale = spread if 0 < spread < math.inf else abs(value) / 100
-    places = max(0, 1 - math.floor(math.log10(scale))) if scale else 0
-    return f"{value:,.{min(places, 6)}f}"
+    whole = scale == 0 or (spread == 0 and float(value).is_integer())
+    places = 0 if whole else max(0, 1 - math.floor(math.log10(scale)))
+    return f"{value:,.{min(places, 6)}f}".replace("-", "−")
 
 
 def finding_text(finding: Finding | None, *, unit: bool = True) -> str:
@@ -62,7 +62,7 @@ def finding_text(finding: Finding | None, *, unit: bool = True) -> str:
     if finding is None:
         return "not measured"
     if finding.value is None:
-        return finding.note or "not given"
+        return finding.note or NOT_GIVEN
     name = f" {finding.unit}" if finding.unit and unit else ""
     if finding.low is None or finding.high is None:
         return f"{number_text(finding.value)}{name} (no interval)"
@@ -72,8 +72,12 @@ def finding_text(finding: Finding | None, *, unit: bool = True) -> str:
 
 
 def findings_table(findings: Iterable[Finding]) -> str:
-    """One line a finding: name, value with interval, and the number of samples or readings."""
-    rows = [(finding.name, finding_text(finding), f"n = {finding.count:,}") for finding in findings]
+    """One line a finding: name, value with interval, the number of samples or readings, and why none was given."""
+    rows = []
+    for each in findings:
+        given = each.value is not None
+        value, why = (finding_text(each), "") if given else (NOT_GIVEN, each.note)
+        rows.append((each.name, value, f"n = {each.count:,}", "" if why == value else why))
     return aligned(rows)
 
 
@@ -90,6 +94,11 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
     lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def wrapped(said: str, further: str = "      ") -> str:
+    """A sentence in lines that fit a page, its further lines indented."""
+    return "\n".join(textwrap.wrap(said, LINE_WIDTH, subsequent_indent=further))
 
 
 def finding_link(finding: Any, *, unit: bool = False) -> str:
@@ -191,7 +200,7 @@ def quality_text(
     problems = generator_problems(samples, gauges, steps, manifest)
     for each in problems:
         said = f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}"
-        lines += textwrap.wrap(said, LINE_WIDTH, subsequent_indent="      ")
+        lines.append(wrapped(said))
     return "\n".join(lines if problems else [*lines, "nothing speaks against this measurement"])
 
 

@@ -1,7 +1,7 @@
 """A search for a breaking point as text and tables: its answer, its levels, and the estimates beside it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from capacity.analysis.breaking_point import Conclusion
@@ -10,13 +10,14 @@ from capacity.analysis.estimates import Estimate
 from capacity.analysis.levels import Level
 from capacity.analysis.rounds import Bracket
 from capacity.analysis.searched import Searched
-from capacity.display.tables import aligned, finding_text, number_text, verdict_style
+from capacity.display.tables import NOT_GIVEN, aligned, finding_text, number_text, verdict_style, wrapped
 from capacity.findings import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
+MISSED, MISSED_TITLE = "littles_law", "X·R misses of N, %"  # without an interval that would say how many digits
 FIGURES = {
     "completed, /s": "completed",
     "response p95, ms": "response_p95",
@@ -26,7 +27,7 @@ FIGURES = {
     "succeeded, %": "success_rate",
     "backlog growth, %": "backlog_growth",
     "in the system": "in_system",
-    "X·R misses of N, %": "littles_law",
+    MISSED_TITLE: MISSED,
 }
 
 
@@ -71,25 +72,28 @@ def broke_text(found: Searched) -> str:
     ]
     if answer.undecided:
         lines.append(f"  undecided: {', '.join(f'{each:,.6g}/s' for each in answer.undecided)}")
-    return "\n".join(lines)
+    return "\n".join(map(wrapped, lines))
 
 
-def estimates_text(found: Searched) -> str:
-    """The three estimates, and where the two that were not measured disagree with the one that was."""
-    rows = [
-        (f"{found.name}, {knee.method}", _rate(knee.rate.value, knee.rate.low, knee.rate.high)) for knee in found.knees
-    ]
-    said = [f"  {disagreement_text(knee, ratio)}" for knee, ratio in found.disagreements]
+def estimates_text(found: Iterable[Searched]) -> str:
+    """The three estimates of each part, then where the two that were not measured disagree with the one that was."""
+    searches = list(found)
+    rows = [(each.name, knee.method, _rate(knee.rate)) for each in searches for knee in each.knees]
+    return "\n".join([aligned(rows), *(wrapped(f"{each.name}, {said}") for each in searches for said in _said(each))])
+
+
+def _said(found: Searched) -> Iterator[str]:
+    yield from (disagreement_text(knee, ratio) for knee, ratio in found.disagreements)
     model = found.scalability[1]
-    problems = [f"  note: {each.seen}; {each.why}" for each in model.problems] if model else []
-    return "\n".join([aligned(rows), *said, *problems])
+    yield from (f"note: {each.seen}; {each.why}" for each in (model.problems if model else ()))
 
 
-def _rate(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None or low is None or high is None:
-        return "not given"
-    spread = high - low if math.isfinite(high) else 0.0
-    return f"{number_text(value, spread)}/s ({number_text(low, spread)} to {number_text(high, spread)})"
+def _rate(rate: Estimate) -> str:
+    if rate.value is None or rate.low is None or rate.high is None:
+        return NOT_GIVEN
+    spread = rate.high - rate.low if math.isfinite(rate.high) else 0.0
+    value, low, high = (number_text(each, spread) for each in (rate.value, rate.low, rate.high))
+    return f"{value}/s ({low} to {high})"
 
 
 def levels_style(found: Searched) -> "Styler":
@@ -119,7 +123,8 @@ def _row(level: Level) -> dict[str, str]:
     row = {"due, /s": f"{level.rate:,.6g}", "seconds": f"{level.seconds:g}", "verdict": str(level.verdict)}
     for title, name in FIGURES.items():
         row[title] = finding_text(level.finding(name), unit=False)
-    return row
+    missed = level.finding(MISSED).value
+    return row if missed is None else row | {MISSED_TITLE: number_text(missed, abs(missed))}  # two digits
 
 
 def _notes(level: Level) -> list[str]:
@@ -151,13 +156,13 @@ def repeatability_text(found: Searched) -> str:
         lines.append(f"  deviation between them: {_share(said.deviation)}")
         lines.append(f"  smallest change that as many before and after it show: {_share(said.change)}")
     long = f"{number_text(said.seconds)} s" if said.seconds is not None else f"not known yet: {said.why}"
-    return "\n".join([*lines, f"  to know it to ± 10 %, measure for: {long}"])
+    return "\n".join(map(wrapped, [*lines, f"  to know it to ± 10 %, measure for: {long}"]))
 
 
 def _share(share: Estimate) -> str:
     """Two digits of a share, and of its bounds, which are wide where the repetitions are few."""
     if share.value is None or share.low is None or share.high is None:
-        return "not given"
+        return NOT_GIVEN
     value, low, high = (f"{100 * float(f'{end:.2g}'):,.6g}" for end in (share.value, share.low, share.high))
     return f"{value} % ({low} to {high})"
 

@@ -54,11 +54,9 @@ def test_the_answer_in_words(found: Searched) -> None:
     assert f"holds {found.answer.low:,.6g}/s, breaks at {found.answer.high:,.6g}/s" in text
     assert f"for production {0.75 * found.answer.low:,.6g}/s" in text
     assert found.broke in tables_levels.broke_text(found)
-    said = tables_levels.estimates_text(found)
-    assert [word in said for word in ("queue, measured", "queue, scalability law", "queue, waiting lines")] == [
-        True
-    ] * 3
-    assert said.count("× the measured") == 2
+    rows = tables_levels.estimates_text([found, found]).splitlines()
+    assert [row.split("  ")[:2] for row in rows[:3]] == [["queue", each.method] for each in found.knees]
+    assert sum("× the measured" in row for row in rows[6:]) == 4
 
 
 def test_several_rounds_are_shown_each_and_together(found: Searched) -> None:

@@ -86,9 +86,9 @@ def test_a_finding_without_a_promise_is_shown_where_it_changed(tmp_path: Path) -
     (line,) = [each for each in lines(ran) if "operations that succeeded, per second" in each]
     assert line.startswith(
         f"database operations that succeeded, per second {finding_text(before)} → 1,700 /s (1,680 to 1,720) changed: "
-        f"{1700.0 - before.value:.0f} /s ("
+        f"−{before.value - 1700:.0f} /s ("
     )
-    assert line.endswith(f"), {less:.0%}")
+    assert line.endswith(f"), −{-less:.0%}")
 
 
 def test_a_run_is_as_it_is_and_all_of_it_can_be_shown(tmp_path: Path) -> None:
@@ -110,12 +110,12 @@ def test_repeated_runs_show_how_much_runs_differ(tmp_path: Path) -> None:
     after = make_run(tmp_path / "after", of(1700.0))
     alone = compare(runs[0], after, "--all")
     known = compare(runs[0], after, "--all", "--repeated", runs[1], "--repeated", runs[2])
-    assert "changed: -100 /s (-107 to -93), -6%" in " ".join(lines(alone))
+    assert "changed: −100 /s (−107 to −93), −6%" in " ".join(lines(alone))
     assert "runs of an unchanged system differ by more; give further runs of the system before" in alone.stdout
     shown = smallest_detectable_change(values).value
     assert shown is not None
     assert (
-        f"within chance: -100 /s (-708 to +508), -6%; as many runs of each would show {number_text(shown)} /s"
+        f"within chance: −100 /s (−708 to +508), −6%; as many runs of each would show {number_text(shown)} /s"
         in " ".join(lines(known))
     )
     assert "--repeated" not in known.stdout

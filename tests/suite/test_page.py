@@ -37,7 +37,7 @@ Scheme = Literal["light", "dark"]
 
 LINE = re.compile(r'<tr id="([\w.]+)"><td>\1</td><td[^>]*>([^<]*)</td><td>([\d,]+)</td>.*<td>(?:<a href="([^"]*)")?')
 NUMBER = re.compile(r'<a class="(?:number|note)" href="#([\w.]+)">([^<]*)</a>')
-TEXT = re.compile(r'^(?:<pre[^>]*>)?<a href="#([\w.]+)">\1</a>  +(.*?)  +n = ([\d,]+)', re.MULTILINE)
+TEXT = re.compile(r'^(?:<pre[^>]*>)?<a href="#([\w.]+)">\1</a>  +(.*?)  +n = ([\d,]+) *(.*?)(?:</pre>)?$', re.MULTILINE)
 
 BEYOND = """width => {
   const scrolls = each => /auto|scroll/.test(getComputedStyle(each).overflowX);
@@ -130,9 +130,15 @@ def untraced(page: str, computed: Mapping[str, Finding]) -> set[str]:
     wrong |= {name for name, value in NUMBER.findall(page) if unescape(value) not in said.get(name, ())}
     return wrong | {
         name
-        for name, value, count in TEXT.findall(page)
-        if (unescape(value), count) != (finding_text(computed[name]), f"{computed[name].count:,}")
+        for name, value, count, why in TEXT.findall(page)
+        if (unescape(value), count, unescape(why)) != in_text(computed[name])
     }
+
+
+def in_text(finding: Finding) -> tuple[str, str, str]:
+    """What stands in a line of text after the name: what was found and of how many, or why nothing was."""
+    count = f"{finding.count:,}"
+    return (finding_text(finding), count, "") if finding.value is not None else ("not given", count, finding.note)
 
 
 def test_every_finding_shown_is_the_one_that_its_recording_gives(
@@ -159,11 +165,16 @@ def test_each_way_that_the_page_shows_a_number_is_traced(text: str, computed: di
     shown = finding_text(each)
     number = NUMBER.findall(text)
     assert {name.partition(".")[0] for name, _ in number} == {each.section for each in computed.values()} - {"plan"}
-    assert {name.partition(".")[0] for name, _, _ in TEXT.findall(text)} >= {"database", "breaking_point", "plan"}
+    assert {name.partition(".")[0] for name, *_ in TEXT.findall(text)} >= {"database", "breaking_point", "plan"}
     edited = text.replace(f'href="#{each.name}">{shown}</a>', f'href="#{each.name}">{shown}0</a>', 1)
     assert untraced(edited, computed) == {each.name}
     edited = text.replace(f'<tr id="{each.name}">', '<tr id="redis.nothing">', 1)
     assert each.name in untraced(edited, computed)
+    why = next(why for name, _, _, why in TEXT.findall(text) if name == "breaking_point.queue.between_rounds")
+    assert why
+    assert untraced(text.replace(f"n = 1       {why}", "n = 1       ?"), computed) >= {
+        "breaking_point.queue.between_rounds"
+    }
     edited = re.sub(r"(>plan\.first_limit</a> +)\d", r"\g<1>8", text)
     assert untraced(edited, computed) == {"plan.first_limit"}
 
