@@ -1,1 +1,1 @@
-"""What a reader sees of figures: pictures, tables and sentences; nothing is computed here."""
+"""What a reader sees of figures: pictures, tables and sentences."""

@@ -124,7 +124,7 @@ def change_text(row: Mapping[Any, Any]) -> str:
     spread = row["change_high"] - row["change_low"]
     value = signed(row["change"], spread)
     known = row["change"] and row["change_share"] == row["change_share"]
-    share = f", {signed(round(100 * row['change_share']), 0)}%" if known else ""
+    share = f", {signed(100 * row['change_share'], 100)}%" if known else ""
     interval = f" ({signed(row['change_low'], spread)} to {signed(row['change_high'], spread)})" if spread > 0 else ""
     shows = (
         f"; as many runs of each would show {number_text(row['detectable'])}{unit}"

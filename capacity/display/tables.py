@@ -96,9 +96,9 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def wrapped(said: str, further: str = "      ") -> str:
+def wrapped(said: str) -> str:
     """A sentence in lines that fit a page, its further lines indented."""
-    return "\n".join(textwrap.wrap(said, LINE_WIDTH, subsequent_indent=further))
+    return "\n".join(textwrap.wrap(said, LINE_WIDTH, subsequent_indent="      "))
 
 
 def finding_link(finding: Any, *, unit: bool = False) -> str:

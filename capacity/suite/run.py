@@ -55,6 +55,7 @@ def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list
     kernels = prepare_kernels()
     with open_system() as system, environment({**system.as_environment(), **kernels, BATCH: "1"}):
         facts |= {"embedded": system.embedded, "machine": machine_facts()}
+        write_json(run / MANIFEST, facts)
         for name, path in wanted.items():
             if name in facts["finished"]:
                 say(f"{name}: finished in this run before, not repeated")
