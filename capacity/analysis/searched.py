@@ -183,8 +183,7 @@ def breaking_point_findings(found: Searched, searches: str) -> list[Finding]:
     def given(name: str, estimate: Estimate, unit: str, title: str, note: str = "") -> Finding:
         bounds = (estimate.value, estimate.low, estimate.high)
         value, low, high = (None if x is None or math.isnan(x) else x for x in bounds)
-        said = note if value is not None else note or "not given"
-        return Finding(f"{prefix}.{name}", value, unit, low, high, estimate.count, recording, title, said)
+        return Finding(f"{prefix}.{name}", value, unit, low, high, estimate.count, recording, title, note)
 
     answer = found.answer
     load, why = found.recommended

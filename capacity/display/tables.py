@@ -75,9 +75,8 @@ def findings_table(findings: Iterable[Finding]) -> str:
     """One line a finding: name, value with interval, the number of samples or readings, and why none was given."""
     rows = []
     for each in findings:
-        given = each.value is not None
-        value, why = (finding_text(each), "") if given else (NOT_GIVEN, each.note)
-        rows.append((each.name, value, f"n = {each.count:,}", "" if why == value else why))
+        value, why = (NOT_GIVEN, each.note) if each.value is None else (finding_text(each), "")
+        rows.append((each.name, value, f"n = {each.count:,}", why))
     return aligned(rows)
 
 

@@ -11,13 +11,13 @@ from capacity.analysis.levels import Level
 from capacity.analysis.rounds import Bracket
 from capacity.analysis.searched import Searched
 from capacity.display.tables import NOT_GIVEN, aligned, finding_text, number_text, verdict_style, wrapped
-from capacity.findings import Verdict
+from capacity.findings import Finding, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
-MISSED, MISSED_TITLE = "littles_law", "X·R misses of N, %"  # without an interval that would say how many digits
+MISSED = "littles_law"
 FIGURES = {
     "completed, /s": "completed",
     "response p95, ms": "response_p95",
@@ -27,7 +27,7 @@ FIGURES = {
     "succeeded, %": "success_rate",
     "backlog growth, %": "backlog_growth",
     "in the system": "in_system",
-    MISSED_TITLE: MISSED,
+    "X·R misses of N, %": MISSED,
 }
 
 
@@ -122,9 +122,14 @@ def notes_style(found: Searched) -> "Styler":
 def _row(level: Level) -> dict[str, str]:
     row = {"due, /s": f"{level.rate:,.6g}", "seconds": f"{level.seconds:g}", "verdict": str(level.verdict)}
     for title, name in FIGURES.items():
-        row[title] = finding_text(level.finding(name), unit=False)
-    missed = level.finding(MISSED).value
-    return row if missed is None else row | {MISSED_TITLE: number_text(missed, abs(missed))}  # two digits
+        row[title] = _figure(level.finding(name))
+    return row
+
+
+def _figure(found: Finding) -> str:
+    if found.name.endswith(MISSED) and found.value is not None:
+        return number_text(found.value, abs(found.value))  # two digits: no interval says how many it deserves
+    return finding_text(found, unit=False)
 
 
 def _notes(level: Level) -> list[str]:

@@ -59,6 +59,12 @@ def test_the_answer_in_words(found: Searched) -> None:
     assert sum("× the measured" in row for row in rows[6:]) == 4
 
 
+def test_what_has_no_interval_has_two_digits(found: Searched) -> None:
+    shown = tables_levels.levels_style(found).data["X·R misses of N, %"]  # type: ignore[attr-defined]
+    digits = [each.lstrip("−0.").replace(".", "") for each in shown]
+    assert all(1 <= len(each) <= 2 for each in digits), list(shown)
+
+
 def test_several_rounds_are_shown_each_and_together(found: Searched) -> None:
     held, broke = (
         next(each for each in found.levels if each.rate == rate and each.verdict is verdict)

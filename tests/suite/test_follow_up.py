@@ -10,7 +10,7 @@ from capacity.display.tables import finding_text
 from capacity.exports.monitoring import read_monitoring
 from capacity.findings import Finding, Objective, Verdict, write_findings
 from capacity.suite import follow_up
-from capacity.suite import run as suite
+from capacity.suite.run import earlier_findings
 
 MONITORING = read_monitoring(Path(__file__).parents[2] / "data" / "monitoring.yaml")
 LATENCY = Objective("database.response_p99", "<", 500.0, "ms", "Query latency p99", "report section 1")
@@ -71,7 +71,7 @@ def test_the_run_before_is_the_last_that_began_earlier_with_the_same_profile(tmp
         write_findings(tmp_path / name / "findings" / "database.json", [FAST])
         (tmp_path / name / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
         assert (
-            suite.earlier_findings(tmp_path / name, facts)
+            earlier_findings(tmp_path / name, facts)
             == {
                 "a": "",
                 "b": str(tmp_path / "a" / "findings"),

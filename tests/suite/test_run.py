@@ -85,6 +85,14 @@ def test_a_folder_with_another_manifest_is_no_run(finished: Path, tmp_path: Path
         run_suite(Plan(PROJECT, "smoke"), run)
 
 
+def test_a_run_that_was_broken_off_says_on_which_machine_it_was(tmp_path: Path) -> None:
+    plan = Plan(PROJECT, "smoke", ["redis"], {"workloads": str(tmp_path / "nowhere")})
+    with pytest.raises(CapacityError, match=r"^the notebook 20_redis.ipynb failed: cannot read the workload "):
+        run_suite(plan, tmp_path / "run")
+    facts = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert (facts["embedded"], facts["machine"]["cpus"] > 0, facts["finished"]) == (True, True, [])
+
+
 def test_a_damaged_run_is_not_the_one_before(tmp_path: Path) -> None:
     for name, manifest in (("1", EARLIER), ("2", "{"), ("3", "[]"), ("4", LATER)):
         (tmp_path / name / "findings").mkdir(parents=True)
