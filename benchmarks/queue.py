@@ -24,7 +24,7 @@ import redis
 import yaml
 from bullmq import Queue
 
-from capacity.analysis.ledger import Reconciliation, reconcile
+from capacity.analysis.measured.ledger import Reconciliation, reconcile
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.ledger import read_ledger
 from capacity.system.application.worker import worker_command

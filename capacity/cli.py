@@ -100,7 +100,7 @@ def verdict(folder: Path) -> None:
 @click.option("--anyway", is_flag=True, help="compare runs of another profile, host or load, with a warning")
 def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: bool, anyway: bool) -> None:
     """Compare run B with run A: exit code 1 where a promise that A kept is broken in B."""
-    from capacity.analysis.comparison import Outcome, compare_findings
+    from capacity.analysis.measured.comparison import Outcome, compare_findings
     from capacity.display.comparison import (
         comparison_table,
         promised_in,
@@ -198,10 +198,10 @@ def audit(file: Path | None, everything: bool) -> None:
 
     Exit code 0 where every claim follows, 1 where any does not or cannot be told.
     """
-    from capacity.analysis.agreement import Answer
-    from capacity.analysis.claims import judge_claims
-    from capacity.display.audit import print_audit
-    from capacity.publication.report import read_published, untranscribed
+    from capacity.audit.agreement import Answer
+    from capacity.audit.judgement import judge_claims
+    from capacity.audit.report import read_published, untranscribed
+    from capacity.audit.shown import print_audit
 
     path = file or project_folder() / REFERENCE
     report = read_published(path)

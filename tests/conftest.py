@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from capacity.analysis.searched import breaking_point_findings
+from capacity.analysis.limits.search_result import breaking_point_findings
 from capacity.findings import Finding
 from capacity.probes.breaking_point import read_all_searched
 from capacity.probes.database import read_database_findings

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from capacity.analysis.estimated_knees import Knee, scalability_curve
-from capacity.analysis.scalability import ScalabilityModel
-from capacity.analysis.searched import Searched
+from capacity.analysis.limits.knees import Knee, scalability_curve
+from capacity.analysis.limits.scalability import ScalabilityModel
+from capacity.analysis.limits.search_result import Searched
 from capacity.display.charts import LIMIT_COLOUR, PALETTE
 from capacity.display.tables import COLOURS, NOT_GIVEN
 from capacity.findings import Verdict

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
-from capacity.analysis.exhaustion import Resource, use_over_time
-from capacity.analysis.plan import CapacityPlan, PartPlan
-from capacity.analysis.sensitivity import Swing
-from capacity.analysis.sizing import QUARTER
+from capacity.analysis.planning.exhaustion import Resource, use_over_time
+from capacity.analysis.planning.plan import CapacityPlan, PartPlan
+from capacity.analysis.planning.sensitivity import Swing
+from capacity.analysis.planning.sizing import QUARTER
 from capacity.display.charts import LIMIT_COLOUR, PALETTE
 from capacity.display.tables_plan import currency_of, short_name
 

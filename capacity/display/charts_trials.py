@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from capacity.analysis.fault_course import FaultCourse
+from capacity.analysis.faults.course import FaultCourse
 from capacity.display.charts import LIMIT_COLOUR, PALETTE
 from capacity.scenarios.trials import scenario_label
 

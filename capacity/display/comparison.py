@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from capacity.analysis.comparison import Outcome, issues
+from capacity.analysis.measured.comparison import Outcome, issues
 from capacity.display.tables import aligned, finding_text, number_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective, read_findings

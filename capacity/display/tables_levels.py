@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from capacity.analysis.breaking_point import Conclusion
-from capacity.analysis.estimated_knees import disagreement_text
-from capacity.analysis.estimates import Estimate
-from capacity.analysis.levels import Level
-from capacity.analysis.rounds import Bracket
-from capacity.analysis.searched import Searched
+from capacity.analysis.limits.knees import disagreement_text
+from capacity.analysis.limits.levels import Level
+from capacity.analysis.limits.rounds import Bracket
+from capacity.analysis.limits.search import Conclusion
+from capacity.analysis.limits.search_result import Searched
+from capacity.analysis.statistics.estimates import Estimate
 from capacity.display.tables import NOT_GIVEN, aligned, finding_text, number_text, verdict_style, wrapped
 from capacity.findings import Finding, Verdict
 

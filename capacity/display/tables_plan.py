@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from capacity.analysis.exhaustion import Resource, use_today
-from capacity.analysis.growth import Exhaustion
-from capacity.analysis.plan import CapacityPlan, PartPlan, make_plan, total_monthly, varied
-from capacity.analysis.sizing import QUARTER
-from capacity.catalog import Size
+from capacity.analysis.planning.catalog import Size
+from capacity.analysis.planning.exhaustion import Resource, use_today
+from capacity.analysis.planning.growth import Exhaustion
+from capacity.analysis.planning.plan import CapacityPlan, PartPlan, make_plan, total_monthly, varied
+from capacity.analysis.planning.plan_file import PlanFile, Run
+from capacity.analysis.planning.sizing import QUARTER
 from capacity.display.tables import aligned, cell_html, finding_text, number_text
 from capacity.findings import Finding
-from capacity.plan import PlanFile, Run
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,11 +8,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 from IPython.display import display
 
-from capacity.analysis.plan import CapacityPlan, make_plan, varied
-from capacity.catalog import Size, sizes_of
+from capacity.analysis.planning.catalog import Size, sizes_of
+from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
+from capacity.analysis.planning.plan_file import PlanFile, Run
 from capacity.display.charts_plan import outgrown
 from capacity.display.tables_plan import summary_text
-from capacity.plan import PlanFile, Run
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 

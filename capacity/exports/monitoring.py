@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_
 from capacity.errors import CapacityError
 from capacity.findings import LIMIT
 from capacity.operation import Strict
-from capacity.publication.units import read_unit
+from capacity.units import read_unit
 from capacity.workload import first_problem
 
 PARAMETER = re.compile(r"\$\{(\w+)\}")

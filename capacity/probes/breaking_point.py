@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from capacity.analysis.breaking_point import Conclusion, Search
-from capacity.analysis.levels import Frames, Level, level_of
-from capacity.analysis.rounds import next_in_round
-from capacity.analysis.searched import Searched
+from capacity.analysis.limits.levels import Frames, Level, level_of
+from capacity.analysis.limits.rounds import next_in_round
+from capacity.analysis.limits.search import Conclusion, Search
+from capacity.analysis.limits.search_result import Searched
 from capacity.errors import CapacityError
 from capacity.findings import Objective, read_objectives
 from capacity.probes.levels import Rig, open_rig, read_frames

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from capacity.analysis.database import database_findings, row_security_findings, row_security_pairs
+from capacity.analysis.measured.database import database_findings, row_security_findings, row_security_pairs
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.probes.live import run_probe

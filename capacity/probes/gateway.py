@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from capacity.analysis.gateway import gateway_findings
+from capacity.analysis.measured.gateway import gateway_findings
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.probes.live import run_probe

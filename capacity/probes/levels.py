@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 
-from capacity.analysis.jobs import job_samples
-from capacity.analysis.levels import Frames
+from capacity.analysis.limits.levels import Frames
+from capacity.analysis.measured.jobs import job_samples
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
 from capacity.load.nursery import Nursery

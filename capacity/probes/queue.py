@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import redis
 
-from capacity.analysis.jobs import job_samples
-from capacity.analysis.queue import queue_findings
+from capacity.analysis.measured.jobs import job_samples
+from capacity.analysis.measured.queue import queue_findings
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.live import run_probe

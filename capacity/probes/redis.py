@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from capacity.analysis.redis import reconnection_findings, redis_findings
+from capacity.analysis.measured.redis import reconnection_findings, redis_findings
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.redis import CLIENT_NAME

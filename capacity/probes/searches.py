@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
-from capacity.analysis.breaking_point import Search
+from capacity.analysis.limits.search import Search
 from capacity.errors import CapacityError
 from capacity.operation import Strict
 from capacity.workload import first_problem

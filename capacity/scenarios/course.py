@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from capacity.analysis.recovery import FaultSpan, drain_seconds, recovery, recovery_findings
+from capacity.analysis.faults.recovery import FaultSpan, drain_seconds, recovery, recovery_findings
 from capacity.findings import Finding
 from capacity.samples import service_ns
 from capacity.scenarios.load import Through

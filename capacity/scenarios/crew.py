@@ -18,7 +18,7 @@ import pandas as pd
 import psutil
 import yaml
 
-from capacity.analysis.runs import open_runs, runs_of
+from capacity.analysis.measured.job_runs import open_runs, runs_of
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue, job_options
 from capacity.load.engine import clock, unix_ns_of

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from capacity.analysis.ledger import reconcile
+from capacity.analysis.measured.ledger import reconcile
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.engine import REOPEN_NS

@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from capacity.analysis.ledger import Reconciliation, reconcile
-from capacity.analysis.outbox import Outage, enqueued_again, when_written
+from capacity.analysis.faults.outbox import Outage, enqueued_again, when_written
+from capacity.analysis.measured.ledger import Reconciliation, reconcile
 from capacity.findings import Finding, Objective
 from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from capacity.analysis.overload import (
+from capacity.analysis.faults.overload import (
     HALVES,
     SECTION,
     WITH,

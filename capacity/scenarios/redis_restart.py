@@ -19,8 +19,8 @@ import psutil
 import redis
 import yaml
 
-from capacity.analysis.ledger import reconcile
-from capacity.analysis.recovery import FaultSpan, recovery, recovery_findings
+from capacity.analysis.faults.recovery import FaultSpan, recovery, recovery_findings
+from capacity.analysis.measured.ledger import reconcile
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.load.bullmq import Queue

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from capacity.analysis.fault_course import FaultCourse, fault_course
+from capacity.analysis.faults.course import FaultCourse, fault_course
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.probes.live import run_probe

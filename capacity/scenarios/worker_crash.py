@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from capacity.analysis.jobs import job_ids, job_samples
-from capacity.analysis.ledger import reconcile
-from capacity.analysis.recovery import FaultSpan, backlog, drain, drain_seconds, recovery, recovery_findings
-from capacity.analysis.runs import begun_again, retaken, runs_of
+from capacity.analysis.faults.recovery import FaultSpan, backlog, drain, drain_seconds, recovery, recovery_findings
+from capacity.analysis.measured.job_runs import begun_again, retaken, runs_of
+from capacity.analysis.measured.jobs import job_ids, job_samples
+from capacity.analysis.measured.ledger import reconcile
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.probes.measurement import Measurement, Watcher

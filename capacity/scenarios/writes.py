@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import redis
 
-from capacity.analysis.ledger import reconcile
+from capacity.analysis.measured.ledger import reconcile
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.queue import wait_until_drained

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from capacity.analysis.comparison import Outcome, compare_findings
+from capacity.analysis.measured.comparison import Outcome, compare_findings
 from capacity.display.comparison import MOVED, change_text, summary_text
 from capacity.display.tables import cell_html, finding_text
 from capacity.exports.monitoring import Monitoring

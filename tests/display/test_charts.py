@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.latency import latency_distribution, latency_over_time
+from capacity.analysis.measured.latency import latency_distribution, latency_over_time
 from capacity.display import charts
 from capacity.findings import Finding, Objective, Verdict
 from capacity.recording import Recording, open_recording

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 
-from capacity.analysis.searched import Searched
+from capacity.analysis.limits.search_result import Searched
 from capacity.display import charts_levels, tables_levels
 from capacity.findings import Verdict
 from capacity.probes.breaking_point import read_searched

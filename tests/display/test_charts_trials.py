@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from capacity.analysis.fault_course import FaultCourse, Moment
+from capacity.analysis.faults.course import FaultCourse, Moment
 from capacity.display import charts_trials
 from capacity.scenarios.trials import read_course, read_trials
 

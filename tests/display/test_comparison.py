@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from capacity.analysis.repetition import smallest_detectable_change
+from capacity.analysis.statistics.repetition import smallest_detectable_change
 from capacity.cli import main
 from capacity.display.tables import finding_text, number_text
 from capacity.findings import read_findings

@@ -10,13 +10,13 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 
-from capacity.analysis.growth import Exhaustion
-from capacity.analysis.plan import CapacityPlan, make_plan, varied
-from capacity.catalog import Size, read_catalog
+from capacity.analysis.planning.catalog import Size, read_catalog
+from capacity.analysis.planning.growth import Exhaustion
+from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
+from capacity.analysis.planning.plan_file import PlanFile, Run, read_plan, read_run
 from capacity.display import charts_plan, tables_plan
 from capacity.display.what_if import VIEW, _sliders, what_if, what_if_plan
 from capacity.findings import read_findings
-from capacity.plan import PlanFile, Run, read_plan, read_run
 
 mpl.use("Agg")
 DATA = Path(__file__).parents[2] / "data"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from capacity.analysis.breaking_point import Conclusion
-from capacity.analysis.rounds import over_rounds
-from capacity.analysis.searched import Searched, breaking_point_findings
+from capacity.analysis.limits.rounds import over_rounds
+from capacity.analysis.limits.search import Conclusion
+from capacity.analysis.limits.search_result import Searched, breaking_point_findings
 from capacity.errors import CapacityError
 from capacity.probes.breaking_point import (
     FILE,

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from capacity.analysis.database import NOT_HERE
+from capacity.analysis.measured.database import NOT_HERE
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict, judge_all, read_objectives
 from capacity.probes import database

@@ -13,8 +13,8 @@ import pytest
 import redis
 import yaml
 
-from capacity.analysis.levels import Frames, level_of
-from capacity.analysis.saturation import saturation, usage, what_broke
+from capacity.analysis.limits.levels import Frames, level_of
+from capacity.analysis.limits.saturation import saturation, usage, what_broke
 from capacity.errors import CapacityError
 from capacity.findings import Objective, Verdict
 from capacity.probes.levels import Rig, at_level, open_rig, postgres_processes, read_frames, wait_until_idle

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from capacity.analysis.recovery import FaultSpan, recovery
+from capacity.analysis.faults.recovery import FaultSpan, recovery
 from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict

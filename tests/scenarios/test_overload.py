@@ -8,7 +8,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 
-from capacity.analysis.overload import WITH, WITHOUT, Half, breaker_comparison, overload_findings
+from capacity.analysis.faults.overload import WITH, WITHOUT, Half, breaker_comparison, overload_findings
 from capacity.display.charts_overload import overload_compared
 from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError

@@ -14,12 +14,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from capacity.analysis.plan import make_plan
-from capacity.analysis.plan_findings import plan_findings
-from capacity.catalog import read_catalog
+from capacity.analysis.planning.catalog import read_catalog
+from capacity.analysis.planning.findings import plan_findings
+from capacity.analysis.planning.plan import make_plan
+from capacity.analysis.planning.plan_file import read_plan, read_run
 from capacity.display.tables import finding_text
 from capacity.findings import Finding, read_findings, write_findings
-from capacity.plan import read_plan, read_run
 from capacity.recording import open_recording
 from capacity.suite.run import KERNEL_ARGUMENTS, REPORT, notebooks_in, reported
 

@@ -13,7 +13,7 @@ import pytest
 import redis
 import yaml
 
-from capacity.analysis.ledger import reconcile
+from capacity.analysis.measured.ledger import reconcile
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.ledger import read_ledger
 from capacity.system.application.worker import worker_command

@@ -1,0 +1,206 @@
+"""What an overload did to a queue and to those who wrote to it: its course, what was served, and when it was over."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from capacity.analysis.measured.gateway import SHED
+from capacity.analysis.measured.latency import latency_table
+from capacity.analysis.measured.summary import percentile_estimate
+from capacity.analysis.statistics.estimates import Estimate, exactly, proportion
+from capacity.findings import Finding
+from capacity.samples import response_ns
+
+SECTION = "breaking_point"
+WITH, WITHOUT = "with_breaker", "without_breaker"
+HALVES = {WITH: "with the breaker", WITHOUT: "without"}
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+WAITING = ("queue.wait", "queue.prioritized", "queue.paused")
+STATE = "gateway.breaker_state"
+CLOSED = 0
+EVERY_S = 0.2
+COURSE = ("at_s", "depth", "admitted_per_s", "shed_per_s", "failed_per_s")
+
+Times = npt.NDArray[np.int64]
+
+
+def queue_depth(gauges: pd.DataFrame) -> "pd.Series[float]":
+    """How many jobs could run and wait for a worker, by the time of each reading in ns."""
+    waiting = gauges[gauges["gauge"].isin(WAITING)]
+    return waiting.groupby("at_ns")["value"].sum().sort_index()
+
+
+def fates_of_writes(samples: pd.DataFrame) -> "pd.Series[str]":
+    """Whether each write was admitted, shed on purpose (with a time to come again), or failed."""
+    shed = samples["error"].astype(object).fillna("").str.contains(SHED, regex=False)
+    fates = np.select([samples["outcome"] == "ok", shed], ["admitted", "shed"], "failed")
+    return pd.Series(fates, index=samples.index, dtype=str)
+
+
+def overload_course(writes: pd.DataFrame, gauges: pd.DataFrame, every_s: float = EVERY_S) -> pd.DataFrame:
+    """A row for each `every_s` from the load's begin: its middle `at_s`, the deepest `depth`, and the rates of writes.
+
+    `writes` is a sample frame of the operations that add to the queue. Columns: at_s, depth (NaN where it was not
+    read), admitted_per_s, shed_per_s and failed_per_s, by when they were answered.
+    """
+    depth = queue_depth(gauges)
+    last = max(writes["finished_ns"].max() if len(writes) else 0, depth.index.max() if len(depth) else 0)
+    rows = range(math.floor(last / NS_PER_S / every_s) + 1)
+    slot = (writes["finished_ns"] / NS_PER_S // every_s).astype(int)
+    found = pd.crosstab(slot, fates_of_writes(writes)).reindex(index=rows, columns=["admitted", "shed", "failed"])
+    rates = (found.fillna(0) / every_s).add_suffix("_per_s")
+    deepest = depth.groupby((depth.index.to_numpy() / NS_PER_S // every_s).astype(int)).max().reindex(rows)
+    course = rates.assign(at_s=(np.array(rows) + 0.5) * every_s, depth=deepest)
+    return course[list(COURSE)].reset_index(drop=True).rename_axis(columns=None)
+
+
+def served_per_s(ended_ns: Times, depth: "pd.Series[float]") -> float | None:
+    """Jobs that ended per second while jobs waited, so that every worker had one: μ, from ends and readings of depth.
+
+    Only between readings that both found jobs waiting; None where that was never so.
+    """
+    times, waits = depth.index.to_numpy(), (depth > 0).to_numpy()
+    busy = np.flatnonzero(waits[1:] & waits[:-1])
+    seconds = float((times[busy + 1] - times[busy]).sum()) / NS_PER_S
+    if not seconds:
+        return None
+    ends = np.sort(ended_ns)
+    counts = np.searchsorted(ends, times[busy + 1]) - np.searchsorted(ends, times[busy])
+    return float(counts.sum()) / seconds
+
+
+def closed_after_s(gauges: pd.DataFrame, end_ns: int) -> float | None:
+    """How long after `end_ns` a reading first found the breaker closed for good; 0 where one did by then.
+
+    None where it was open at the last reading, or was never read after `end_ns`.
+    """
+    states = gauges[gauges["gauge"] == STATE].sort_values("at_ns")
+    times, still_open = states["at_ns"].to_numpy(), (states["value"] != CLOSED).to_numpy()
+    if not len(times) or still_open[-1] or times[-1] < end_ns:
+        return None
+    closed = times[np.flatnonzero(still_open)[-1] + 1] if still_open.any() else 0
+    return max(0, int(closed) - end_ns) / NS_PER_S
+
+
+def waits_s(jobs: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """How long each job of a queue's recording waited for a worker, in seconds, by the queue's own times."""
+    started = jobs[jobs["started_ms"] > 0]
+    waits: npt.NDArray[np.float64] = (started["started_ms"] - started["added_ms"]).to_numpy(dtype=float) / 1000
+    return waits
+
+
+def dry_s(depth: "pd.Series[float]", begin_ns: int, end_ns: int) -> float:
+    """For how many seconds of that time no job waited, by readings of the depth that found none one after another."""
+    inside = depth[(depth.index >= begin_ns) & (depth.index <= end_ns)]
+    times, empty = inside.index.to_numpy(), (inside == 0).to_numpy()
+    both = empty[1:] & empty[:-1]
+    return float(np.diff(times)[both].sum()) / NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """A recording of an overload that lasted until `end_s`, with the breaker or without; `write` adds to the queue.
+
+    `objective_ms` is the limit on the response time of what is admitted.
+    """
+
+    name: str
+    recording: str
+    samples: pd.DataFrame
+    gauges: pd.DataFrame
+    jobs: pd.DataFrame
+    manifest: Mapping[str, Any]
+    end_s: float
+    write: str
+    objective_ms: float
+
+    @property
+    def writes(self) -> pd.DataFrame:
+        """The samples of the operation that adds to the queue."""
+        return self.samples[self.samples["operation"] == self.write]
+
+    @property
+    def end_ns(self) -> int:
+        """When the overload ended, on the recording's clock."""
+        return round(self.end_s * NS_PER_S)
+
+    def finding(self, figure: str, estimate: Estimate, unit: str, title: str) -> Finding:
+        """The finding `breaking_point.<half>.<figure>`."""
+        note = "" if estimate.value is not None else "it was not seen within the recording"
+        name, words = f"{SECTION}.{self.name}.{figure}", f"{title}, {HALVES[self.name]}"
+        bounds = estimate.value, unit, estimate.low, estimate.high
+        return Finding(name, *bounds, estimate.count, self.recording, words, note)
+
+
+def overload_findings(half: Half) -> list[Finding]:
+    """All figures of one half; what was counted or timed once has no interval but itself."""
+    found = [*_depths(half), *_writes(half), *_waits(half)]
+    if half.name == WITH:
+        closed = exactly(closed_after_s(half.gauges, half.end_ns), 1)
+        found.append(half.finding("closed_after", closed, "s", "from the overload's end until it admits all"))
+    return found
+
+
+def _depths(half: Half) -> Iterator[Finding]:
+    depth = queue_depth(half.gauges)
+    until = depth[depth.index <= half.end_ns]
+    filled = until[until > 0]
+    begin = int(filled.index[0]) if len(filled) else half.end_ns
+    yield half.finding("depth_peak", _read(depth.max(), len(depth)), "jobs", "deepest queue")
+    yield half.finding("depth_end", _read(until.iloc[-1:].max(), len(until)), "jobs", "queue at the overload's end")
+    dry = exactly(dry_s(depth, begin, half.end_ns), len(until))
+    yield half.finding("dry", dry, "s", "time in the overload that no job waited")
+
+
+def _writes(half: Half) -> Iterator[Finding]:
+    writes = half.writes
+    fates, reads = fates_of_writes(writes), half.samples.drop(index=writes.index)
+    for fate in ("admitted", "shed", "failed"):
+        yield half.finding(fate, exactly(float((fates == fate).sum()), len(writes)), "", f"writes {fate}")
+    refused = exactly(float((reads["outcome"] != "ok").sum()), len(reads))
+    yield half.finding("reads_refused", refused, "", "reads not answered well")
+    admitted = writes[writes["outcome"] == "ok"]
+    within = int((response_ns(admitted) <= half.objective_ms * NS_PER_MS).sum())
+    share = proportion(within, len(admitted))
+    value, low, high = (None if x is None else 100 * x for x in (share.value, share.low, share.high))
+    title = f"admitted writes answered within {half.objective_ms:g} ms"
+    yield half.finding("admitted_within", Estimate(value, low, high, share.count), "%", title)
+    row = latency_table(admitted, by=None, quantiles=(0.95,)).iloc[0]
+    p95 = percentile_estimate(row, "p95", len(admitted))
+    yield half.finding("admitted_p95", p95, "ms", "response of admitted writes, p95")
+
+
+def _waits(half: Half) -> Iterator[Finding]:
+    waits, count = waits_s(half.jobs), len(half.jobs)
+    longest = float(waits.max()) if len(waits) else None
+    ended = half.jobs["finished_ms"].to_numpy(dtype=np.int64) * 1_000_000 - int(half.manifest["origin_unix_ns"])
+    served = served_per_s(ended, queue_depth(half.gauges))
+    behind = None if longest is None or served is None else longest * served
+    longest_ms = None if longest is None else 1000 * longest
+    yield half.finding("served", exactly(served, count), "/s", "μ: jobs ended per second while jobs waited")
+    yield half.finding("wait_longest", exactly(longest_ms, count), "ms", "longest wait of a job")
+    yield half.finding("waited_behind", exactly(behind, count), "jobs", "longest wait × μ")
+
+
+def _read(value: float, count: int) -> Estimate:
+    return exactly(None if math.isnan(value) else float(value), count)
+
+
+def breaker_comparison(findings: Iterable[Finding]) -> pd.DataFrame:
+    """What was seen with the breaker and without, side by side: a row for each figure of `overload_findings`.
+
+    The index is the figure; columns title, unit, with_breaker and without_breaker (NaN where it was not given).
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for each in findings:
+        _, half, figure = each.name.split(".")
+        title = each.title.removesuffix(f", {HALVES[half]}")
+        row = rows.setdefault(figure, {"title": title, "unit": each.unit, WITH: math.nan, WITHOUT: math.nan})
+        row[half] = math.nan if each.value is None else each.value
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="figure")

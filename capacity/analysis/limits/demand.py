@@ -1,0 +1,55 @@
+"""What one operation costs, and what a part of the system uses at its peak: measured once, carried to other loads."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from capacity.analysis.statistics.estimates import Estimate, times
+
+RESOURCES = ("cpu", "memory_gib", "connections", "iops")
+Z95, Z99 = 1.6448536269514722, 2.3263478740408408  # standard normal quantiles
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a part of the system uses at its peak: each resource with its interval, and `headroom` (0–1) to keep free.
+
+    `cpu` is in cores, `memory_gib` in GiB, `connections` and `iops` as they are. A resource that is not in `uses` was
+    not measured and is not judged. `threads` is how many cores one server of the part can use, None for all.
+    """
+
+    uses: Mapping[str, Estimate]
+    headroom: float
+    threads: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.headroom < 1:
+            raise ValueError(f"the headroom must be a share from 0 to below 1 and is {self.headroom:g}")
+        if unknown := sorted(set(self.uses) - set(RESOURCES)):
+            raise ValueError(f"there is no resource {unknown[0]!r}; accepted are {', '.join(RESOURCES)}")
+
+    def grown(self, factor: float) -> "Demand":
+        """The demand when the load is `factor` times as large; all that is used grows with it."""
+        return replace(self, uses={name: times(use, factor) for name, use in self.uses.items()})
+
+
+def service_demand(busy: Estimate, completed_per_s: float) -> Estimate:
+    """Seconds of a server that one operation takes: servers that were busy, over operations completed per second.
+
+    The utilisation law, U = X·D: Denning and Buzen, The Operational Analysis of Queueing Network Models (1978). Other
+    sizes with cores of the same speed take as long. Raises ValueError unless the rate is above 0.
+    """
+    if not 0 < completed_per_s < math.inf:
+        raise ValueError(f"a service demand needs a throughput above 0 and got {completed_per_s:g}/s")
+    return times(busy, 1 / completed_per_s)
+
+
+def mean_from_percentiles(p50: float, p95: float, p99: float) -> float:
+    """The mean of times of which these percentiles are known, taken as log-normal; in their unit.
+
+    exp(μ + σ²/2) with μ = ln p50 and σ from p95 and from p99; the larger of the two, so that a tail that is heavier
+    than the middle lets on is not left out. Raises ValueError unless 0 < p50 <= p95 <= p99.
+    """
+    if not 0 < p50 <= p95 <= p99 < math.inf:
+        raise ValueError(f"percentiles must ascend from above 0 and are {p50:g}, {p95:g} and {p99:g}")
+    return max(p50 * math.exp((math.log(high / p50) / z) ** 2 / 2) for high, z in ((p95, Z95), (p99, Z99)))

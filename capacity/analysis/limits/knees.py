@@ -1,0 +1,123 @@
+"""Three estimates of the highest load side by side: measured, by the scalability law, and by waiting lines."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from capacity.analysis.limits.queueing import highest_arrival_rate
+from capacity.analysis.limits.scalability import ScalabilityModel, fit_usl
+from capacity.analysis.limits.search import BreakingPoint
+from capacity.analysis.statistics.estimates import Estimate
+
+NOT_GIVEN = Estimate(None, None, None, 0)
+STATIONS = ("work", "place")  # what an operation occupies for a time of its own; waiting for a lock is no service
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """One estimate of the highest load in operations per second, what it is from, and what was found in making it."""
+
+    method: str
+    rate: Estimate
+    note: str
+
+
+def measured_knee(held: Estimate, note: str) -> Knee:
+    """What was measured: `held` is the load that held, and between which the system breaks; the middle is the value."""
+    low, high = held.low or 0.0, math.inf if held.high is None else held.high
+    value = None if low == 0 else low if math.isinf(high) else (low + high) / 2
+    return Knee("measured", NOT_GIVEN if value is None else Estimate(value, low, high, held.count), note)
+
+
+def scalability_knee(levels: pd.DataFrame, places: float) -> tuple[Knee, ScalabilityModel | None]:
+    """What the Universal Scalability Law gives for as many operations in service as there are places for them.
+
+    `levels` is `levels_frame`: fitted are the operations completed per second by the mean number in service. Where the
+    law has a peak below `places`, that is it. None and its reason where the levels do not allow a fit.
+    """
+    told = levels[(levels["in_service"] > 0) & (levels["completed"] > 0)]
+    try:
+        model = fit_usl(told["in_service"], told["completed"], "proportional")
+    except ValueError as error:
+        return Knee("scalability law", NOT_GIVEN, str(error)), None
+    peak = model.peak
+    if peak is not None and peak.concurrency < places:
+        rate = Estimate(peak.throughput, peak.throughput_low, peak.throughput_high, len(told))
+        return Knee("scalability law", rate, f"its peak, at {peak.concurrency:,.3g} in service"), model
+    row = model.band(places).iloc[0]
+    rate = Estimate(float(row["throughput"]), float(row["low"]), float(row["high"]), len(told))
+    no_peak = "no peak follows from the data" if peak is None else "its peak is beyond that"
+    return Knee("scalability law", rate, f"with all {places:g} places in service; {no_peak}"), model
+
+
+def queueing_knee(used: pd.DataFrame, wait_limit_s: float, probability: float) -> Knee:
+    """The highest arrival rate at which the busiest resource keeps waits short, by Erlang's formula.
+
+    `used` is `usage` over the levels that held: each resource is servers with a measured demand. The one that holds the
+    lowest rate is the answer; its interval is that of its demand.
+    """
+    stations = used[used["kind"].isin(STATIONS) & (used["demand_s"] > 0)]
+    if not len(stations):
+        return Knee("waiting lines", NOT_GIVEN, "no level held, so no demand is known")
+
+    def rate(row: "pd.Series[float]", demand_s: float) -> float:
+        if not demand_s > 0:
+            return math.inf
+        return highest_arrival_rate(demand_s, max(1, int(row["servers"])), max(0.0, wait_limit_s), probability)
+
+    rates = np.array([rate(row, row["demand_s"]) for _, row in stations.iterrows()])
+    busiest = stations.iloc[int(rates.argmin())]
+    low, high = (rate(busiest, busiest[name]) for name in ("demand_high_s", "demand_low_s"))
+    note = f"{busiest['resource']}: {busiest['servers']:g} × 1 / {busiest['demand_s'] * 1e3:,.3g} ms an operation"
+    return Knee("waiting lines", Estimate(float(rates.min()), low, high, len(stations)), note)
+
+
+def disagreement(knee: Knee, measured: Knee) -> Estimate:
+    """An estimate over the measured knee, as a ratio that holds whatever both intervals hold."""
+    rate, known = knee.rate, measured.rate
+    if rate.value is None or known.value is None or not known.value:
+        return NOT_GIVEN
+    low = (rate.low or 0.0) / known.high if known.high else 0.0
+    high = math.inf if rate.high is None or not known.low else rate.high / known.low
+    return Estimate(rate.value / known.value, low, high, rate.count)
+
+
+def disagreement_text(knee: Knee, ratio: Estimate) -> str:
+    """What the ratio of an estimate to the measured knee says, in words."""
+    if ratio.value is None or ratio.low is None or ratio.high is None:
+        return f"{knee.method}: not given ({knee.note})"
+    said = f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f}) × the measured"
+    if ratio.low <= 1 <= ratio.high:
+        return f"{knee.method}: {said}, which it does not contradict; {knee.note}"
+    side = "more" if ratio.low > 1 else "less"
+    return f"{knee.method}: {said}: it promises {side}; {knee.note}"
+
+
+def beyond(levels: pd.DataFrame, answer: BreakingPoint) -> pd.DataFrame:
+    """What the system does beyond its breaking point: the levels above it, and their parts of what held, by rate.
+
+    Columns: rate, over (rate over the highest that held), completed, of_peak (completed over the most of any level),
+    response_p95, slower (its ratio to the highest level that held) and success_rate.
+    """
+    if not answer.low:
+        return pd.DataFrame(columns=["rate", "over", "completed", "of_peak", "response_p95", "slower", "success_rate"])
+    held = levels[levels["rate"] == answer.low]
+    above = levels[levels["rate"] > answer.low].sort_values("rate")
+    return pd.DataFrame(
+        {
+            "rate": above["rate"],
+            "over": above["rate"] / answer.low,
+            "completed": above["completed"],
+            "of_peak": above["completed"] / levels["completed"].max(),
+            "response_p95": above["response_p95"],
+            "slower": above["response_p95"] / held["response_p95"].median(),
+            "success_rate": above["success_rate"],
+        }
+    ).reset_index(drop=True)
+
+
+def scalability_curve(model: ScalabilityModel, places: float) -> pd.DataFrame:
+    """The fitted law with its band, from the lowest number in service to half beyond its places or levels."""
+    return model.band(np.linspace(model.lowest, 1.5 * max(places, model.highest), 60))

@@ -1,0 +1,229 @@
+"""What one level of load showed: its times, errors and backlog with intervals, and whether it held."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from capacity.analysis.limits.search import LevelResult
+from capacity.analysis.measured.latency import latency_table
+from capacity.analysis.measured.quality import Problem, generator_problems, littles_law, void_reason
+from capacity.analysis.measured.summary import Clock, percentile_estimate
+from capacity.analysis.statistics.estimates import CONFIDENCE, Estimate, exactly, mean_rate, proportion
+from capacity.analysis.statistics.percentiles import effective_count_at
+from capacity.findings import Finding, Objective, Verdict, judge
+from capacity.samples import response_ns
+
+CLOCKS: tuple[Clock, ...] = ("response", "service", "dispatch")
+QUANTILES = (0.5, 0.95, 0.99)
+SLICES = 20  # of a level, for the interval of its throughput
+BATCHES = 8  # of a level, for that of its growth: long enough to forget each other, enough to show a scatter
+WORST_FIRST = (Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
+TIME = re.compile(r"\.response_p(\d\d)$")
+NS_PER_MS = 1e6
+NS_PER_S = 1e9
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The frames of one level: its operations, their generator's samples (the same, but for jobs), and the gauges."""
+
+    operations: pd.DataFrame
+    sent: pd.DataFrame
+    gauges: pd.DataFrame
+    manifest: Mapping[str, Any]
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """When the level was held, after its warm-up, in seconds from the recording's start."""
+        stage = self.manifest["stages"][-1]
+        return float(stage["start_s"]), float(stage["end_s"])
+
+    @property
+    def held(self) -> pd.DataFrame:
+        """The operations that were due while the level was held."""
+        step = self.manifest["stages"][-1]["step"]
+        held: pd.DataFrame = self.operations[self.operations["step"] == step]
+        return held
+
+    @property
+    def rate(self) -> float:
+        """The operations per second that were asked for."""
+        return float(self.manifest["stages"][-1]["to"])
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A level of `rate` operations per second held for `seconds`: its findings, and the verdict on all its objectives.
+
+    `broke` says which objective failed and by what, or why the level is void. `problems` is what speaks against it.
+    """
+
+    rate: float
+    seconds: float
+    verdict: Verdict
+    broke: str
+    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def recording(self) -> str:
+        """The name of its recording's folder."""
+        return self.findings[0].recording.rpartition("/")[2]
+
+    @property
+    def result(self) -> LevelResult:
+        """What the search is told of it."""
+        return LevelResult(self.rate, self.seconds, self.verdict, self.broke)
+
+    def finding(self, name: str) -> Finding:
+        """The finding whose name ends so."""
+        return next(each for each in self.findings if each.name.partition(".")[2] == name)
+
+
+def level_of(section: str, recording: str, frames: Frames, seconds: float, objectives: Sequence[Objective]) -> Level:
+    """What a recording of one level says; `objectives` are on findings of `section`, as level_redis.response_p99.
+
+    A level at which the generator was the limit is VOID, unless it held: times count from the schedule, so that a
+    generator which is late makes a level worse and never better.
+    """
+    findings = tuple(_findings(section, recording, frames))
+    verdict, broke = _verdict(findings, frames.held, objectives)
+    problems = generator_problems(frames.sent, frames.gauges, [frames.manifest["stages"][-1]["step"]])
+    void = void_reason(problems)
+    if void and verdict is not Verdict.PASS:
+        verdict, broke = Verdict.VOID, void
+    return Level(frames.rate, seconds, verdict, broke, findings, tuple(problems))
+
+
+def growth(entered_ns: npt.ArrayLike, left_ns: npt.ArrayLike, span_s: tuple[float, float]) -> Estimate:
+    """By how many a second the operations in the system grow over a span, from when each entered and left it.
+
+    The slope of a straight line through the means of 8 successive parts of the span, with Student's t. A part forgets
+    the one before, as long as the system is stable, so a level need not be held for long to show that it is: of one at
+    90 % of its capacity, 1.2 s of 1,000/s say so 8 times in 10 and never the contrary, where the changes of the number
+    itself, as `backlog_slope` takes them, never decide. At 110 % they show growth 8 times in 10 (simulated, M/M/1).
+    """
+    means = mean_number(entered_ns, left_ns, np.linspace(*span_s, BATCHES + 1))
+    middles = (np.arange(BATCHES) + 0.5) * (span_s[1] - span_s[0]) / BATCHES
+    line = stats.linregress(middles, means)
+    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, BATCHES - 2)) * float(line.stderr)
+    return Estimate(float(line.slope), float(line.slope) - margin, float(line.slope) + margin, BATCHES)
+
+
+def mean_number(entered_ns: npt.ArrayLike, left_ns: npt.ArrayLike, edges_s: Floats) -> Floats:
+    """The mean number of operations within, in each interval between edges: exact, from when each entered and left."""
+    entered, left = (np.asarray(times, dtype=float) / NS_PER_S for times in (entered_ns, left_ns))
+    spent = [float(np.clip(edge - entered, 0, None).sum() - np.clip(edge - left, 0, None).sum()) for edge in edges_s]
+    means: Floats = np.diff(spent) / np.diff(edges_s)
+    return means
+
+
+def response_times_ms(operations: pd.DataFrame) -> Floats:
+    """The response times in the order of their schedule; +inf where no answer came in time, none of what failed."""
+    timed = operations[operations["outcome"] != "error"].sort_values("scheduled_ns")
+    seen = (response_ns(timed) / NS_PER_MS).where(timed["outcome"] == "ok", np.inf)
+    return np.asarray(seen, dtype=np.float64)
+
+
+def _verdict(findings: Iterable[Finding], held: pd.DataFrame, objectives: Sequence[Objective]) -> tuple[Verdict, str]:
+    """The worst verdict, where what failed is worse than what is undecided, and what it is on."""
+    by_name = {finding.name: finding for finding in findings}
+    judged = [
+        (_judge_time(held, each) if TIME.search(each.finding) else judge(by_name.get(each.finding), each), each)
+        for each in objectives
+    ]
+    if not judged:
+        return Verdict.NO_DATA, "there is no objective for it in data/objectives.yaml"
+    verdict, objective = min(judged, key=lambda pair: WORST_FIRST.index(pair[0]))
+    return verdict, "" if verdict is Verdict.PASS else _broken(objective, by_name.get(objective.finding))
+
+
+def _judge_time(held: pd.DataFrame, objective: Objective) -> Verdict:
+    """Whether a percentile of the response times is below a limit, as the share of the times that are below it.
+
+    Both say the same, but where all are far below, the share is known from a few hundred operations, however alike
+    successive ones are; the bound of the percentile needs some hundred that are not alike.
+    """
+    times_ms = response_times_ms(held)
+    matched = TIME.search(objective.finding)
+    wanted = int(matched[1]) / 100 if matched else 1.0
+    worth = round(effective_count_at(times_ms, objective.limit)) if len(times_ms) else 0
+    share = proportion(round(float((times_ms < objective.limit).mean()) * worth) if worth else 0, worth)
+    if share.low is None or share.high is None:
+        return Verdict.NO_DATA
+    return Verdict.PASS if share.low >= wanted else Verdict.FAIL if share.high < wanted else Verdict.INCONCLUSIVE
+
+
+def _broken(objective: Objective, finding: Finding | None) -> str:
+    found = "nothing" if finding is None or finding.value is None else f"{finding.value:,.3g} {finding.unit}".strip()
+    return f"{objective.title} {objective.promise}: found {found}"
+
+
+def _findings(section: str, recording: str, frames: Frames) -> Iterable[Finding]:
+    held, span = frames.held, frames.span_s
+
+    def found(name: str, estimate: Estimate, unit: str, title: str, scale: float = 1.0) -> Finding:
+        value, low, high = (None if x is None else x * scale for x in (estimate.value, estimate.low, estimate.high))
+        return Finding(f"{section}.{name}", value, unit, low, high, estimate.count, recording, title)
+
+    offered = len(held) / (span[1] - span[0])
+    yield found("offered", exactly(offered, len(held)), "/s", "operations due, per second")
+    yield found("completed", _completed(frames), "/s", "operations that succeeded, per second")
+    ok = int((held["outcome"] == "ok").sum())
+    yield found("success_rate", proportion(ok, len(held)), "%", "succeeded", 100)
+    for clock in CLOCKS:
+        row = latency_table(held, by=None, quantiles=QUANTILES, clock=clock).iloc[0]
+        for quantile in QUANTILES:
+            name = f"p{quantile * 100:.0f}"
+            yield found(f"{clock}_{name}", percentile_estimate(row, name, len(held)), "ms", f"{clock} time, {name}")
+    grown = growth(frames.operations["scheduled_ns"], frames.operations["finished_ns"], span)
+    yield found("backlog_growth", grown, "%", "growth of what is in the system, of what is due", 100 / max(offered, 1))
+    yield from _numbers(found, frames)
+
+
+def _numbers(found: Any, frames: Frames) -> Iterable[Finding]:
+    """How many operations were in the system and in service, and whether Little's law closes."""
+    operations, span = frames.operations, frames.span_s
+    sent = operations[operations["outcome"] != "dropped"]
+    parts = np.linspace(*span, BATCHES + 1)
+    within = mean_number(operations["scheduled_ns"], operations["finished_ns"], parts)
+    served = mean_number(sent["sent_ns"], sent["finished_ns"], parts)
+    yield found("in_system", mean_rate(within, 1.0), "operations", "operations in the system, mean")
+    yield found("in_service", mean_rate(served, 1.0), "operations", "operations in service, mean")
+    law = littles_law(operations, frames.manifest["stages"][-1]["step"])
+    yield found(
+        "littles_law", exactly(law.residual, len(operations)), "%", "of the number in it unexplained by X·R", 100
+    )
+
+
+def _completed(frames: Frames) -> Estimate:
+    begin, end = frames.span_s
+    done = frames.operations.loc[frames.operations["outcome"] == "ok", "finished_ns"].to_numpy() / NS_PER_S
+    edges = np.linspace(begin, end, SLICES + 1)
+    return mean_rate(np.histogram(done, edges)[0], (end - begin) / SLICES)
+
+
+def levels_frame(levels: Sequence[Level]) -> pd.DataFrame:
+    """One row a level in the order tried: rate, seconds, verdict, broke, and value, low and high of each finding.
+
+    Columns of a finding are named as `response_p99`, `response_p99_low` and `response_p99_high`; NaN is not given.
+    """
+    rows = []
+    for level in levels:
+        row: dict[str, Any] = {"rate": level.rate, "seconds": level.seconds}
+        row |= {"verdict": str(level.verdict), "broke": level.broke}
+        for each in level.findings:
+            name = each.name.partition(".")[2]
+            row |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    numbers = frame.columns.difference(["verdict", "broke"])
+    return frame.astype(dict.fromkeys(numbers, float)) if len(frame) else frame

@@ -1,0 +1,106 @@
+"""Waiting lines: how many servers a load needs, how much load they hold, and whether a backlog grows."""
+
+import math
+from collections.abc import Iterator
+
+HALVINGS = 60  # of the interval from 0 to saturation: after these it is as narrow as a float allows
+
+
+def erlang_c(offered_load: float, servers: int) -> float:
+    """The probability of having to wait in M/M/c: Poisson arrivals, exponential service, c = `servers`.
+
+    `offered_load` is arrival rate times service time, in servers kept busy (Erlang). At `servers` or above all wait
+    and the queue grows for ever: 1. From Erlang's B by its recursion over servers, which neither overflows nor cancels.
+    Raises ValueError for a load below 0 or fewer than one server.
+    Source: Erlang (1917); Gross, Shortle, Thompson and Harris, Fundamentals of Queueing Theory (2008), 2.3.
+    """
+    _check("offered load", offered_load)
+    _check_servers(servers)
+    return next(waits for count, waits in _waiting(offered_load) if count == servers)
+
+
+def wait_within(arrival_rate: float, service_time: float, servers: int, wait_limit: float) -> float:
+    """The probability that an arrival waits no longer than `wait_limit` seconds in M/M/c.
+
+    P(W <= t) = 1 − C·exp(−(c − A)·t / s), with C of `erlang_c`, A = arrival rate times s, and s the service time in
+    seconds; 0 where the queue grows for ever. `service_time` is the service demand: busy seconds of all servers over
+    operations completed (Denning and Buzen 1978).
+    """
+    _check("wait limit", wait_limit)
+    _check_servers(servers)
+    load = _load(arrival_rate, service_time)
+    return _within(erlang_c(load, servers), load, servers, _in_services(wait_limit, service_time))
+
+
+def servers_needed(arrival_rate: float, service_time: float, wait_limit: float, probability: float) -> int:
+    """The smallest c with P(wait <= `wait_limit`) >= `probability` in M/M/c; rates per second, times in seconds.
+
+    Raises ValueError for a rate or time that is negative or not finite, and a probability outside (0, 1).
+    """
+    _check("wait limit", wait_limit)
+    _check_probability(probability)
+    load, limit = _load(arrival_rate, service_time), _in_services(wait_limit, service_time)
+    return next(c for c, waits in _waiting(load) if _within(waits, load, c, limit) >= probability)
+
+
+def highest_arrival_rate(service_time: float, servers: int, wait_limit: float, probability: float) -> float:
+    """The highest arrivals per second at which `servers` keep P(wait <= `wait_limit`) >= `probability` in M/M/c.
+
+    The knee that a measured `service_time` predicts, to compare with the one that is measured: a system that breaks
+    far below it is limited by something else than these servers. Times in seconds.
+    Raises ValueError as `servers_needed`, and for a service time of 0.
+    """
+    _check("wait limit", wait_limit)
+    _check_servers(servers)
+    _check_probability(probability)
+    _check("service time", service_time)
+    if service_time == 0:
+        raise ValueError("the service time is 0 s, which any arrival rate meets; give the one that was measured")
+    low, high = 0.0, float(servers)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        kept = _within(erlang_c(middle, servers), middle, servers, wait_limit / service_time) >= probability
+        low, high = (middle, high) if kept else (low, middle)
+    return low / service_time
+
+
+def _waiting(load: float) -> Iterator[tuple[int, float]]:
+    """The number of servers 1, 2, … and the probability of waiting with them, without end.
+
+    B(c) = A·B(c − 1) / (c + A·B(c − 1)) and C(c) = c·B / (c − A + A·B).
+    """
+    blocked, servers = 1.0, 0
+    while True:
+        servers += 1
+        blocked = load * blocked / (servers + load * blocked)
+        yield servers, 1.0 if load >= servers else servers * blocked / (servers - load + load * blocked)
+
+
+def _within(waits: float, load: float, servers: int, limit: float) -> float:
+    """P(W <= limit) with the limit in service times."""
+    return 0.0 if load >= servers else 1 - waits * math.exp(-(servers - load) * limit)
+
+
+def _in_services(seconds: float, service_time: float) -> float:
+    return seconds / service_time if service_time else math.inf
+
+
+def _load(arrival_rate: float, service_time: float) -> float:
+    _check("arrival rate", arrival_rate)
+    _check("service time", service_time)
+    return arrival_rate * service_time
+
+
+def _check(name: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"the {name} must be a number from 0 and is {value:g}")
+
+
+def _check_servers(servers: int) -> None:
+    if servers < 1 or servers != int(servers):
+        raise ValueError(f"the servers must be a whole number from 1 and are {servers:g}")
+
+
+def _check_probability(probability: float) -> None:
+    if not 0 < probability < 1:
+        raise ValueError(f"the probability must lie between 0 and 1, both excluded, and is {probability:g}")

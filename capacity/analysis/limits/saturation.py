@@ -1,0 +1,205 @@
+"""What broke: which resource was saturated at the knee and not yet below it, from gauges on the load's clock."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from capacity.analysis.limits.levels import Frames, mean_number
+from capacity.analysis.statistics.estimates import Estimate, ratio
+
+# Of a resource: with random arrivals, where nine tenths are in use ten wait for each that is served.
+# Of what is under way, half that waits for locks is more than any other cause can have.
+SATURATED = {"work": 0.9, "place": 0.9, "lock": 0.5}
+PARTS = 8  # of a level, for how many of the load's connections are in use
+MACHINE = "CPU of the machine"
+SHARERS = {
+    "CPU of PostgreSQL": "PostgreSQL",
+    "the one thread of Redis": "Redis",
+    "CPU of the gateway's process": "the gateway",
+    "CPU of the workers' processes": "the workers",
+    "CPU of the generator": "the generator",
+}
+USED = ("utilisation", "low", "high")
+NS_PER_S = 1e9
+MS_PER_S = 1e3
+
+Kind = Literal["work", "lock", "place"]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something of which there are `servers`: what does the work, what locks, or places that work is admitted to.
+
+    A counter rises by `scale` × 1 for each second that one of them is busy; a gauge is how many are, times `scale`.
+    `of` is the gauge that says how many there are, where that is not constant.
+    """
+
+    name: str
+    kind: Kind
+    gauge: str
+    servers: float = 1.0
+    scale: float = 1.0
+    counter: bool = False
+    of: str = ""
+
+
+CONNECTIONS = Resource("the load's own connections", "place", "")  # how many are in use is in the samples
+
+
+def resources_of(manifest: Mapping[str, Any]) -> list[Resource]:
+    """The resources that a recording's manifest knows of; those whose gauges it has not are not used."""
+    system, cpus = manifest.get("system", {}), float(manifest["machine"]["cpus"])
+    processes, generators = system.get("processes", {}), float(manifest["generators"])
+    known = [
+        Resource(MACHINE, "work", "machine.cpu_share", cpus, cpus),
+        Resource("CPU of the generator", "work", "generator.cpu_share", generators, generators),
+        Resource("CPU of PostgreSQL", "work", "postgres.cpu_s", cpus, counter=True),
+        Resource("the one thread of Redis", "work", "redis.cpu_s", counter=True),
+        Resource("CPU of the gateway's process", "work", "gateway.cpu_s", processes.get("gateway", 1), counter=True),
+        Resource("CPU of the workers' processes", "work", "workers.cpu_s", processes.get("workers", 1), counter=True),
+        Resource("disk: sync of the log", "work", "postgres.log_sync_ms", 1.0, MS_PER_S, counter=True),
+        Resource("row locks", "lock", "postgres.lock_waiting", of="postgres.active"),
+        Resource("the gateway's pool of connections", "place", "gateway.pool_in_use", of="gateway.pool_limit"),
+    ]
+    if "slots" in manifest:
+        known.append(Resource("worker slots", "place", "queue.active", manifest["slots"]))
+    if "max_connections" in system:
+        known.append(Resource("connections that PostgreSQL allows", "place", "postgres.connections", _allowed(system)))
+    return known
+
+
+def _allowed(system: Mapping[str, Any]) -> float:
+    reserved = ("superuser_reserved_connections", "reserved_connections")
+    return float(system["max_connections"]) - sum(float(system.get(name) or 0) for name in reserved)
+
+
+def usage(levels: Sequence[Frames]) -> pd.DataFrame:
+    """How much of each resource was in use over these recordings of one level, together.
+
+    One row a resource: resource, kind, servers, utilisation (0–1) with low and high at 95 %, and demand_s, the seconds
+    of one of its servers that an operation takes (busy time over operations completed), with its low and high.
+    Source of the demand: Denning and Buzen, ACM Computing Surveys 10 (1978).
+    """
+    columns = ["resource", "kind", "servers", "utilisation", "low", "high", "demand_s", "demand_low_s", "demand_high_s"]
+    if not levels:
+        return pd.DataFrame(columns=columns)
+    done = sum(_completed(each) for each in levels) / math.fsum(each.span_s[1] - each.span_s[0] for each in levels)
+    rows = []
+    for resource in [*resources_of(levels[0].manifest), CONNECTIONS]:
+        pairs = [_busy(resource, each) for each in levels]
+        busy, there = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
+        if len(busy) < 2 or not there.any():
+            continue
+        used = ratio(busy, there)
+        servers = float(there.sum() / len(there)) if resource.of else _servers(resource, levels[0])
+        rows.append(
+            (resource.name, resource.kind, servers, *_bounds(used, 1.0), *_bounds(used, servers / max(done, 1)))
+        )
+    return pd.DataFrame(rows, columns=columns)
+
+
+def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
+    """The resources ranked by what broke: resource, kind, servers, at and below, each with low and high.
+
+    `below` and `at` are `usage` just below the knee and at it. Places fill up behind whatever is saturated, and so do
+    waits for it, so what does the work and what locks is named before a place, which is the cause only where none of
+    those is saturated.
+    """
+    joined = at.merge(below, on=["resource", "kind"], how="left", suffixes=("", "_below"))
+    frame = pd.DataFrame(
+        {
+            "resource": joined["resource"],
+            "kind": joined["kind"],
+            "servers": joined["servers"],
+            **{name: joined[column] for name, column in zip(("at", "at_low", "at_high"), USED, strict=True)},
+            **{
+                name: joined[f"{column}_below"]
+                for name, column in zip(("below", "below_low", "below_high"), USED, strict=True)
+            },
+        }
+    )
+    calm = frame["at"] < frame["kind"].map(SATURATED)
+    order = pd.DataFrame({"calm": calm, "place": frame["kind"] == "place", "use": -frame["at"]})
+    return frame.loc[order.sort_values(["calm", "place", "use"], kind="stable").index].reset_index(drop=True)
+
+
+def what_broke(ranked: pd.DataFrame, below: float | None, at: float) -> str:
+    """One sentence on a frame of `saturation`, for the levels `below` the knee (None: none held) and `at` it."""
+    if not len(ranked):
+        return "no gauge was read at the knee, so nothing says what broke"
+    first = ranked.iloc[0]
+    if first["at"] < SATURATED[first["kind"]]:
+        return (
+            f"nothing that was watched was saturated at {at:,.6g}/s; most used was {first['resource']}, "
+            f"{_used(first, 'at')}"
+        )
+    before = "" if below is None or math.isnan(first["below"]) else f", {_used(first, 'below')} at {below:,.6g}/s"
+    beside = ranked.iloc[1:]
+    others = beside[(beside["at"] >= beside["kind"].map(SATURATED)) & (beside["kind"] != "place")]["resource"].tolist()
+    also = f"; beside it {' and '.join(others)}" if others else ""
+    whose = _shares_of_machine(ranked, first) if first["resource"] == MACHINE else ""
+    return f"{first['resource']}: {_used(first, 'at')} in use at {at:,.6g}/s{before}{also}{whose}"
+
+
+def _shares_of_machine(ranked: pd.DataFrame, machine: "pd.Series[Any]") -> str:
+    """Whose the machine's CPU was, as `; of it PostgreSQL 62 %, the generator 12 %, others 26 %`."""
+    of = {name: ranked[ranked["resource"] == resource] for resource, name in SHARERS.items()}
+    cores = {name: float((rows["at"] * rows["servers"]).iloc[0]) for name, rows in of.items() if len(rows)}
+    rest = max(0.0, float(machine["at"] * machine["servers"]) - math.fsum(cores.values()))
+    parts = [f"{name} {each / machine['servers'] * 100:.0f} %" for name, each in {**cores, "others": rest}.items()]
+    return f"; of it {', '.join(parts)}"
+
+
+def _used(row: "pd.Series[Any]", where: str) -> str:
+    low, high = row[f"{where}_low"], row[f"{where}_high"]
+    interval = "" if math.isnan(low) or math.isnan(high) else f" ({low * 100:.0f} to {high * 100:.0f})"
+    return f"{row[where] * 100:.0f} %{interval}"
+
+
+def _bounds(estimate: Estimate, scale: float) -> Iterator[float]:
+    for each in (estimate.value, estimate.low, estimate.high):
+        yield math.nan if each is None else each * scale
+
+
+def _completed(frames: Frames) -> int:
+    begin, end = frames.span_s
+    left = frames.operations["finished_ns"] / NS_PER_S
+    return int(((frames.operations["outcome"] == "ok") & left.between(begin, end)).sum())
+
+
+def _servers(resource: Resource, frames: Frames) -> float:
+    if resource is CONNECTIONS:
+        return float(frames.manifest["connections"])
+    return resource.servers
+
+
+def _busy(resource: Resource, frames: Frames) -> tuple[Floats, Floats]:
+    """How much of it was busy in each reading or interval of a level, and how much of it there was."""
+    if resource is CONNECTIONS:
+        edges = np.linspace(*frames.span_s, PARTS + 1)
+        sent = frames.sent[frames.sent["outcome"] != "dropped"]
+        used = mean_number(sent["sent_ns"], sent["finished_ns"], edges)
+        return used, np.full(PARTS, float(frames.manifest["connections"]))
+    times, values = _readings(frames, resource.gauge)
+    if resource.counter:
+        spent = np.diff(times) * resource.servers * resource.scale
+        return np.diff(values), spent
+    if resource.of:
+        _, there = _readings(frames, resource.of)
+        size = min(len(values), len(there))
+        return np.minimum(values[:size], there[:size]), there[:size]
+    return values * resource.scale, np.full(len(values), resource.servers)
+
+
+def _readings(frames: Frames, gauge: str) -> tuple[Floats, Floats]:
+    begin, end = frames.span_s
+    mine = frames.gauges[frames.gauges["gauge"] == gauge]
+    at_s = mine["at_ns"].to_numpy(dtype=float) / NS_PER_S
+    inside = (at_s >= begin) & (at_s <= end)
+    return at_s[inside], mine["value"].to_numpy(dtype=float)[inside]

@@ -1,0 +1,196 @@
+"""Two runs beside each other: what changed, whether that is more than chance, and what it means for each promise."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from capacity.analysis.statistics.estimates import CONFIDENCE
+from capacity.analysis.statistics.repetition import smallest_detectable_change
+from capacity.findings import Finding, Objective, Verdict, judge
+
+COLUMNS = (
+    "finding", "section", "title", "unit",
+    "before", "before_low", "before_high", "after", "after_low", "after_high",
+    "change", "change_low", "change_high", "change_share", "detectable", "answer", "direction",
+    "promise", "verdict_before", "verdict_after", "outcome",
+)  # fmt: skip
+NUMBERS = COLUMNS[4:15]
+
+
+class Answer(StrEnum):
+    """Whether a finding changed."""
+
+    CHANGED = "changed"
+    WITHIN_CHANCE = "within chance"
+    COUNTED = "counted"
+    NOT_COMPARED = "not compared"
+
+
+class Outcome(StrEnum):
+    """What became of a promise, the worst first."""
+
+    REGRESSED = "regressed"
+    NEW = "new"
+    REMAINS = "remains"
+    UNDECIDED = "undecided"
+    IN_DOUBT = "in doubt"
+    RESOLVED = "resolved"
+    OPEN = "open"
+    HOLDS = "holds"
+
+
+FOUND = (Outcome.RESOLVED, Outcome.REMAINS, Outcome.UNDECIDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """After less before with its interval at 95 %; `detectable` is known from repetitions only."""
+
+    answer: Answer
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    detectable: float | None = None
+
+
+def compare_findings(
+    before: Iterable[Finding],
+    after: Iterable[Finding],
+    objectives: Iterable[Objective] = (),
+    repetitions: Sequence[Iterable[Finding]] = (),
+) -> pd.DataFrame:
+    """A row for each finding of either run, in the order of `before`, with the columns of `COLUMNS`.
+
+    `repetitions` are the findings of further runs of the system that `before` measured, unchanged. Values, bounds,
+    `change` and `detectable` are in `unit`; `change_share` is the change over the value before. What is not known is
+    NaN, or None in the columns of words:
+
+    - `answer`: see `change_of`.
+    - `title`: the promise's where there is one, else the finding's.
+    - `direction`: "better" or "worse" where the finding changed and a promise says which way is good.
+    - `promise`, `verdict_before`, `verdict_after`: of the objective on the finding.
+    - `outcome`: of an issue that was found before: resolved, remains, or undecided where nothing tells. Of the others:
+      regressed where it fails now and held before (or was open and got worse), new where it fails now and nothing was
+      known or changed, in doubt where it held and no longer surely does, holds, and open where nothing was decided.
+
+    Raises ValueError for an objective in another unit than its finding.
+    """
+    earlier, later = ({each.name: each for each in findings} for findings in (before, after))
+    further = [{each.name: each for each in findings} for findings in repetitions]
+    promised = {each.finding: each for each in objectives}
+    names = dict.fromkeys([*earlier, *later, *promised])
+    rows = []
+    for name in names:
+        old, new = earlier.get(name), later.get(name)
+        change = change_of(old, new, [each[name] for each in further if name in each])
+        rows.append(_row(name, old, new, change) | _judged(old, new, change, promised.get(name)))
+    compared = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    return compared.astype(dict.fromkeys(NUMBERS, float))
+
+
+def change_of(before: Finding | None, after: Finding | None, repetitions: Sequence[Finding] = ()) -> Change:
+    """How far a finding moved, and whether by more than chance at 95 %.
+
+    CHANGED and WITHIN_CHANCE: by the interval of the change, which is put together from both intervals (MOVER), and
+    with repetitions is at least as wide as two runs of an unchanged system differ. COUNTED: both values have no
+    width, as a count or a peak, so they are what they are and only repetitions could tell chance from change.
+    NOT_COMPARED: one is missing, void, infinite (censored), without an interval or in another unit.
+    Source: Zou and Donner, Statistics in Medicine 27 (2008) 1693; for two runs ISO 5725-6 (1994), 4.1.
+    """
+    if before is None or after is None or before.unit != after.unit or before.void or after.void:
+        return Change(Answer.NOT_COMPARED)
+    if before.value is None or after.value is None or not math.isfinite(after.value - before.value):
+        return Change(Answer.NOT_COMPARED)
+    value = after.value - before.value
+    runs = [each.value for each in (before, *repetitions) if each.value is not None and each.unit == before.unit]
+    if None in (before.low, before.high, after.low, after.high):
+        return Change(Answer.NOT_COMPARED, value)
+    low, high = _interval(before, after)
+    if len(runs) > 1:
+        margin = _two_runs(runs)
+        low, high = min(low, value - margin), max(high, value + margin)
+    answer = Answer.WITHIN_CHANCE if low <= 0 <= high else Answer.CHANGED
+    exact = before.low == before.high and after.low == after.high
+    if exact and len(runs) == 1 and value:
+        answer = Answer.COUNTED
+    detectable = smallest_detectable_change(runs).value if len(runs) > 1 else None
+    return Change(answer, value, low, high, detectable)
+
+
+def _interval(before: Finding, after: Finding) -> tuple[float, float]:
+    """The interval of a difference from the intervals of both (Zou and Donner 2008, equation 4)."""
+    new, old = (np.array([each.value, each.low, each.high], dtype=float) for each in (after, before))
+    value = new[0] - old[0]
+    below = math.hypot(new[0] - new[1], old[2] - old[0])
+    above = math.hypot(new[2] - new[0], old[0] - old[1])
+    return float(value - below), float(value + above)
+
+
+def _two_runs(values: Sequence[float]) -> float:
+    """By how much two runs of an unchanged system differ at most, at 95 %: Student's t × √2 × the deviation."""
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
+    return quantile * math.sqrt(2) * float(np.std(values, ddof=1))
+
+
+def _row(name: str, before: Finding | None, after: Finding | None, change: Change) -> dict[str, Any]:
+    known = after or before
+    share = change.value / before.value if change.value is not None and before and before.value else None
+    row: dict[str, Any] = {"finding": name, "section": name.partition(".")[0]}
+    row |= {"title": known.title if known else "", "unit": known.unit if known else ""}
+    for when, found in (("before", before), ("after", after)):
+        row |= {when: found and found.value, f"{when}_low": found and found.low, f"{when}_high": found and found.high}
+    row |= {"change": change.value, "change_low": change.low, "change_high": change.high, "change_share": share}
+    return row | {"detectable": change.detectable, "answer": change.answer}
+
+
+def _judged(
+    before: Finding | None, after: Finding | None, change: Change, objective: Objective | None
+) -> dict[str, Any]:
+    """What the change means for the promise on the finding, if there is one."""
+    if objective is None:
+        return dict.fromkeys(("direction", "promise", "verdict_before", "verdict_after", "outcome"))
+    verdicts = judge(before, objective), judge(after, objective)
+    direction = direction_of(change, objective)
+    known = after or before
+    title = objective.title or (known.title if known else "")
+    row = {"title": title, "unit": objective.unit, "direction": direction, "promise": objective.promise}
+    outcome = outcome_of(*verdicts, direction)
+    return row | {"verdict_before": verdicts[0], "verdict_after": verdicts[1], "outcome": outcome}
+
+
+def direction_of(change: Change, objective: Objective) -> str | None:
+    """ "better" or "worse" by what is promised; None where nothing changed, or the promise has no good side."""
+    if change.answer not in (Answer.CHANGED, Answer.COUNTED) or not change.value:
+        return None
+    if objective.relation == "==":  # of what is counted, and promised to be 0
+        return None if objective.limit else "worse" if change.value > 0 else "better"
+    return "better" if (change.value < 0) == objective.relation.startswith("<") else "worse"
+
+
+def outcome_of(before: Verdict, after: Verdict, direction: str | None) -> Outcome:
+    """What became of a promise between two verdicts; see `compare_findings`."""
+    if before is Verdict.FAIL:
+        ended = {Verdict.PASS: Outcome.RESOLVED, Verdict.FAIL: Outcome.REMAINS}
+        return ended.get(after, Outcome.UNDECIDED)
+    if after is Verdict.FAIL:
+        got_worse = before is Verdict.INCONCLUSIVE and direction == "worse"
+        return Outcome.REGRESSED if before is Verdict.PASS or got_worse else Outcome.NEW
+    if before is Verdict.PASS and after is not Verdict.PASS:
+        return Outcome.IN_DOUBT
+    return Outcome.HOLDS if after is Verdict.PASS else Outcome.OPEN
+
+
+def issues(compared: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    """The rows of the promises that failed in either run: `found` before, of those `resolved`, and `new` after."""
+    outcome = compared["outcome"]
+    return {
+        "found": compared[outcome.isin(FOUND)],
+        "resolved": compared[outcome == Outcome.RESOLVED],
+        "new": compared[outcome.isin([Outcome.REGRESSED, Outcome.NEW])],
+    }

@@ -1,0 +1,116 @@
+"""What a recording of the database says: the findings of the report's first section."""
+
+from collections.abc import Mapping, Set
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from capacity.analysis.measured.summary import Sustained, connection_findings, response_findings, sustained
+from capacity.analysis.statistics.estimates import exactly, median_difference, peak, proportion, ratio
+from capacity.findings import Finding
+from capacity.samples import service_ns
+
+SECTION = "database"
+NS_PER_MS = 1e6
+MB = 1e6
+NS_PER_S = 1e9
+NOT_HERE = "not measured: the server's processes are elsewhere or were not read"
+NO_MEMORY = "not measured: this machine does not tell what processes share"
+SHARED_AT_LEAST = "of what the processes share, the most that one of them had touched"
+ROUND = 4  # queries, of which two are with row-level security: see `order: cycle` of a workload
+
+
+def database_findings(
+    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
+) -> list[Finding]:
+    """All findings of one recording of the database probe, given its name, frames and manifest."""
+    part = sustained(SECTION, recording, samples, gauges, manifest)
+    return [
+        *response_findings(part),
+        *connection_findings(part),
+        *_transaction_findings(part),
+        *_storage_findings(part),
+        *_process_findings(part),
+    ]
+
+
+def _transaction_findings(part: Sustained) -> list[Finding]:
+    secured = {each["name"] for each in part.manifest["workload"]["operations"] if each["row_security"]}
+    evaluated = part.samples[part.samples["operation"].isin(secured) & (part.samples["outcome"] == "ok")]
+    evaluations = exactly(len(evaluated) / part.seconds if part.seconds else None, len(evaluated))
+    blocked = int(part.readings("postgres.lock_waiting").sum())
+    busy = int(part.readings("postgres.active").sum())
+    waiting = proportion(blocked, max(busy, blocked))
+    return [
+        part.finding("row_security_rate", evaluations, "/s", "transactions under row-level security"),
+        part.finding("lock_wait_share", waiting, "%", "busy connections seen waiting for a lock", 100),
+        part.finding("deadlocks", part.total("postgres.deadlocks"), "", "deadlocks"),
+        part.finding("rollbacks", part.total("postgres.rollbacks"), "", "transactions rolled back"),
+    ]
+
+
+def _storage_findings(part: Sustained) -> list[Finding]:
+    hit, missed = part.rises("postgres.blocks_hit", "postgres.blocks_read")
+    reads, read_ms, read_bytes = part.rises("postgres.reads", "postgres.read_ms", "postgres.read_bytes")
+    writes, write_ms, write_bytes = part.rises("postgres.writes", "postgres.write_ms", "postgres.write_bytes")
+    syncs, sync_ms = part.rises("postgres.log_syncs", "postgres.log_sync_ms")
+    seconds = np.ones(len(reads))
+    return [
+        part.finding("size", peak(part.readings("postgres.size_bytes")), "MB", "size of the database", 1 / MB),
+        part.finding("cache_hit_rate", ratio(hit, hit + missed), "%", "blocks found in shared buffers", 100),
+        part.finding("disk_read", ratio(read_ms, reads), "ms", "mean time of a read"),
+        part.finding("disk_write", ratio(write_ms, writes), "ms", "mean time of a write"),
+        part.finding("log_sync", ratio(sync_ms, syncs), "ms", "mean time of a sync of the log"),
+        part.finding("disk_throughput", ratio(read_bytes + write_bytes, seconds), "MB/s", "read and written", 1 / MB),
+        part.finding("disk_operations", ratio(reads + writes, seconds), "/s", "reads and writes, the log's among them"),
+    ]
+
+
+def _process_findings(part: Sustained) -> list[Finding]:
+    """CPU and memory of the server's processes: rates between successive readings, which are not a second apart."""
+    read = part.gauges[part.gauges["gauge"] == "postgres.cpu_s"].sort_values("at_ns")
+    cpu = ratio(np.diff(read["value"]), np.diff(read["at_ns"]) / NS_PER_S)
+    found = part.finding("cpu_share", cpu, "%", "CPU of the server's processes, of one core", 100)
+    ever = set(part.all_gauges["gauge"])
+    return [replace(found, note=found.note if "postgres.cpu_s" in ever else NOT_HERE), *_memory_findings(part, ever)]
+
+
+def _memory_findings(part: Sustained, ever: Set[str]) -> list[Finding]:
+    memory, limit = (peak(part.readings(f"postgres.{name}_bytes")) for name in ("memory", "memory_limit"))
+    used = exactly(memory.value / limit.value if memory.value and limit.value else None, memory.count)
+    found = [
+        part.finding("memory", memory, "MB", "resident memory of the server's processes, peak", 1 / MB),
+        part.finding("memory_utilisation", used, "%", "resident memory of its processes, of the machine's, peak", 100),
+    ]
+    if "postgres.memory_bytes" not in ever:
+        return [replace(each, note=NO_MEMORY if "postgres.cpu_s" in ever else NOT_HERE) for each in found]
+    if part.manifest["system"]["memory_by"] != "PSS":
+        return [replace(each, note=each.note or SHARED_AT_LEAST) for each in found]
+    return found
+
+
+def row_security_pairs(samples: pd.DataFrame) -> pd.DataFrame:
+    """Service times in ms without and with row-level security, as columns `without` and `with`, a row for each round.
+
+    A round is four successive queries, with-without and without-with: the second query of a pair finds the rows warm,
+    so each time is the mean of one taken first and one taken second. Only rounds that succeeded as a whole are kept.
+    """
+    times = samples.assign(
+        round=samples["seq"] // ROUND,
+        side=samples["operation"].astype(str).map({"without row security": "without", "with row security": "with"}),
+        ms=(service_ns(samples) / NS_PER_MS).where(samples["outcome"] == "ok"),
+    )
+    whole = times.groupby("round")["ms"].transform("count") == ROUND
+    return times[whole].pivot_table(index="round", columns="side", values="ms").reset_index(drop=True)
+
+
+def row_security_findings(
+    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
+) -> list[Finding]:
+    """What row-level security costs a query: the median of the differences within interleaved rounds."""
+    part = sustained(SECTION, recording, samples, gauges, manifest)
+    pairs = row_security_pairs(part.samples)
+    cost = median_difference(pairs["without"], pairs["with"])
+    return [part.finding("row_security_cost", cost, "ms", "cost of row-level security, median of rounds")]

@@ -1,0 +1,91 @@
+"""What a recording of the API gateway says: the findings of the report's third section."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from capacity.analysis.measured.latency import latency_table
+from capacity.analysis.measured.summary import (
+    Sustained,
+    operation_slug,
+    percentile_estimate,
+    response_findings,
+    sustained,
+)
+from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion, ratio
+from capacity.findings import Finding
+
+SECTION = "gateway"
+SHED = ", retry after "  # in the class of a failure that says when to come again
+NS_PER_S = 1e9
+
+
+def gateway_findings(
+    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
+) -> list[Finding]:
+    """All findings of one recording of the gateway probe, given its name, frames and manifest.
+
+    A request that the gateway shed on purpose, by a status with a time to come again, is apart from errors. What the
+    gateway alone knows, as its pool of connections to the database, is not given where it does not tell it.
+    """
+    part = sustained(SECTION, recording, samples, gauges, manifest)
+    return [*response_findings(part), *_outcomes(part), *_connections(part), *_pool(part), *_costs(part)]
+
+
+def _outcomes(part: Sustained) -> Iterable[Finding]:
+    shed = part.samples["error"].astype(object).fillna("").str.contains(SHED, regex=False)
+    failed = (part.samples["outcome"] != "ok") & ~shed
+    groups = [(name, group.index) for name, group in part.samples.groupby("operation", observed=True)]
+    for name, index in [*groups, ("all", part.samples.index)]:
+        prefix, title = ("", "all operations") if name == "all" else (f"{operation_slug(str(name))}.", str(name))
+        count = len(index)
+        yield part.finding(f"{prefix}volume", exactly(count, count), "requests", f"{title}, volume")
+        for kind, these, words in (("error", failed, "errors"), ("shed", shed, "shed on purpose")):
+            share = proportion(int(these[index].sum()), count)
+            yield part.finding(f"{prefix}{kind}_rate", share, "%", f"{title}, {words}", 100)
+    status = part.samples.loc[failed, "error"].astype(str)
+    for family in ("4", "5"):
+        estimate = proportion(int(status.str.match(rf"{family}\d\d$").sum()), len(part.samples))
+        yield part.finding(f"status_{family}xx_rate", estimate, "%", f"answers with a status {family}xx", 100)
+    other = proportion(int((~status.str.match(r"[45]\d\d$")).sum()), len(part.samples))
+    yield part.finding("no_answer_rate", other, "%", "connections cut, time-outs and drops", 100)
+
+
+def _connections(part: Sustained) -> Iterable[Finding]:
+    """The pool of connections to the gateway: how many were needed at once, and how often one was opened anew."""
+    again = part.gauges[part.gauges["gauge"] == "generator.reconnection_ms"]
+    requests = len(part.samples)
+    reuse = proportion(max(0, requests - len(again)), requests)
+    seconds = np.arange(int(part.gauges["at_ns"].min() // NS_PER_S), int(part.gauges["at_ns"].max() // NS_PER_S) + 2)
+    opened = mean_rate(np.histogram(again["at_ns"] / NS_PER_S, bins=seconds)[0], 1.0)
+    pool = int(part.manifest["connections"])
+    in_use = peak(part.readings("generator.in_use"))
+    yield part.finding("connections_in_use", in_use, "connections", "connections in use, peak")
+    yield part.finding("connections_utilisation", in_use, "%", "connections in use of those open, peak", 100 / pool)
+    yield part.finding("keep_alive_reuse", reuse, "%", "requests on a connection that was open", 100)
+    yield part.finding("connections_opened", opened, "/s", "connections opened anew")
+    wait = latency_table(part.samples, by=None, quantiles=(0.99,), clock="dispatch").iloc[0]
+    estimate = percentile_estimate(wait, "p99", len(part.samples))
+    yield part.finding("acquisition_p99", estimate, "ms", "wait for a connection to the gateway, p99")
+
+
+def _pool(part: Sustained) -> Iterable[Finding]:
+    """The gateway's own pool of connections to the database, as it tells it."""
+    size, in_use = peak(part.readings("gateway.pool_limit")), part.readings("gateway.pool_in_use")
+    share = peak(in_use / size.value) if size.value else Estimate(None, None, None, 0)
+    waits, requests, waited = part.rises(
+        "gateway.pool_wait_seconds_total", "gateway.pool_requests_total", "gateway.pool_requests_waited_total"
+    )
+    yield part.finding("pool_utilisation", share, "%", "database connections in use, peak", 100)
+    yield part.finding("pool_wait", ratio(waits, requests), "ms", "wait for a database connection, mean", 1e3)
+    yield part.finding("pool_waited_rate", ratio(waited, requests), "%", "requests that waited for one", 100)
+    yield part.finding("pool_errors", part.total("gateway.pool_errors_total"), "", "waits for one that ended in vain")
+    yield part.finding("breaker_refusals", part.total("gateway.breaker_refusals_total"), "", "refused by the breaker")
+    yield part.finding("queue_depth", peak(part.readings("gateway.queue_depth")), "jobs", "jobs waiting, peak")
+
+
+def _costs(part: Sustained) -> Iterable[Finding]:
+    (cpu,) = part.rises("gateway.cpu_s")
+    yield part.finding("cpu_share", ratio(cpu, np.ones(len(cpu))), "%", "CPU of the gateway, of one core", 100)

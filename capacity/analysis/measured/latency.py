@@ -1,0 +1,208 @@
+"""Latency of operations: a table with intervals, the course over time, and the whole distribution."""
+
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Literal, NamedTuple, cast
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from capacity.analysis.statistics.percentiles import (
+    PercentileInterval,
+    effective_count,
+    effective_count_at,
+    minimum_samples,
+    percentile_interval,
+    sorted_interval,
+    value_rank,
+)
+from capacity.samples import OUTCOMES, check_samples, dispatch_delay_ns, response_ns, service_ns
+
+__all__ = [
+    "PercentileInterval",
+    "effective_count",
+    "latency_distribution",
+    "latency_over_time",
+    "latency_table",
+    "minimum_samples",
+    "percentile_interval",
+]
+
+NS_PER_MS = 1e6
+NS_PER_S = 1e9
+NINES = np.arange(1, 101) / 20  # 20 points for each further nine, from p11 to p99.999
+
+
+class Clock(NamedTuple):
+    """A time of each operation, the outcomes that have none, and those whose time is only known to be longer."""
+
+    times_ns: "Callable[[pd.DataFrame], pd.Series[int]]"
+    absent: frozenset[str]
+    censored: frozenset[str]
+
+
+# A fast refusal must not improve a percentile, so errors have no time. A dropped operation was never sent: it has no
+# service time, and its dispatch delay is open; that of a timeout is known.
+CLOCKS = {
+    "response": Clock(response_ns, frozenset({"error"}), frozenset({"timeout", "dropped"})),
+    "service": Clock(service_ns, frozenset({"error", "dropped"}), frozenset({"timeout"})),
+    "dispatch": Clock(dispatch_delay_ns, frozenset({"error"}), frozenset({"dropped"})),
+}
+
+# Censored operations sort last, as in the table above.
+WAITS = """
+SELECT scheduled_ns // $width AS bin, arg_min(step, scheduled_ns) AS step,
+       count(*) FILTER (outcome <> 'error') AS timed,
+       quantile_disc(time_ms, 0.5) FILTER (outcome <> 'error') AS p50_ms,
+       quantile_disc(time_ms, 0.99) FILTER (outcome <> 'error') AS p99_ms
+FROM (SELECT *, CASE WHEN outcome IN ('timeout', 'dropped') THEN 'infinity'::DOUBLE
+                     ELSE (finished_ns - scheduled_ns) / 1e6 END AS time_ms FROM samples)
+GROUP BY bin
+"""
+ENDS = """
+SELECT finished_ns // $width AS bin, arg_min(step, finished_ns) AS last_step,
+       count(*) FILTER (outcome = 'ok') AS ok, count(*) FILTER (outcome <> 'ok') AS failed
+FROM samples GROUP BY bin
+"""
+
+
+def latency_table(
+    samples: pd.DataFrame,
+    by: str | Sequence[str] | None = "operation",
+    quantiles: Sequence[float] = (0.5, 0.95, 0.99),
+    clock: Literal["response", "service", "dispatch"] = "response",
+) -> pd.DataFrame:
+    """One row a group of `by` (the index; None is all in one row): counts, success rate, percentiles with intervals.
+
+    Columns: count (all planned), ok, error, timeout, dropped, success_rate (ok / count), for each quantile p99_ms,
+    p99_low_ms, p99_high_ms (0.999 is p99_9_ms), and max_ms, the longest time seen or given up.
+    Timeouts and drops count as longer than any time seen, so a percentile among them is inf; errors have no time.
+    NaN is *not given*: below `minimum_samples`. An infinite high has too few independent samples to be bounded.
+    Raises ValueError for what is not a sample frame, an unknown clock or column.
+    """
+    times = _timed(samples, by, clock)
+    rows = {key: _table_row(group, quantiles, clock) for key, group in _groups(times, by)}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=_table_columns(quantiles))
+    if by is not None and not isinstance(by, str):
+        table.index = pd.MultiIndex.from_tuples(cast("list[tuple[Hashable, ...]]", list(rows)), names=list(by))
+    elif by is not None:
+        table.index.name = by
+    return table.astype(dict.fromkeys(["count", *OUTCOMES], "int64"))
+
+
+def _timed(samples: pd.DataFrame, by: str | Sequence[str] | None, clock: str) -> pd.DataFrame:
+    """The columns of `by`, the outcome and time_ms, in the order of the schedule."""
+    check_samples(samples)
+    names = [] if by is None else [by] if isinstance(by, str) else list(by)
+    for accepted, given in ((list(CLOCKS), [clock]), (list(samples.columns), names)):
+        if unknown := [name for name in given if name not in accepted]:
+            raise ValueError(f"latency by {unknown[0]!r} is unknown; accepted are {', '.join(map(str, accepted))}")
+    times = samples[list(dict.fromkeys([*names, "outcome"]))].assign(
+        time_ms=CLOCKS[clock].times_ns(samples) / NS_PER_MS
+    )
+    if samples["scheduled_ns"].is_monotonic_increasing:
+        return times
+    return times.iloc[np.argsort(samples["scheduled_ns"].to_numpy(), kind="stable")]
+
+
+def _groups(times: pd.DataFrame, by: str | Sequence[str] | None) -> Iterator[tuple[Hashable, pd.DataFrame]]:
+    if by is None:
+        return iter([("all", times)])
+    keys = by if isinstance(by, str) else list(by)
+    return iter(times.groupby(keys, observed=True, dropna=False))
+
+
+def _table_columns(quantiles: Sequence[float]) -> list[str]:
+    names = [name for quantile in quantiles for name in _percentile_names(quantile)]
+    return ["count", *OUTCOMES, "success_rate", *names, "max_ms"]
+
+
+def _percentile_names(quantile: float) -> tuple[str, str, str]:
+    name = "p" + f"{quantile * 100:.10g}".replace(".", "_")
+    return f"{name}_ms", f"{name}_low_ms", f"{name}_high_ms"
+
+
+def _table_row(group: pd.DataFrame, quantiles: Sequence[float], clock: str) -> list[float]:
+    outcomes = group["outcome"].value_counts()
+    counts = [int(outcomes.get(outcome, 0)) for outcome in OUTCOMES]
+    values, longest = _order_statistics(group, clock)
+    intervals = _intervals(values, quantiles)
+    bounds = [math.nan if x is None else x for each in intervals for x in (each.value, each.low, each.high)]
+    share = counts[0] / len(group) if len(group) else math.nan
+    return [len(group), *counts, share, *bounds, longest]
+
+
+def _order_statistics(group: pd.DataFrame, clock: str) -> tuple[npt.NDArray[np.float64], float]:
+    """The times in ms, those given up as inf, in the group's order; and the longest, whether seen or given up."""
+    _, absent, censored = CLOCKS[clock]
+    timed = group[~group["outcome"].isin(absent)]
+    values = timed["time_ms"].to_numpy(dtype=float, copy=True)
+    longest = float(values.max()) if len(values) else math.nan
+    values[timed["outcome"].isin(censored).to_numpy()] = math.inf
+    return values, longest
+
+
+def _intervals(values: npt.NDArray[np.float64], quantiles: Sequence[float]) -> list[PercentileInterval]:
+    """The percentiles of values in time order; no time is below 0, so neither is a bound."""
+    ordered = np.sort(values)
+    intervals = []
+    for quantile in quantiles:
+        worth = effective_count_at(values, ordered[value_rank(len(ordered), quantile) - 1]) if len(ordered) else 0.0
+        found = sorted_interval(ordered, quantile, effective_count=worth)
+        low = None if found.low is None else max(0.0, found.low)
+        intervals.append(PercentileInterval(low, found.value, found.high, found.count))
+    return intervals
+
+
+def latency_over_time(samples: pd.DataFrame, seconds: float = 1.0) -> pd.DataFrame:
+    """One row for each interval of `seconds` from the first that an operation was due in, empty ones included.
+
+    Columns: second (its start), step (of the first operation due in it), throughput_per_s and errors_per_s (those that
+    ended in it ok, and any other way), p50_ms and p99_ms (response times of those *due* in it, so that a stall shows
+    when users began to wait). A percentile is NaN in an interval with fewer than `minimum_samples`.
+    """
+    if not seconds > 0:
+        raise ValueError(f"latency over time needs intervals longer than 0 s and got {seconds:g} s")
+    needed = check_samples(samples)[["scheduled_ns", "finished_ns", "step"]].assign(
+        outcome=samples["outcome"].astype(str)
+    )
+    width = {"width": round(seconds * NS_PER_S)}
+    with duckdb.connect() as connection:
+        connection.register("samples", needed)
+        waits = connection.execute(WAITS, width).df().set_index("bin")
+        ends = connection.execute(ENDS, width).df().set_index("bin")
+    return _course(waits.join(ends, how="outer"), seconds)
+
+
+def _course(bins: pd.DataFrame, seconds: float) -> pd.DataFrame:
+    """The rows of `latency_over_time` from its aggregates: an interval in which nothing happened is a row of zeros."""
+    if len(bins):
+        bins = bins.reindex(range(int(bins.index.min()), int(bins.index.max()) + 1))
+    steps = bins["step"].fillna(bins["last_step"]).ffill()
+    return pd.DataFrame(
+        {
+            "second": bins.index.to_numpy(dtype=float) * seconds,
+            "step": steps.to_numpy(dtype="int64"),
+            "throughput_per_s": bins["ok"].fillna(0).to_numpy(dtype=float) / seconds,
+            "p50_ms": bins["p50_ms"].where(bins["timed"] >= minimum_samples(0.5)).to_numpy(dtype=float),
+            "p99_ms": bins["p99_ms"].where(bins["timed"] >= minimum_samples(0.99)).to_numpy(dtype=float),
+            "errors_per_s": bins["failed"].fillna(0).to_numpy(dtype=float) / seconds,
+        }
+    )
+
+
+def latency_distribution(samples: pd.DataFrame, by: str = "operation") -> pd.DataFrame:
+    """The percentile curve of each group: columns `by`, quantile, response_ms, low_ms and high_ms.
+
+    Quantiles are evenly spaced in nines, as far out as `minimum_samples` allows; a censored one is inf.
+    """
+    parts = []
+    for key, group in _groups(_timed(samples, by, "response"), by):
+        values, _ = _order_statistics(group, "response")
+        quantiles = [q for q in (1 - 10.0**-NINES).tolist() if minimum_samples(q) <= len(values)]
+        found = _intervals(values, quantiles)
+        points = [(key, q, each.value, each.low, each.high) for q, each in zip(quantiles, found, strict=True)]
+        parts.extend(points)
+    return pd.DataFrame(parts, columns=[by, "quantile", "response_ms", "low_ms", "high_ms"])

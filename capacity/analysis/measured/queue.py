@@ -1,0 +1,154 @@
+"""What a recording of a job queue says: the findings of the report's second section that are the queue's."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from capacity.analysis.measured.jobs import job_ids, job_samples
+from capacity.analysis.measured.latency import latency_table
+from capacity.analysis.measured.ledger import reconcile
+from capacity.analysis.measured.summary import (
+    QUANTILES,
+    Clock,
+    Sustained,
+    operation_slug,
+    percentile_estimate,
+    response_findings,
+    rows_of,
+    sustained,
+)
+from capacity.analysis.statistics.estimates import Estimate, backlog_slope, exactly, peak, proportion, ratio
+from capacity.findings import Finding
+
+SECTION = "queue"
+MB = 1e6
+NS_PER_S = 1e9
+WAITING = ("queue.wait", "queue.prioritized", "queue.paused")
+TERMS = {
+    "acknowledged": "jobs that the queue took",
+    "ok": "jobs that were done",
+    "lost": "jobs taken and never done",
+    "unexpected": "jobs done that nobody added",
+    "duplicated": "jobs done more than once",
+    "recovered": "jobs done that the queue had not confirmed",
+}
+
+
+def queue_findings(
+    recording: str,
+    frames: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    manifest: Mapping[str, Any],
+    ledger: pd.DataFrame | None = None,
+) -> list[Finding]:
+    """All findings of one recording of the queue probe: `frames` are its samples, gauges and jobs.
+
+    `ledger` is what the workers themselves noted, where they do; without it a job that was done twice is not seen,
+    because the queue keeps only its last end.
+    """
+    samples, gauges, jobs = frames
+    adds = sustained(SECTION, recording, samples, gauges, manifest)
+    course = job_samples(samples, jobs, manifest)
+    part = replace(adds, all_samples=course, samples=course[course["step"].isin(manifest["sustained_steps"])])
+    return [
+        *response_findings(part),
+        *_stages(part),
+        *_adds(adds),
+        *_backlog(part),
+        *_failures(part),
+        *_account(part, samples, jobs, ledger),
+        *_costs(part),
+    ]
+
+
+def _stages(part: Sustained) -> Iterable[Finding]:
+    """The wait for a worker and the run, of jobs that took one attempt: the queue forgets when earlier ones began."""
+    once = part.samples[part.samples["attempts"] <= 1]
+    stages: tuple[tuple[Clock, str, str], ...] = (("dispatch", "wait", "wait"), ("service", "run", "run"))
+    for clock, name, words in stages:
+        for operation, row in rows_of(once, clock):
+            prefix, title = ("", "all jobs") if operation == "all" else (f"{operation_slug(operation)}.", operation)
+            for quantile in QUANTILES:
+                estimate = percentile_estimate(row, quantile, int(row["count"]))
+                yield part.finding(f"{prefix}{name}_{quantile}", estimate, "ms", f"{title}, {words} {quantile}")
+
+
+def _adds(part: Sustained) -> Iterable[Finding]:
+    row = latency_table(part.samples, by=None).iloc[0]
+    yield part.finding("add_p99", percentile_estimate(row, "p99", int(row["count"])), "ms", "adding a job, p99")
+    yield part.finding("add_success_rate", proportion(int(row["ok"]), int(row["count"])), "%", "jobs added", 100)
+
+
+def _backlog(part: Sustained) -> Iterable[Finding]:
+    depth = backlog(part.gauges)
+    slope = backlog_slope(depth.index.to_numpy() / NS_PER_S, depth.to_numpy())
+    yield part.finding("depth_peak", peak(depth), "jobs", "jobs waiting, peak")
+    yield part.finding("depth_slope", slope, "jobs/s", "growth of the waiting jobs")
+    yield part.finding("active_peak", peak(part.readings("queue.active")), "jobs", "jobs under way, peak")
+
+
+def backlog(gauges: pd.DataFrame) -> "pd.Series[float]":
+    """How many jobs could have been started and were not, by the time of the reading in ns."""
+    waiting = gauges[gauges["gauge"].isin(WAITING)]
+    return waiting.groupby("at_ns")["value"].sum()
+
+
+def _failures(part: Sustained) -> Iterable[Finding]:
+    ended = part.samples[part.samples["outcome"].isin(["ok", "error"])]
+    dead, again = ended[ended["outcome"] == "error"], ended[ended["attempts"] > 1]
+    rescued = int((again["outcome"] == "ok").sum())
+    yield part.finding("failed_rate", proportion(len(dead), len(ended)), "%", "jobs that failed for good", 100)
+    yield part.finding("retried_rate", proportion(len(again), len(ended)), "%", "jobs tried again", 100)
+    yield part.finding("retry_success_rate", proportion(rescued, len(again)), "%", "tried again and done", 100)
+    for category, count in dead["error"].value_counts().items():
+        share = proportion(int(count), len(dead))
+        name = f"dead_letters.{operation_slug(str(category))}"
+        yield part.finding(name, share, "%", f"dead letters, {category}", 100)
+    dead_letters = part.total("queue.dead")
+    yield part.finding("dead_letters", dead_letters, "jobs", "jobs in the dead letter queue")
+
+
+def _account(
+    part: Sustained, samples: pd.DataFrame, jobs: pd.DataFrame, ledger: pd.DataFrame | None
+) -> Iterable[Finding]:
+    """Every job of the whole recording, by what its producer knows and what was done."""
+    ids = job_ids(samples, part.manifest).dropna()
+    taken = pd.Series((samples["outcome"].loc[ids.index] == "ok").to_numpy(), index=ids.to_numpy())
+    own = jobs[jobs["job"].str.startswith(f"{part.manifest['token']}-")]
+    done = own.loc[own["outcome"] == "failed", "job"].tolist()
+    if ledger is None:
+        done += own.loc[own["outcome"] == "completed", "job"].tolist()
+    else:
+        completed = ledger.loc[ledger["event"] == "completed", "job"]
+        done += completed[completed.str.startswith(f"{part.manifest['token']}-")].tolist()
+    counts = reconcile(taken, done)
+    source = "" if ledger is not None else "from the queue alone, which keeps no second end of a job"
+    for name, title in TERMS.items():
+        if name == "duplicated" and ledger is None:
+            yield replace(part.finding(name, exactly(None, 0), "jobs", title), note=source)
+        else:
+            yield part.finding(name, exactly(getattr(counts, name), len(taken)), "jobs", title)
+
+
+def _costs(part: Sustained) -> Iterable[Finding]:
+    """CPU for each job that ended, of the workers and of Redis, and Redis's memory and connections."""
+    counts = _ended_in_each_second(part)
+    for name, title in (("workers", "CPU of the workers for a job"), ("redis", "CPU of Redis for a job")):
+        (cpu,) = part.rises(f"{name}.cpu_s")
+        size = min(len(cpu), len(counts))
+        estimate = ratio(cpu[:size], counts[:size]) if size else Estimate(None, None, None, 0)
+        yield part.finding(f"{name}_cpu_per_job", estimate, "ms", title, 1e3)
+    (cpu,) = part.rises("workers.cpu_s")
+    yield part.finding("workers_cpu_share", ratio(cpu, np.ones(len(cpu))), "%", "CPU of all workers, of one core", 100)
+    yield part.finding("redis_memory", peak(part.readings("redis.memory_bytes")), "MB", "memory of Redis, peak", 1 / MB)
+    yield part.finding("redis_connections", peak(part.readings("redis.connections")), "", "connections to Redis, peak")
+
+
+def _ended_in_each_second(part: Sustained) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """The jobs that ended in each whole second of the sustained stages, in their order."""
+    spans = [stage for stage in part.manifest["stages"] if stage["step"] in part.manifest["sustained_steps"]]
+    ended = part.all_samples.loc[part.all_samples["outcome"].isin(["ok", "error"]), "finished_ns"].to_numpy() / NS_PER_S
+    counts = [np.histogram(ended, bins=np.arange(int(s["start_s"]), int(s["end_s"]) + 1))[0] for s in spans]
+    return np.concatenate(counts).astype(float) if counts else np.zeros(0)

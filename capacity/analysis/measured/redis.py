@@ -1,0 +1,53 @@
+"""What a recording of Redis says: the findings of the report's second section that are Redis's own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from capacity.analysis.measured.summary import Sustained, connection_findings, response_findings, sustained
+from capacity.analysis.statistics.estimates import Estimate, exactly, peak, ratio
+from capacity.analysis.statistics.percentiles import percentile_interval
+from capacity.findings import Finding
+
+SECTION = "redis"
+MB = 1e6
+
+
+def redis_findings(
+    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
+) -> list[Finding]:
+    """All findings of one recording of the Redis probe, given its name, frames and manifest."""
+    part = sustained(SECTION, recording, samples, gauges, manifest)
+    return [*response_findings(part), *connection_findings(part), *_server_findings(part)]
+
+
+def _server_findings(part: Sustained) -> list[Finding]:
+    memory, limit = peak(part.readings("redis.memory_bytes")), peak(part.readings("redis.memory_limit_bytes"))
+    utilisation = exactly(memory.value / limit.value if memory.value and limit.value else None, memory.count)
+    (cpu,) = part.rises("redis.cpu_s")
+    return [
+        part.finding("memory", memory, "MB", "memory used, peak", 1 / MB),
+        part.finding("memory_utilisation", utilisation, "%", "memory used of maxmemory, peak", 100),
+        part.finding(
+            "fragmentation", peak(part.readings("redis.fragmentation")), "", "resident over used memory, peak"
+        ),
+        part.finding("cpu_share", ratio(cpu, np.ones(len(cpu))), "%", "CPU of the server, of one core", 100),
+        part.finding("evictions", part.total("redis.evictions"), "", "keys evicted"),
+        part.finding("out_of_memory", part.total("redis.out_of_memory"), "", "out-of-memory errors"),
+    ]
+
+
+def reconnection_findings(
+    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
+) -> list[Finding]:
+    """How long a connection that the server ended was away: from the loss that was noticed to ready for a command."""
+    part = sustained(SECTION, recording, samples, gauges, manifest)
+    away = part.readings("generator.reconnection_ms")
+    found = []
+    for name, quantile in (("p50", 0.5), ("p95", 0.95)):
+        interval = percentile_interval(away, quantile)
+        estimate = Estimate(interval.value, interval.low, interval.high, interval.count)
+        found.append(part.finding(f"reconnection_{name}", estimate, "ms", f"connection away, {name}"))
+    return [*found, part.finding("reconnection_max", peak(away), "ms", "connection away, longest")]

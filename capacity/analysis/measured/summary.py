@@ -1,0 +1,165 @@
+"""Findings that every part of the system has: response times, success, throughput, and what the server counted."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from capacity.analysis.measured.latency import latency_table, minimum_samples
+from capacity.analysis.measured.quality import generator_problems, void_reason
+from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion
+from capacity.findings import Finding
+
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+NS_PER_S = 1e9
+Clock = Literal["response", "service", "dispatch"]
+NOT_PLAIN = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Sustained:
+    """The stages of a recording at a constant load, which are the ones that findings are read from.
+
+    `samples` and `gauges` are those of these stages, `all_samples` and `all_gauges` the whole recording's.
+    `void` is the reason why the measurement does not count, or None.
+    """
+
+    section: str
+    recording: str
+    manifest: Mapping[str, Any]
+    all_samples: pd.DataFrame
+    all_gauges: pd.DataFrame
+    samples: pd.DataFrame
+    gauges: pd.DataFrame
+    seconds: float
+    void: str | None
+
+    def finding(self, name: str, estimate: Estimate, unit: str, title: str, scale: float = 1.0) -> Finding:
+        """The estimate, times `scale`, as the finding `section.name`; where it has no value it says so."""
+        value, low, high = (None if x is None else x * scale for x in (estimate.value, estimate.low, estimate.high))
+        note = "" if value is not None else f"not given from {estimate.count:,} readings"
+        made = Finding(f"{self.section}.{name}", value, unit, low, high, estimate.count, self.recording, title, note)
+        return replace(made, void=self.void)
+
+    def rises(self, *names: str) -> list[npt.NDArray[np.float64]]:
+        """By how much each counter rose in each second; only seconds in which all of them were read."""
+        by_second = self.gauges.assign(second=self.gauges["at_ns"] // int(NS_PER_S))
+        wanted = by_second[by_second["gauge"].isin(names)]
+        table = wanted.pivot_table(index="second", columns="gauge", values="value", aggfunc="last", observed=True)
+        differences = table.reindex(columns=list(names)).diff().dropna()
+        return [differences[name].to_numpy(dtype=float) for name in names]
+
+    def readings(self, name: str) -> npt.NDArray[np.float64]:
+        """The readings of one gauge."""
+        return self.gauges.loc[self.gauges["gauge"] == name, "value"].to_numpy(dtype=float)
+
+    def total(self, name: str) -> Estimate:
+        """How far a counter rose over the whole recording: all of it was counted; none where it was not read."""
+        values = self.all_gauges.loc[self.all_gauges["gauge"] == name, "value"]
+        if len(values) < 2:
+            return exactly(None, len(values))
+        return exactly(float(values.iloc[-1] - values.iloc[0]), len(values))
+
+
+def sustained(
+    section: str, recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
+) -> Sustained:
+    """The sustained stages of a recording's frames and manifest."""
+    stages = [stage for stage in manifest["stages"] if stage["step"] in manifest["sustained_steps"]]
+    inside = np.zeros(len(gauges), dtype=bool)
+    for stage in stages:
+        inside |= gauges["at_ns"].between(stage["start_s"] * NS_PER_S, stage["end_s"] * NS_PER_S).to_numpy()
+    steps = [stage["step"] for stage in stages]
+    return Sustained(
+        section,
+        recording,
+        manifest,
+        samples,
+        gauges,
+        samples[samples["step"].isin(steps)],
+        gauges[inside],
+        math.fsum(stage["end_s"] - stage["start_s"] for stage in stages),
+        void_reason(generator_problems(samples, gauges, steps, manifest)),
+    )
+
+
+def response_findings(part: Sustained) -> list[Finding]:
+    """Response times and success of each operation and of all together, and the throughput of what succeeded."""
+    found = [each for name, row in rows_of(part.samples) for each in _operation_findings(part, name, row)]
+    return [*found, _throughput(part)]
+
+
+def rows_of(samples: pd.DataFrame, clock: Clock = "response") -> "list[tuple[str, pd.Series[float]]]":
+    """The rows of `latency_table` of each operation by name, and of all together as `all`."""
+    table = pd.concat([latency_table(samples, clock=clock), latency_table(samples, by=None, clock=clock)])
+    return [(str(name), row) for name, row in table.iterrows()]
+
+
+def operation_slug(name: str) -> str:
+    """An operation's name as a part of a finding's, as `get_api_posts` for GET /api/posts."""
+    return NOT_PLAIN.sub("_", name.lower()).strip("_")
+
+
+def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> Iterable[Finding]:
+    prefix, title = ("", "all operations") if name == "all" else (f"{operation_slug(name)}.", name)
+    timed = int(row["count"] - row["error"])
+    for quantile, share in QUANTILES.items():
+        estimate = percentile_estimate(row, quantile, timed)
+        made = part.finding(f"{prefix}response_{quantile}", estimate, "ms", f"{title}, {quantile}")
+        yield replace(made, note=made.note and f"needs {minimum_samples(share):,} and has {timed:,}")
+    longest = exactly(_given(row["max_ms"]), timed)
+    yield part.finding(f"{prefix}response_max", longest, "ms", f"{title}, longest")
+    share_ok = proportion(int(row["ok"]), int(row["count"]))
+    yield part.finding(f"{prefix}success_rate", share_ok, "%", f"{title}, succeeded", scale=100)
+
+
+def connection_findings(part: Sustained) -> list[Finding]:
+    """The workload's pool of connections: in use, idle, refused, exhausted, and the wait for a free one."""
+    pool = int(part.manifest["connections"])
+    in_use = peak(part.readings("generator.in_use"))
+    idle = exactly(None if in_use.value is None else pool - in_use.value, in_use.count)
+    opened = peak(part.readings(f"{part.manifest['workload']['target']}.connections"))
+    refused = sum(part.manifest["refused"].values())
+    exhausted = part.total("generator.exhaustions")
+    wait = latency_table(part.samples, by=None, quantiles=(0.5, 0.99), clock="dispatch").iloc[0]
+    acquired = (percentile_estimate(wait, quantile, len(part.samples)) for quantile in ("p50", "p99"))
+    return [
+        part.finding("pool_in_use", in_use, "connections", "connections in use, peak"),
+        part.finding("pool_utilisation", in_use, "%", "pool in use, peak", 100 / pool),
+        part.finding("connections_idle", idle, "connections", "connections idle, fewest"),
+        part.finding("connections_open", opened, "connections", "connections open at the server, peak"),
+        part.finding("connections_refused", exactly(refused, pool + refused), "", "connections refused"),
+        part.finding("pool_exhaustions", exhausted, "", "times that no connection was free"),
+        *(
+            part.finding(f"acquisition_{quantile}", estimate, "ms", f"wait for a connection, {quantile}")
+            for quantile, estimate in zip(("p50", "p99"), acquired, strict=True)
+        ),
+    ]
+
+
+def percentile_estimate(row: "pd.Series[float]", quantile: str, count: int) -> Estimate:
+    """One percentile of a row of `latency_table` with its interval, as `p99`."""
+    value, low, high = (_given(row[f"{quantile}{bound}_ms"]) for bound in ("", "_low", "_high"))
+    return Estimate(value, low, high, count)
+
+
+def _given(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _throughput(part: Sustained) -> Finding:
+    """Operations that ended ok in each whole second of the first sustained stage to the last."""
+    spans = [stage for stage in part.manifest["stages"] if stage["step"] in part.manifest["sustained_steps"]]
+    ended = part.all_samples.loc[part.all_samples["outcome"] == "ok", "finished_ns"].to_numpy() / NS_PER_S
+    counts = [
+        np.histogram(ended, bins=np.arange(math.ceil(span["start_s"]), math.floor(span["end_s"]) + 1))[0]
+        for span in spans
+        if math.floor(span["end_s"]) > math.ceil(span["start_s"])
+    ]
+    rate = mean_rate(np.concatenate(counts) if counts else [], 1.0)
+    return part.finding("throughput", rate, "/s", "operations that succeeded, per second")

@@ -1,0 +1,163 @@
+"""The capacity plan of a run: when each resource is outgrown, and what to run in each quarter."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from capacity.analysis.limits.demand import Demand
+from capacity.analysis.planning.catalog import Size, find_size, sizes_of
+from capacity.analysis.planning.exhaustion import Event, Outlook, Resource, events, first_limit
+from capacity.analysis.planning.growth import Exhaustion, date_after, growth_factor
+from capacity.analysis.planning.margins import Held, Margin, Servers, held_signals, planned_margins, servers_for
+from capacity.analysis.planning.plan_file import Part, PlanFile, Run
+from capacity.analysis.planning.projection import outlook_of, planned_demand, planned_resources
+from capacity.analysis.planning.sensitivity import Swing, sensitivity
+from capacity.analysis.planning.sizing import QUARTER, Fit, Step, choose_sizes, groups_of, judge_size
+from capacity.errors import CapacityError
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """One part: what it uses at the projected peak, how the size that runs now holds it, and a size for each quarter.
+
+    `slow` and `fast` are the steps at the low and high rate of growth; `note` says what was not measured.
+    """
+
+    part: Part
+    demand: Demand
+    current: Fit | None
+    steps: Sequence[Step]
+    slow: Sequence[Step]
+    fast: Sequence[Step]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityPlan:
+    """All of the plan, from the day of the run on."""
+
+    file: PlanFile
+    run: Run
+    outlook: Outlook
+    resources: Sequence[Resource]
+    events: Sequence[Event]
+    first: Exhaustion
+    binds: dict[str, float]
+    swings: Sequence[Swing]
+    signals: Sequence[Held]
+    margins: Sequence[Margin]
+    parts: Sequence[PartPlan]
+    servers: Sequence[tuple[Servers, Servers]]
+
+    @property
+    def start(self) -> date:
+        """The day of the run, from which all months count."""
+        return self.run.day
+
+    @property
+    def quarters(self) -> int:
+        """How many quarters are planned, the last one possibly not whole."""
+        return -(-self.file.months // QUARTER)
+
+    def day(self, months: float) -> date | None:
+        """The day so many months after the start; None where it never comes."""
+        return None if math.isinf(months) else date_after(self.start, months)
+
+    def void_of(self, names: Iterable[str]) -> str | None:
+        """Why what comes from these findings does not count: the first of them that is void, and why; None is fine."""
+        found = (self.run.findings.get(name) for name in names if name)
+        return next((f"{each.name}: {each.void}" for each in found if each is not None and each.void), None)
+
+    @property
+    def void(self) -> str | None:
+        """The same of all that the plan comes from."""
+        file = self.file
+        names = [name for each in file.resources for name in each.findings]
+        names += [name for each in file.waits for name in each.findings]
+        names += [name for each in file.parts for name in each.findings]
+        names += [each.finding for each in file.signals] + [each.finding for each in file.margins]
+        return self.void_of(names)
+
+    def title_of(self, name: str) -> str:
+        """The title of a resource."""
+        return next(each.title for each in self.resources if each.name == name)
+
+
+def make_plan(file: PlanFile, run: Run, catalog: Sequence[Size], seed: int = 1) -> CapacityPlan:
+    """The plan of a run by the plan's file and a catalogue; the same seed gives the same intervals.
+
+    Raises CapacityError where not one resource has both a use and a limit, and for a size that the catalogue lacks.
+    """
+    outlook = outlook_of(file, seed)
+    resources = planned_resources(file, run, catalog)
+    if not any(each.known for each in resources):
+        raise CapacityError(
+            "the findings have no use with a limit that the plan knows, so nothing can be planned; "
+            "run the notebooks that measure first"
+        )
+    first, binds = first_limit(resources, outlook)
+    later = growth_factor(file.months, file.growth.value)
+    servers = [
+        (now, then)
+        for wait in file.waits
+        if (now := servers_for(wait, file, run)) is not None
+        and (then := servers_for(wait, file, run, later)) is not None
+    ]
+    return CapacityPlan(
+        file,
+        run,
+        outlook,
+        resources,
+        events(resources, outlook),
+        first,
+        binds,
+        [_in_units(swing, file) for swing in sensitivity(resources, outlook)],
+        held_signals(file, run, outlook),
+        planned_margins(file, run, outlook),
+        [_part(part, file, run, catalog) for part in file.parts],
+        servers,
+    )
+
+
+def varied(
+    file: PlanFile, *, growth: float, headroom: float, peak: float, sizes: Mapping[str, str] | None = None
+) -> PlanFile:
+    """The plan's file with another growth a month (taken as exact), headroom, and peak as a multiple of its own.
+
+    `sizes` are other sizes that run now, by part.
+    """
+    loads = {
+        name: load.model_copy(update={end: getattr(load, end) * peak for end in ("value", "low", "high")})
+        for name, load in file.loads.items()
+    }
+    rate = file.growth.model_copy(update=dict.fromkeys(("value", "low", "high"), growth))
+    room = file.headroom.model_copy(update={"value": headroom})
+    parts = [
+        part.model_copy(update={"current": (sizes or {}).get(str(part.name), part.current)}) for part in file.parts
+    ]
+    return file.model_copy(update={"loads": loads, "growth": rate, "headroom": room, "parts": parts})
+
+
+def _in_units(swing: Swing, file: PlanFile) -> Swing:
+    """A swing of a load that was tested in the load's own unit, rather than as a multiple of the test."""
+    for name, load in file.loads.items():
+        if swing.name == f"projected {name}" and load.tested:
+            return replace(swing, low=swing.low * load.tested, high=swing.high * load.tested)
+    return swing
+
+
+def total_monthly(plan: CapacityPlan, quarter: int, which: str = "steps") -> float | None:
+    """What all counted parts cost a month in a quarter; None where one of them has no size."""
+    costs = [getattr(part, which)[quarter].monthly for part in plan.parts if part.part.counted]
+    return None if not costs or None in costs else sum(cost for cost in costs if cost is not None)
+
+
+def _part(part: Part, file: PlanFile, run: Run, catalog: Sequence[Size]) -> PartPlan:
+    demand, note = planned_demand(part, file, run, file.headroom.value)
+    sizes = groups_of(sizes_of(catalog, part.service, file.region), part.servers)
+    now = find_size(catalog, part.service, part.current, file.region) if part.current else None
+    quarters, cost = -(-file.months // QUARTER), file.change_cost
+    rates = (file.growth.value, file.growth.low, file.growth.high)
+    steps, slow, fast = (choose_sizes(sizes, demand, rate, quarters, current=now, change_cost=cost) for rate in rates)
+    return PartPlan(part, demand, judge_size(now, demand) if now else None, steps, slow, fast, note)

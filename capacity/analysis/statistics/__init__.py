@@ -1,0 +1,1 @@
+"""Values with intervals: percentiles, estimates, and what repetitions say."""

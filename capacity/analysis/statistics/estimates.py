@@ -1,0 +1,153 @@
+"""A value with its 95 % interval: shares, rates, ratios, differences and counts."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from capacity.analysis.statistics.percentiles import percentile_interval
+
+CONFIDENCE = 0.95
+BATCHES = 20  # between 10 and 30 batches, more add little (Schmeiser 1982) and longer ones are less correlated
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value from `count` observations, between `low` and `high` at 95 %; None where the data do not give it."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    count: int
+
+
+def times(estimate: Estimate, factor: float) -> Estimate:
+    """An estimate in another unit, or of a load that is so many times as large: all its ends times the factor."""
+    value, low, high = (None if end is None else end * factor for end in (estimate.value, estimate.low, estimate.high))
+    return Estimate(value, low, high, estimate.count)
+
+
+def proportion(successes: int, total: int) -> Estimate:
+    """The share of successes, 0–1, with the exact interval of Clopper and Pearson, Biometrika 26 (1934).
+
+    Raises ValueError where successes lie outside 0 to total.
+    """
+    if not 0 <= successes <= total:
+        raise ValueError(f"a proportion needs 0 <= successes <= total and got {successes} of {total}")
+    if total == 0:
+        return Estimate(None, None, None, 0)
+    tail = (1 - CONFIDENCE) / 2
+    low = float(stats.beta.ppf(tail, successes, total - successes + 1)) if successes else 0.0
+    high = float(stats.beta.isf(tail, successes + 1, total - successes)) if successes < total else 1.0
+    return Estimate(successes / total, low, high, int(total))
+
+
+def mean_rate(counts_per_interval: npt.ArrayLike, seconds: float) -> Estimate:
+    """Events per second from the counts of successive intervals of `seconds`; none from fewer than two intervals.
+
+    Student's t on the means of up to 20 batches of successive intervals, since neighbours are correlated (batch means:
+    Law, Simulation Modeling and Analysis, 9.5.3). Raises ValueError unless `seconds` is above 0.
+    """
+    if not seconds > 0:
+        raise ValueError(f"a rate needs intervals longer than 0 s and got {seconds:g} s")
+    rates = np.asarray(counts_per_interval, dtype=float) / seconds
+    if len(rates) < 2:
+        return Estimate(None, None, None, len(rates))
+    size = -(-len(rates) // BATCHES)
+    batches = len(rates) // size
+    means = rates[len(rates) - batches * size :].reshape(batches, size).mean(axis=1)
+    margin = margin_of_mean(means)
+    value = float(rates.mean())
+    return Estimate(value, max(0.0, value - margin), value + margin, len(rates))
+
+
+def margin_of_mean(values: npt.ArrayLike) -> float:
+    """Half of the interval of the mean of independent values, by Student's t; it takes two or more."""
+    given = np.asarray(values, dtype=float)
+    return _student(len(given) - 1) * float(given.std(ddof=1)) / math.sqrt(len(given))
+
+
+def ratio(numerators: npt.ArrayLike, denominators: npt.ArrayLike) -> Estimate:
+    """Sum over sum, as I/O time per read from the differences of two counters in successive intervals.
+
+    The delete-one jackknife gives the standard error and Student's t the interval (Efron and Tibshirani, An
+    Introduction to the Bootstrap, 11.5); no interval where all of the denominator lies in one interval.
+    Raises ValueError for series of unlike length.
+    """
+    above, under = _paired(numerators, denominators)
+    count, total = len(above), float(under.sum())
+    if count < 2 or total == 0:
+        return Estimate(None, None, None, count)
+    value = float(above.sum()) / total
+    rest = total - under
+    if (rest == 0).any():
+        return Estimate(value, None, None, count)
+    left_out = (above.sum() - above) / rest
+    error = math.sqrt((count - 1) / count * float(((left_out - left_out.mean()) ** 2).sum()))
+    margin = _student(count - 1) * error
+    floor = 0.0 if (above >= 0).all() and (under >= 0).all() else -math.inf
+    return Estimate(value, max(floor, value - margin), value + margin, count)
+
+
+def backlog_slope(at_s: npt.ArrayLike, depth: npt.ArrayLike) -> Estimate:
+    """By how many jobs per second a backlog grows, from its `depth` read at the times `at_s` in seconds, ascending.
+
+    A slope wholly above 0 says that more arrives than is served: the queue is unstable, whatever its latency so far.
+    What was gained over what time passed in up to 20 successive batches of readings, with the jackknife's interval:
+    successive depths are alike, because each is the one before plus a change, but the changes of whole batches are not.
+    In a stable queue a batch gives back what the one before gained, so the interval is wider than need be there.
+    Raises ValueError for unlike lengths, times that do not ascend, and depths that are not finite.
+    """
+    times, depths = np.asarray(at_s, dtype=float), np.asarray(depth, dtype=float)
+    if len(times) != len(depths):
+        raise ValueError(f"a backlog needs one depth for each time and got {len(depths)} for {len(times)}")
+    wrong = np.flatnonzero(~np.isfinite(depths) | ~np.isfinite(times) | (np.diff(times, prepend=-math.inf) <= 0))
+    if len(wrong):
+        row = wrong[0]
+        raise ValueError(
+            f"a backlog needs finite depths at ascending times and got {depths[row]:g} at {times[row]:g} s in "
+            f"row {row}; sort its readings and leave out what was not read"
+        )
+    if len(times) < 3:
+        return Estimate(None, None, None, len(times))
+    edges = np.linspace(0, len(times) - 1, min(BATCHES, len(times) - 1) + 1).round().astype(int)
+    slope = ratio(np.diff(depths[edges]), np.diff(times[edges]))
+    return Estimate(slope.value, slope.low, slope.high, len(times))
+
+
+def median_difference(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
+    """The median of second − first over pairs, with the interval of the sign test (6 pairs or more).
+
+    Source: Conover, Practical Nonparametric Statistics, 3.4. Raises ValueError for series of unlike length.
+    """
+    before, after = _paired(first, second)
+    differences = after - before
+    interval = percentile_interval(differences, 0.5, CONFIDENCE)
+    if interval.low is None or interval.high is None or math.isinf(interval.low):
+        return Estimate(None, None, None, len(differences))
+    return Estimate(float(np.median(differences)), interval.low, interval.high, len(differences))
+
+
+def exactly(value: float | None, count: int) -> Estimate:
+    """A value without uncertainty, from `count` readings; None where there is none."""
+    return Estimate(value, value, value, count)
+
+
+def peak(values: npt.ArrayLike) -> Estimate:
+    """The highest of the readings, which is what it is: its interval is the value itself; none without readings."""
+    readings = np.asarray(values, dtype=float)
+    readings = readings[~np.isnan(readings)]
+    return exactly(float(readings.max()) if len(readings) else None, len(readings))
+
+
+def _student(degrees: int) -> float:
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
+
+
+def _paired(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if len(one) != len(other):
+        raise ValueError(f"the two series must be equally long and have {len(one)} and {len(other)} values")
+    return one, other

@@ -1,0 +1,92 @@
+"""How long to measure, how much repeated measurements differ, and how small a difference they can show."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, stats
+
+from capacity.analysis.statistics.estimates import CONFIDENCE, Estimate, times
+from capacity.analysis.statistics.percentiles import effective_count, minimum_samples, percentile_interval
+
+POWER = 0.8  # the customary chance of finding a change that is there (Cohen 1988)
+
+
+def seconds_needed(values: npt.ArrayLike, seconds: float, quantile: float = 0.99, within: float = 0.1) -> float:
+    """How many seconds to run to know a percentile to ± a share of itself at 95 %, from the values of a shorter pilot.
+
+    `values` of `seconds` of load in time order, in any unit, +inf where censored; `within` 0.1 is ± 10 %, half of the
+    interval's width. The interval between order statistics narrows with the root of the number of independent values
+    that these are worth, and that grows with time: seconds × (half of the pilot's width / half wanted)². A pilot with
+    few values beyond the percentile knows its width roughly, so ask again of the longer run. How much one run differs
+    from the next, no longer run can show.
+    Raises ValueError where the pilot does not bound the percentile, saying how long a pilot would.
+    Source: David and Nagaraja, Order Statistics (2003), 7.1 and 10.2.
+    """
+    if not (0 < seconds < math.inf and 0 < within < math.inf):
+        raise ValueError(
+            f"seconds_needed needs a pilot longer than 0 s and a share above 0 and got {seconds:g} s and {within:g}"
+        )
+    pilot = np.asarray(values, dtype=float)
+    worth = effective_count(pilot, quantile)
+    found = percentile_interval(pilot, quantile, CONFIDENCE, worth)
+    if found.value == math.inf:
+        raise ValueError(
+            f"the quantile {quantile:g} lies among the censored values; lower the load or wait longer for answers"
+        )
+    if found.low is None or found.value is None or found.high is None or math.isinf(found.high - found.low):
+        enough = 2 * seconds * minimum_samples(quantile, CONFIDENCE) / max(1.0, worth)
+        raise ValueError(
+            f"the pilot's {len(pilot):,} values are worth {worth:,.0f} independent ones and do not bound the quantile "
+            f"{quantile:g}; run it for about {max(enough, 2 * seconds):,.0f} s"
+        )
+    if found.value <= 0:
+        raise ValueError(f"a share of a percentile needs one above 0 and it is {found.value:g}; give times as measured")
+    half = (found.high - found.low) / 2
+    return seconds * (half / (within * found.value)) ** 2
+
+
+def deviation_between(repetitions: npt.ArrayLike, width: float = 0.0) -> Estimate:
+    """The standard deviation between measurements of an unchanged system, in their unit, from one value each.
+
+    Its interval is of the chi-squared distribution, which is wide where the repetitions are few. `width` is that of the
+    steps that the values were read in, if any: their variance, width² / 12, may be in what is seen or have hidden as
+    much, so values that are all the same may still differ.
+    Raises ValueError for fewer than 2 and for values that are not finite.
+    """
+    runs = np.asarray(repetitions, dtype=float)
+    if len(runs) < 2 or not np.isfinite(runs).all():
+        raise ValueError(
+            f"the variation between runs needs 2 or more finite values and got {np.isfinite(runs).sum()} of {len(runs)}"
+            "; repeat the run"
+        )
+    degrees, deviation = len(runs) - 1, float(runs.std(ddof=1))
+    tail = (1 - CONFIDENCE) / 2
+    narrow, wide = np.sqrt(degrees / stats.chi2.ppf([1 - tail, tail], degrees)).tolist()
+    step = width**2 / 12
+    least, most = math.sqrt(max(0.0, deviation**2 - step)), math.sqrt(deviation**2 + step)
+    return Estimate(deviation, least * narrow, most * wide, len(runs))
+
+
+def smallest_detectable_change(repetitions: npt.ArrayLike, power: float = POWER) -> Estimate:
+    """The smallest change that as many runs before and after it show, from one value a run of an unchanged system.
+
+    In the unit of `repetitions`: a change as large is found by the two-sided t test at 5 % with a probability of
+    `power`, a smaller one more rarely, and a difference below it proves nothing. From the noncentral t distribution
+    with 2k − 2 degrees of freedom and `deviation_between` the k runs, which gives low and high too.
+    Raises ValueError for fewer than 2 runs, values that are not finite and a power outside (0.05, 1).
+    Source: Montgomery, Design and Analysis of Experiments (2017), 2.4.
+    """
+    deviation = deviation_between(repetitions)
+    error = 1 - CONFIDENCE
+    if not error < power < 1:
+        raise ValueError(f"the power must lie between {error:g} and 1, both excluded, and is {power:g}")
+    runs = deviation.count
+    return times(deviation, _noncentrality(2 * (runs - 1), power) * math.sqrt(2 / runs))
+
+
+def _noncentrality(degrees: int, power: float) -> float:
+    """How many standard errors the truth must be from 0 for the t test to say so with this probability."""
+    critical = stats.t.ppf((1 + CONFIDENCE) / 2, degrees)
+    farthest = 2 * (critical + stats.t.ppf(power, degrees))
+    return float(optimize.brentq(lambda far: stats.nct.sf(critical, degrees, far) - power, 0.0, farthest))

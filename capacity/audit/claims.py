@@ -1,0 +1,170 @@
+"""What a report can claim: a handful of kinds, each as data, on named values and quantities."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from capacity.audit.expressions import Expression, Operand, Operands
+from capacity.findings import LIMIT
+from capacity.operation import Strict
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Quantile = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Claim(Strict):
+    """What all kinds of claim have: a title in the auditor's words, and what must be assumed to hold it against."""
+
+    title: str = ""
+    assuming: str = ""
+
+    @property
+    def alike(self) -> list[list[Operand]]:
+        """What it is about, as far as that is given; those in one list can be compared with each other."""
+        return []
+
+
+class Derived(Claim):
+    """`stated` is what the expression `by` gives."""
+
+    kind: Literal["derived"]
+    stated: Operand
+    by: Expression
+
+    @property
+    def alike(self) -> list[list[Operand]]:
+        """The stated value and the expression."""
+        return [[self.stated, self.by]]
+
+
+class Several(Claim):
+    """What is claimed of two or more quantities."""
+
+    of: Operands
+
+    @property
+    def alike(self) -> list[list[Operand]]:
+        """All of them."""
+        return [self.of]
+
+
+class Same(Several):
+    """All of these are statements of one quantity."""
+
+    kind: Literal["same"]
+
+
+class Order(Several):
+    """Each of these is at most the next one, as percentiles and dates are."""
+
+    kind: Literal["order"]
+
+
+class Check(Claim):
+    """A value against a `limit` as '< 500 ms', with the report's own verdict where it gives one.
+
+    `low` and `high` are the ends of the value's interval, where the report gives that.
+    """
+
+    kind: Literal["check"]
+    limit: str
+    value: Operand | None = None
+    low: Operand | None = None
+    high: Operand | None = None
+    stated: Literal["PASS", "FAIL"] | None = None
+
+    @field_validator("limit")
+    @classmethod
+    def _has_relation(cls, limit: str) -> str:
+        if LIMIT.match(limit) is None or ".." in limit:
+            raise ValueError("it must be a relation, a number and a unit, as '< 500 ms',")
+        return limit
+
+    @property
+    def relation(self) -> str:
+        """How the value must stand to the bound."""
+        return self.limit[: len(self.limit) - len(self.limit.lstrip("<>="))]
+
+    @property
+    def bound(self) -> str:
+        """The limit without its relation."""
+        return self.limit.removeprefix(self.relation).strip()
+
+    @property
+    def alike(self) -> list[list[Operand]]:
+        """The bound, the value and its interval."""
+        return [[self.bound, *(each for each in (self.value, self.low, self.high) if each is not None)]]
+
+
+class Lasts(Claim):
+    """A margin (capacity over use) lasts as long as stated at a monthly growth."""
+
+    kind: Literal["lasts"]
+    stated: Operand
+    margin: Operand
+    monthly_rate: Operand
+
+    @property
+    def alike(self) -> list[list[Operand]]:
+        """The stated months; the margin and the rate, which are shares."""
+        return [[self.stated, "1 months"], [self.margin, self.monthly_rate, "1 x"]]
+
+
+class Group(Strict):
+    """One part of a mixture: its percentiles by their quantile, and its weight."""
+
+    quantiles: dict[Quantile, Operand]
+    weight: Operand | None = None
+
+
+class Mixture(Claim):
+    """A percentile of the whole against those of its parts, with their weights where these are stated."""
+
+    kind: Literal["mixture"]
+    stated: Operand
+    quantile: Quantile
+    groups: Annotated[list[Group], Field(min_length=2)]
+
+    @property
+    def alike(self) -> list[list[Operand]]:
+        """The stated percentile and those of the groups; their weights."""
+        percentiles = [each for group in self.groups for each in group.quantiles.values()]
+        return [[self.stated, *percentiles], [each.weight for each in self.groups if each.weight is not None]]
+
+
+class Samples(Claim):
+    """A percentile stands on enough samples; no `count` says that the report does not give their number."""
+
+    kind: Literal["samples"]
+    quantile: Quantile
+    count: Operand | None = None
+
+    @property
+    def alike(self) -> list[list[Operand]]:
+        """The number of samples."""
+        return [] if self.count is None else [[self.count]]
+
+
+class Evidence(Claim):
+    """A statement that needs something measured: the values that `shown_by` names, or nothing."""
+
+    kind: Literal["evidence"]
+    needs: Annotated[str, Field(min_length=1)]
+    shown_by: list[Operand] = Field(default_factory=list)
+
+    @property
+    def alike(self) -> list[list[Operand]]:
+        """What shows it, each by itself."""
+        return [[each] for each in self.shown_by]
+
+
+class Conclusion(Claim):
+    """A good verdict on all checks that the report judges, in the named sections or in all of them."""
+
+    kind: Literal["conclusion"]
+    sections: list[Name] = Field(default_factory=list)
+
+
+AnyClaim = Annotated[
+    Derived | Same | Order | Check | Lasts | Mixture | Samples | Evidence | Conclusion, Field(discriminator="kind")
+]

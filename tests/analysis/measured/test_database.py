@@ -1,0 +1,142 @@
+"""The cost of row-level security is what was put in, and the server's processes are reckoned from their readings."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from capacity.analysis.measured.database import database_findings, row_security_pairs
+from capacity.analysis.planning.catalog import read_catalog
+from capacity.analysis.planning.findings import plan_findings
+from capacity.analysis.planning.plan import make_plan
+from capacity.analysis.planning.plan_file import read_plan, read_run
+from capacity.analysis.planning.projection import planned_demand
+from capacity.analysis.statistics.estimates import median_difference
+from capacity.findings import Finding, read_findings
+from capacity.recording import open_recording
+
+DATA = Path(__file__).parents[3] / "data"
+GB = 1e9
+NOT_HERE = "not measured: the server's processes are elsewhere or were not read"
+COST_NS, WARMTH_NS = 40_000, 25_000
+
+
+def queries(rounds: int) -> pd.DataFrame:
+    draw = np.random.default_rng(3)
+    seq = np.arange(4 * rounds)
+    secured = np.isin(seq % 4, [0, 3])
+    service = 300_000 + COST_NS * secured - WARMTH_NS * (seq % 2) + draw.normal(0, 2_000, len(seq))
+    sent = seq * 1_000_000
+    names = np.where(secured, "with row security", "without row security")
+    return pd.DataFrame(
+        {
+            "operation": pd.Categorical(names),
+            "scheduled_ns": sent,
+            "sent_ns": sent,
+            "finished_ns": sent + service.astype(np.int64),
+            "outcome": pd.Categorical(["ok"] * len(seq), categories=["ok", "error", "timeout", "dropped"]),
+            "seq": seq,
+        }
+    )
+
+
+def test_the_order_within_a_pair_does_not_count() -> None:
+    pairs = row_security_pairs(queries(500))
+    cost = median_difference(pairs["without"], pairs["with"])
+    assert cost.value == pytest.approx(COST_NS / 1e6, rel=0.02)
+    assert float((pairs["with"] - pairs["without"]).std()) < WARMTH_NS / 1e6 / 4
+
+
+def test_a_round_counts_as_a_whole_or_not_at_all() -> None:
+    samples = queries(10).iloc[2:]
+    samples.loc[samples["seq"] == 17, "outcome"] = "error"
+    assert len(row_security_pairs(samples)) == 8
+
+
+def recorded(told: str = "PSS", **gauges: list[tuple[float, float]]) -> dict[str, Finding]:
+    """The findings of the committed recording with these readings for its own; each is seconds into the load and value.
+
+    `told` is how memory was read.
+    """
+    main = open_recording(DATA / "recorded" / "database")
+    stage = next(each for each in main.manifest["stages"] if each["step"] in main.manifest["sustained_steps"])
+    rows = [
+        (int((stage["start_s"] + at_s) * GB), f"postgres.{name}", value)
+        for name, readings in gauges.items()
+        for at_s, value in readings
+    ]
+    theirs = main.gauges[~main.gauges["gauge"].isin(["postgres.cpu_s", *(f"postgres.{name}" for name in MEMORY)])]
+    frame = pd.concat([theirs.astype({"gauge": object}), pd.DataFrame(rows, columns=["at_ns", "gauge", "value"])])
+    manifest: dict[str, Any] = main.manifest | {"system": main.manifest["system"] | {"memory_by": told}}
+    return {each.name: each for each in database_findings("database", main.samples, frame, manifest)}
+
+
+UNEVEN_S = [-9.0, -0.5, 0.2, 0.5, 3.0, 3.1, 7.7, 12.0, 20.0, 40.0]
+CPU = {"cpu_s": [(at_s, 900.0 + (0.6 * at_s if at_s > 0 else 5.0 * at_s)) for at_s in UNEVEN_S]}
+MEMORY = {
+    "memory_bytes": [(-1.0, 9 * GB), (1.0, 0.25 * GB), (9.0, 0.5 * GB), (19.0, 0.4 * GB)],
+    "memory_limit_bytes": [(at_s, 4 * GB) for at_s in (-1.0, 1.0, 9.0, 19.0)],
+}
+
+
+def test_cpu_is_time_over_time_however_far_apart_the_readings_are() -> None:
+    """0.6 s a second, after a start that took more and is not of the constant load."""
+    found = recorded(**CPU)["database.cpu_share"]
+    assert (found.value, found.low, found.high) == pytest.approx((60, 60, 60))
+    assert (found.unit, found.count, found.note) == ("%", 7, "")
+
+
+def test_memory_is_the_most_that_was_read_under_the_load_and_its_part_of_the_machines() -> None:
+    found = recorded(**CPU, **MEMORY)
+    assert (found["database.memory"].value, found["database.memory"].unit) == (pytest.approx(500), "MB")
+    assert (found["database.memory_utilisation"].value, found["database.memory_utilisation"].count) == (12.5, 3)
+    assert found["database.memory"].note == found["database.memory_utilisation"].note == ""
+
+
+def test_memory_whose_shared_part_is_a_lower_bound_says_so() -> None:
+    found = recorded("RSS", **CPU, **MEMORY)["database.memory"]
+    assert (found.value, found.note) == (500, "of what the processes share, the most that one of them had touched")
+
+
+def test_what_was_not_read_says_why() -> None:
+    found = recorded()
+    for name in ("cpu_share", "memory", "memory_utilisation"):
+        assert (found[f"database.{name}"].value, found[f"database.{name}"].count) == (None, 0)
+        assert found[f"database.{name}"].note == NOT_HERE
+    alone = recorded("", **CPU)
+    why = "not measured: this machine does not tell what processes share"
+    assert (alone["database.cpu_share"].note, alone["database.memory"].note) == ("", why)
+    assert alone["database.memory_utilisation"].note == why
+
+
+def test_a_single_reading_is_no_rate() -> None:
+    assert recorded(cpu_s=[(1.0, 5.0)])["database.cpu_share"].note == "not given from 0 readings"
+
+
+def test_the_plan_takes_its_database_cpu_and_memory_from_them() -> None:
+    """70 of 100 users: 60 % of a core becomes 42 %, in place of all cores of the machine; memory stays."""
+    folder = DATA / "recorded" / "findings"
+    others = {each.name: each for each in read_findings(folder)}
+    file, catalog = read_plan(DATA / "plan.yaml"), read_catalog(DATA / "catalog")
+    run = read_run(folder, (others | recorded(**CPU, **MEMORY)).values())
+    found = {each.name: each for each in plan_findings(make_plan(file, run, catalog))}
+    assert found["plan.database_cpu.use"].value == pytest.approx(42)
+    assert found["plan.database_cpu.months_to_limit"].value is not None
+    assert found["plan.database_memory.use"].value == pytest.approx(12.5)
+    assert found["plan.database_memory.months_to_limit"].value is not None
+    for name in ("database", "supabase"):
+        demand, note = planned_demand(next(part for part in file.parts if part.name == name), file, run, 0.3)
+        assert demand.uses["cpu"].value == pytest.approx(0.42)
+        assert note == ""
+
+
+def test_the_plan_says_why_they_were_not_measured() -> None:
+    folder = DATA / "recorded" / "findings"
+    others = {each.name: each for each in read_findings(folder)}
+    run = read_run(folder, (others | recorded()).values())
+    plan = make_plan(read_plan(DATA / "plan.yaml"), run, read_catalog(DATA / "catalog"))
+    found = {each.name: each for each in plan_findings(plan)}
+    assert found["plan.database_cpu.use"].note == f"database.cpu_share {NOT_HERE}"
+    assert found["plan.database_memory.use"].note == f"database.memory_utilisation {NOT_HERE}"

@@ -1,0 +1,110 @@
+"""The plan's file is checked whole, and a run says when and on what it was measured."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from capacity.analysis.planning.plan_file import PlanFile, read_plan, read_run
+from capacity.errors import CapacityError
+from capacity.findings import Finding, read_findings
+
+DATA = Path(__file__).parents[3] / "data"
+
+
+def changed(folder: Path, **parts: Any) -> Path:
+    entries = yaml.safe_load((DATA / "plan.yaml").read_text(encoding="utf-8"))
+    file = folder / "plan.yaml"
+    file.write_text(yaml.safe_dump(entries | parts, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def test_the_committed_plan_reads_and_names_only_findings_that_exist_or_are_said_to_be_missing() -> None:
+    plan = read_plan(DATA / "plan.yaml")
+    there = {each.name for each in read_findings(DATA / "recorded" / "findings")}
+    named = {use.finding for each in plan.resources for use in each.use if use.finding}
+    named |= {each.finding for each in plan.signals} | {each.finding for each in plan.margins if each.finding}
+    assert named - there <= {"database.cpu_share", "database.memory_utilisation"}  # where a server is elsewhere
+    assert (plan.growth.value, plan.months) == (0.15, 24)
+
+
+def test_every_number_of_the_plan_that_is_not_measured_has_a_source() -> None:
+    plan = read_plan(DATA / "plan.yaml")
+    for each in (plan.headroom, plan.growth, *plan.loads.values(), *plan.signals, *plan.margins, *plan.waits):
+        assert each.source
+    assert all(trigger.source for each in plan.resources for trigger in each.triggers)
+
+
+GROWTH = {"value": 0.15, "low": 0.2, "high": 0.3, "source": "s"}
+RESOURCE = {"name": "x", "title": "X", "unit": "", "use": [{"finding": "a.b"}], "limit": {"why": "w", "value": 1}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"growth": GROWTH}, "growth: the value 0.15 is not between low 0.2 and high 0.3"),
+        ({"growth": GROWTH | {"low": -1}}, "growth.low: input should be greater than -1 and is -1"),
+        ({"moths": 3}, "unknown key 'moths'; remove it or correct its spelling"),
+        ({"months": 0}, "months: input should be greater than 0 and is 0"),
+        (
+            {"resources": [RESOURCE | {"use": [{"finding": "a.b", "load": "visitors"}]}]},
+            "the file: there is no load 'visitors'; given are users, jobs",
+        ),
+        (
+            {"resources": [RESOURCE | {"limit": {"why": "w", "part": "mainframe", "column": "iops"}}]},
+            "the file: there is no part 'mainframe'; given are database, supabase, redis, workers, gateway",
+        ),
+        (
+            {"resources": [RESOURCE | {"limit": {"why": "w"}}]},
+            "resources.0.limit: a limit is one of a value, a finding, and a part with a column",
+        ),
+        (
+            {"resources": [RESOURCE | {"limit": {"why": "w", "part": "database"}}]},
+            "resources.0.limit: a part and a column are given together",
+        ),
+        ({"resources": [RESOURCE | {"use": [{"load": "users"}]}]}, "use.0: a term has either a finding or a constant"),
+        ({"resources": [RESOURCE, RESOURCE]}, "the file: the name 'x' is there twice; keep one of them"),
+    ],
+)
+def test_a_plan_that_does_not_hold_together_is_refused(tmp_path: Path, parts: dict[str, Any], sentence: str) -> None:
+    file = changed(tmp_path, **parts)
+    with pytest.raises(CapacityError) as refused:
+        read_plan(file)
+    assert str(refused.value).startswith(f"{file}: ")
+    assert sentence in str(refused.value)
+
+
+def test_a_plan_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError, match=r"^cannot read the plan .*plan\.yaml: "):
+        read_plan(tmp_path / "plan.yaml")
+
+
+def test_a_run_begins_on_the_day_of_its_last_recording_and_knows_the_cores(tmp_path: Path) -> None:
+    for name, day, cpus in (("database", "2026-03-31", 2), ("redis", "2026-04-01", 4)):
+        place = tmp_path / "recordings" / name
+        place.mkdir(parents=True)
+        facts = {"started_at": f"{day}T23:00:00+00:00", "machine": {"cpus": cpus}}
+        (place / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
+    found = [
+        Finding("database.throughput", 1.0, recording="database"),
+        Finding("redis.throughput", 1.0, recording="redis"),
+        Finding("redis.memory", 1.0, recording="redis", void="the generator was the limit"),
+        Finding("plan.first_limit", 1.0),
+    ]
+    run = read_run(tmp_path / "findings", found)
+    assert run.day == date(2026, 4, 1)
+    assert run.cores == {"database": 2, "redis": 4}
+    assert set(run.findings) == {"database.throughput", "redis.throughput", "redis.memory"}
+
+
+def test_findings_without_their_recordings_have_no_day(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError, match=r"so the day of the run is unknown$"):
+        read_run(tmp_path / "findings", [Finding("a.b", 1.0, recording="a")])
+
+
+def test_the_plan_has_no_logic_of_its_own() -> None:
+    """The same file gives the same plan."""
+    assert read_plan(DATA / "plan.yaml") == PlanFile.model_validate(read_plan(DATA / "plan.yaml").model_dump())
