@@ -1,7 +1,12 @@
-"""Units as a document writes them: measures in base units, and names of things, with products and ratios."""
+"""Units: how small ones make a large one, and units as a document writes them, with products and ratios."""
 
 from collections import Counter
 from dataclasses import dataclass
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+MS_PER_S = 1_000
+MB = 1_000_000  # bytes
 
 MEASURES = {  # what is measured and rounded; every other word names things, which are counted
     "x": (1.0, ""),
@@ -15,7 +20,7 @@ MEASURES = {  # what is measured and rounded; every other word names things, whi
     "days": (86400.0, "s"),
     "month": (1.0, "month"),
     "months": (1.0, "month"),
-    "MB": (1e6, "B"),
+    "MB": (float(MB), "B"),
     "GB": (1e9, "B"),
 }
 

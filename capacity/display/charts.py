@@ -12,10 +12,10 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
 from capacity.display.tables import COLOURS
 from capacity.findings import Finding, Judged, Objective, Verdict
+from capacity.units import NS_PER_S
 
 PALETTE = sns.color_palette("colorblind")
 LIMIT_COLOUR = "#b00020"
-NS_PER_S = 1e9
 NAMED_SHARE = 0.08  # of the width: a narrower stage has no room for its name
 MOST_USED = 1.5  # of a promise: what uses more is drawn there, as an arrow
 NINES = {0.5: "p50", 0.9: "p90", 0.99: "p99", 0.999: "p99.9", 0.9999: "p99.99"}

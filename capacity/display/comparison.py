@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from capacity.analysis.measured.comparison import Outcome, issues
+from capacity.analysis.statistics.conventions import CHANCE
 from capacity.display.tables import aligned, finding_text, number_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective, read_findings
@@ -16,7 +17,6 @@ HOST = ("system", "processor", "cpus", "memory_gib")
 LOAD = ("stages", "connections", "generators", "prepared")
 NOT_SENT = ("title", "shapes")  # a workload's parts that say nothing of what was sent; the stages are compared instead
 MOVED = ("changed", "counted")
-CHANCE = 0.05
 
 
 def run_facts(run: Path, findings: Sequence[Finding]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import escape
 
+from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.findings import Finding, Judged, Objective, Verdict
 
 if TYPE_CHECKING:  # the command prints tables of text, which need not wait for pandas
@@ -22,26 +23,16 @@ COLOURS = {
     Verdict.VOID: "#6b6b6b",
     Verdict.NO_DATA: "#6b6b6b",
 }
+PERCENTILES = {f"{percentile_text(name)}, ms": f"response_{name}" for name in QUANTILES}
 RESPONSES = {
-    "p50, ms": "response_p50",
-    "p95, ms": "response_p95",
-    "p99, ms": "response_p99",
+    **PERCENTILES,
     "longest, ms": "response_max",
     "succeeded, %": "success_rate",
 }
-STAGES = {
-    "wait p50, ms": "wait_p50",
-    "wait p95, ms": "wait_p95",
-    "wait p99, ms": "wait_p99",
-    "run p50, ms": "run_p50",
-    "run p95, ms": "run_p95",
-    "run p99, ms": "run_p99",
-}
+STAGES = {f"{stage} {percentile_text(name)}, ms": f"{stage}_{name}" for stage in ("wait", "run") for name in QUANTILES}
 ENDPOINTS = {
     "requests": "volume",
-    "p50, ms": "response_p50",
-    "p95, ms": "response_p95",
-    "p99, ms": "response_p99",
+    **PERCENTILES,
     "errors, %": "error_rate",
     "shed, %": "shed_rate",
 }

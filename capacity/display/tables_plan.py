@@ -12,6 +12,7 @@ from capacity.analysis.planning.growth import Exhaustion
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan, make_plan, total_monthly, varied
 from capacity.analysis.planning.plan_file import PlanFile, Run
 from capacity.analysis.planning.sizing import QUARTER
+from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.display.tables import aligned, cell_html, finding_text, number_text
 from capacity.findings import Finding
 
@@ -31,7 +32,7 @@ def months_text(months: Exhaustion, at_least: bool = False) -> str:
     if math.isinf(months.value):
         return NEVER
     if at_least:
-        return f"at least {months.value:.1f} months (at 95 %: {months.low:.1f})"
+        return f"at least {months.value:.1f} months (at {CONFIDENCE_TEXT}: {months.low:.1f})"
     if months.value == 0 and months.high == 0:
         return OVER
     if months.value == 0:
@@ -45,7 +46,7 @@ def date_text(plan: CapacityPlan, months: Exhaustion, at_least: bool = False) ->
         return NEVER
     value = _day(plan.day(months.value))
     if at_least:
-        return f"not before {value} (at 95 %: {_day(plan.day(months.low))})"
+        return f"not before {value} (at {CONFIDENCE_TEXT}: {_day(plan.day(months.low))})"
     if months.value == 0 and months.high == 0:
         return OVER
     low, high = _day(plan.day(months.low)), _day(plan.day(months.high))

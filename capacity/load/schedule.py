@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity.units import NS_PER_S
 from capacity.workload import Shape, Workload
 
 CHUNK = 2048  # arrivals drawn at a time: about 0.1 ms, so that the loop is never held up
-NS = 1_000_000_000
 
 Arrival = tuple[int, int, int, int]  # seq, scheduled_ns, operation, step
 
@@ -35,7 +35,7 @@ class Schedule:
         for number, due in enumerate(times):
             operation = next(chosen)
             mine = (np.arange(len(due)) + number * CHUNK) % self.shards == self.index
-            due_ns = (due[mine] * NS).astype(np.int64) + origin_ns
+            due_ns = (due[mine] * NS_PER_S).astype(np.int64) + origin_ns
             yield from zip(
                 range(seq, seq + len(due_ns)),
                 due_ns.tolist(),
@@ -65,19 +65,19 @@ class Schedule:
             for place, number in enumerate(numbers):
                 at = begin + (stage.seconds * (place + 1) / len(numbers) if stage.ramp else 0.0)
                 if number % self.shards == self.index:
-                    changes.append((int(at * NS), 1 if target > level else -1))
+                    changes.append((int(at * NS_PER_S), 1 if target > level else -1))
             begin, level = begin + stage.seconds, target
         return changes
 
     @property
     def end_ns(self) -> int:
         """When the last stage ends."""
-        return int(self.shape.seconds * NS)
+        return int(self.shape.seconds * NS_PER_S)
 
     @property
     def step_ends_ns(self) -> list[int]:
         """The end of each stage in nanoseconds."""
-        return [int(end * NS) for end in itertools.accumulate(stage.seconds for stage in self.shape.stages)]
+        return [int(end * NS_PER_S) for end in itertools.accumulate(stage.seconds for stage in self.shape.stages)]
 
     def step_at(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
         """The stage that each time falls into."""

@@ -12,6 +12,7 @@ import nbformat
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.display.tables import finding_text
 from capacity.findings import Finding, Verdict
 from capacity.writing import write_whole
@@ -76,7 +77,7 @@ def write_report(
         closing = Part("closing", CLOSING_TITLE, list(_pieces(_cells(summary), CLOSING, frozenset())), "Sign-off")
         parts = [_part(summary, frozenset()), *parts, closing]
     template = Environment(autoescape=True).from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
-    page = template.render(title=title, facts=facts, parts=parts, lines=lines)
+    page = template.render(title=title, facts=facts, parts=parts, lines=lines, confidence=CONFIDENCE_TEXT)
     write_whole(path, page)
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from capacity.analysis.faults.recovery import NS_PER_MS, NS_PER_S, fates, timeline
+from capacity.analysis.faults.recovery import fates, timeline
 from capacity.findings import Finding
 from capacity.samples import response_ns
+from capacity.units import MS_PER_S, NS_PER_MS, NS_PER_S
 
 EVERY_S = 0.1
-MS_PER_S = 1000.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from capacity.analysis.measured.summary import percentile_estimate
 from capacity.analysis.statistics.estimates import Estimate, exactly, proportion
 from capacity.findings import Finding
 from capacity.samples import response_ns
+from capacity.units import NS_PER_MS, NS_PER_S
 
 SECTION = "breaking_point"
 WITH, WITHOUT = "with_breaker", "without_breaker"
 HALVES = {WITH: "with the breaker", WITHOUT: "without"}
-NS_PER_S = 1_000_000_000
-NS_PER_MS = 1_000_000
 WAITING = ("queue.wait", "queue.prioritized", "queue.paused")
 STATE = "gateway.breaker_state"
 CLOSED = 0

@@ -10,9 +10,8 @@ import pandas as pd
 from capacity.analysis.statistics.percentiles import value_rank
 from capacity.findings import Finding
 from capacity.samples import check_samples, response_ns
+from capacity.units import NS_PER_MS, NS_PER_S
 
-NS_PER_MS = 1_000_000
-NS_PER_S = 1_000_000_000
 QUANTILE = 0.95
 WINDOW_S = 1.0
 FATES = ("served", "late", "failed", "lost")

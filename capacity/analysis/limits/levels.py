@@ -14,19 +14,18 @@ from capacity.analysis.limits.search import LevelResult
 from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.quality import Problem, generator_problems, littles_law, void_reason
 from capacity.analysis.measured.summary import Clock, percentile_estimate
-from capacity.analysis.statistics.estimates import CONFIDENCE, Estimate, exactly, mean_rate, proportion
+from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
+from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, proportion, student
 from capacity.analysis.statistics.percentiles import effective_count_at
 from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.samples import response_ns
+from capacity.units import NS_PER_MS, NS_PER_S
 
 CLOCKS: tuple[Clock, ...] = ("response", "service", "dispatch")
-QUANTILES = (0.5, 0.95, 0.99)
 SLICES = 20  # of a level, for the interval of its throughput
 BATCHES = 8  # of a level, for that of its growth: long enough to forget each other, enough to show a scatter
 WORST_FIRST = (Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
 TIME = re.compile(r"\.response_p(\d\d)$")
-NS_PER_MS = 1e6
-NS_PER_S = 1e9
 
 Floats = npt.NDArray[np.float64]
 
@@ -114,7 +113,7 @@ def growth(entered_ns: npt.ArrayLike, left_ns: npt.ArrayLike, span_s: tuple[floa
     means = mean_number(entered_ns, left_ns, np.linspace(*span_s, BATCHES + 1))
     middles = (np.arange(BATCHES) + 0.5) * (span_s[1] - span_s[0]) / BATCHES
     line = stats.linregress(middles, means)
-    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, BATCHES - 2)) * float(line.stderr)
+    margin = student(BATCHES - 2) * float(line.stderr)
     return Estimate(float(line.slope), float(line.slope) - margin, float(line.slope) + margin, BATCHES)
 
 
@@ -180,10 +179,14 @@ def _findings(section: str, recording: str, frames: Frames) -> Iterable[Finding]
     ok = int((held["outcome"] == "ok").sum())
     yield found("success_rate", proportion(ok, len(held)), "%", "succeeded", 100)
     for clock in CLOCKS:
-        row = latency_table(held, by=None, quantiles=QUANTILES, clock=clock).iloc[0]
-        for quantile in QUANTILES:
-            name = f"p{quantile * 100:.0f}"
-            yield found(f"{clock}_{name}", percentile_estimate(row, name, len(held)), "ms", f"{clock} time, {name}")
+        row = latency_table(held, by=None, clock=clock).iloc[0]
+        for name in QUANTILES:
+            yield found(
+                f"{clock}_{name}",
+                percentile_estimate(row, name, len(held)),
+                "ms",
+                f"{clock} time, {percentile_text(name)}",
+            )
     grown = growth(frames.operations["scheduled_ns"], frames.operations["finished_ns"], span)
     yield found("backlog_growth", grown, "%", "growth of what is in the system, of what is due", 100 / max(offered, 1))
     yield from _numbers(found, frames)

@@ -58,7 +58,7 @@ def bracket(results: Sequence[LevelResult]) -> Bracket:
 
 
 def over_rounds(brackets: Sequence[Bracket]) -> Estimate:
-    """The load that held, as its geometric mean, and between which loads the breaking point lies at 95 %.
+    """The load that held, as its geometric mean, and between which loads the breaking point lies.
 
     Student's t on the logarithms of the brackets' middles says how much rounds differ, and half a mean bracket is added
     to it in squares; brackets that are all the same give that bracket. Of a machine whose speed wanders by 2 to 12 %

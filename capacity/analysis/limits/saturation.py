@@ -11,6 +11,7 @@ import pandas as pd
 
 from capacity.analysis.limits.levels import Frames, mean_number
 from capacity.analysis.statistics.estimates import Estimate, ratio
+from capacity.units import MS_PER_S, NS_PER_S
 
 # Of a resource: with random arrivals, where nine tenths are in use ten wait for each that is served.
 # Of what is under way, half that waits for locks is more than any other cause can have.
@@ -25,8 +26,6 @@ SHARERS = {
     "CPU of the generator": "the generator",
 }
 USED = ("utilisation", "low", "high")
-NS_PER_S = 1e9
-MS_PER_S = 1e3
 
 Kind = Literal["work", "lock", "place"]
 Floats = npt.NDArray[np.float64]
@@ -82,7 +81,7 @@ def _allowed(system: Mapping[str, Any]) -> float:
 def usage(levels: Sequence[Frames]) -> pd.DataFrame:
     """How much of each resource was in use over these recordings of one level, together.
 
-    One row a resource: resource, kind, servers, utilisation (0–1) with low and high at 95 %, and demand_s, the seconds
+    One row a resource: resource, kind, servers, utilisation (0–1) with low and high, and demand_s, the seconds
     of one of its servers that an operation takes (busy time over operations completed), with its low and high.
     Source of the demand: Denning and Buzen, ACM Computing Surveys 10 (1978).
     """

@@ -8,11 +8,11 @@ from typing import Literal, TypeVar, get_args
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize
 
 from capacity.analysis.measured.quality import Problem
+from capacity.analysis.statistics.estimates import student
 
-CONFIDENCE = 0.95
 COEFFICIENTS = 3
 ROUNDING = 1e-9  # of the highest throughput: smaller residuals are the solver's own, so the noise is not below this
 RISE = 1.05  # a curve that gains less from the lowest level to its best has no rising branch to fit
@@ -35,7 +35,7 @@ class Coefficients:
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The highest throughput and the concurrency that gives it, each with its 95 % interval."""
+    """The highest throughput and the concurrency that gives it, each with its interval."""
 
     concurrency: float
     concurrency_low: float
@@ -104,11 +104,11 @@ class ScalabilityModel:
     def peak(self) -> Peak | None:
         """Where throughput is highest, N = √((1 − σ) / κ); None where no finite peak follows from the data.
 
-        That is where coherency is on its bound 0, where its interval (Student's t at 95 %) reaches 0, so that a curve
+        That is where coherency is on its bound 0, where its interval (by Student's t) reaches 0, so that a curve
         which only flattens explains the data too, and where the peak is not above the lowest level measured.
         """
         error = self.standard_errors.coherency
-        shows = bool(self.degrees) and self.coherency > _student(self.degrees) * error
+        shows = bool(self.degrees) and self.coherency > student(self.degrees) * error
         if not shows or self._turn() <= self.lowest:
             return None
         turn = self._turn()
@@ -117,7 +117,7 @@ class ScalabilityModel:
         return Peak(turn, low, high, float(top["throughput"]), float(top["low"]), float(top["high"]))
 
     def band(self, concurrency: npt.ArrayLike) -> pd.DataFrame:
-        """The curve with its 95 % interval, a row for each concurrency: concurrency, throughput, low, high.
+        """The curve with its interval, a row for each concurrency: concurrency, throughput, low, high.
 
         It bounds the mean throughput, not a single measurement, and widens away from the levels measured. Delta method
         on the logarithm of X, which keeps it above 0, with Student's t. Not a parametric bootstrap, which takes the
@@ -138,7 +138,7 @@ class ScalabilityModel:
         if not self.degrees:
             return 0.0, math.inf
         error = math.sqrt(max(0.0, float(toward @ self.covariance @ toward)))
-        factor = math.exp(min(WIDEST, _student(self.degrees) * error))
+        factor = math.exp(min(WIDEST, student(self.degrees) * error))
         return value / factor, value * factor
 
     def _slowdown(self, concurrency: Level) -> Level:
@@ -280,7 +280,3 @@ def _problems(model: ScalabilityModel, levels: Floats, measured: Floats) -> Iter
             "add steps up to that level",
             void=False,
         )
-
-
-def _student(degrees: int) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))

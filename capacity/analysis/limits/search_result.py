@@ -21,11 +21,11 @@ from capacity.analysis.limits.rounds import Bracket, bracket, deviation_of_round
 from capacity.analysis.limits.saturation import saturation, usage, what_broke
 from capacity.analysis.limits.scalability import ScalabilityModel
 from capacity.analysis.limits.search import BROKEN, PRODUCTION_SHARE, REST, BreakingPoint, Conclusion, Search
+from capacity.analysis.statistics.conventions import QUANTILES
 from capacity.analysis.statistics.estimates import Estimate, exactly, proportion
 from capacity.findings import Finding, Objective, Verdict
 
 SECTION = "breaking_point"
-QUANTILES = {"response_p50": 0.5, "response_p95": 0.95, "response_p99": 0.99}
 NOTES = {
     Conclusion.GENERATOR_BOUND: "the generator's limit; the system's is above",
     Conclusion.NOT_REACHED: "nothing broke within the range; the system may hold more",
@@ -156,7 +156,7 @@ class Searched:
     @property
     def promised_time(self) -> tuple[str, float]:
         """The percentile of the response time that a level must keep, as response_p99, and its limit in ms."""
-        names = {f"level_{self.name}.{name}": name for name in QUANTILES}
+        names = {f"level_{self.name}.response_{name}": f"response_{name}" for name in QUANTILES}
         promised = next((each for each in self.objectives if each.finding in names), None)
         if promised is None:
             raise ValueError(
@@ -173,7 +173,7 @@ class Searched:
         name, limit_ms = self.promised_time
         lowest = min(self.levels, key=lambda level: level.rate)
         served = lowest.finding(name.replace("response", "service")).value or 0.0
-        return max(0.0, limit_ms - served) / 1e3, QUANTILES[name]
+        return max(0.0, limit_ms - served) / 1e3, QUANTILES[name.removeprefix("response_")]
 
 
 def breaking_point_findings(found: Searched, searches: str) -> list[Finding]:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from capacity.analysis.statistics.estimates import CONFIDENCE
+from capacity.analysis.statistics.estimates import student
 from capacity.analysis.statistics.repetition import smallest_detectable_change
 from capacity.findings import Finding, Objective, Verdict, judge
 
@@ -50,7 +49,7 @@ FOUND = (Outcome.RESOLVED, Outcome.REMAINS, Outcome.UNDECIDED)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """After less before with its interval at 95 %; `detectable` is known from repetitions only."""
+    """After less before with its interval; `detectable` is known from repetitions only."""
 
     answer: Answer
     value: float | None = None
@@ -95,7 +94,7 @@ def compare_findings(
 
 
 def change_of(before: Finding | None, after: Finding | None, repetitions: Sequence[Finding] = ()) -> Change:
-    """How far a finding moved, and whether by more than chance at 95 %.
+    """How far a finding moved, and whether by more than chance.
 
     CHANGED and WITHIN_CHANCE: by the interval of the change, which is put together from both intervals (MOVER), and
     with repetitions is at least as wide as two runs of an unchanged system differ. COUNTED: both values have no
@@ -133,9 +132,8 @@ def _interval(before: Finding, after: Finding) -> tuple[float, float]:
 
 
 def _two_runs(values: Sequence[float]) -> float:
-    """By how much two runs of an unchanged system differ at most, at 95 %: Student's t × √2 × the deviation."""
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
-    return quantile * math.sqrt(2) * float(np.std(values, ddof=1))
+    """By how much two runs of an unchanged system differ at most: Student's t × √2 × the deviation."""
+    return student(len(values) - 1) * math.sqrt(2) * float(np.std(values, ddof=1))
 
 
 def _row(name: str, before: Finding | None, after: Finding | None, change: Change) -> dict[str, Any]:

@@ -11,11 +11,9 @@ from capacity.analysis.measured.summary import Sustained, connection_findings, r
 from capacity.analysis.statistics.estimates import exactly, median_difference, peak, proportion, ratio
 from capacity.findings import Finding
 from capacity.samples import service_ns
+from capacity.units import MB, NS_PER_MS, NS_PER_S
 
 SECTION = "database"
-NS_PER_MS = 1e6
-MB = 1e6
-NS_PER_S = 1e9
 NOT_HERE = "not measured: the server's processes are elsewhere or were not read"
 NO_MEMORY = "not measured: this machine does not tell what processes share"
 SHARED_AT_LEAST = "of what the processes share, the most that one of them had touched"

@@ -16,10 +16,10 @@ from capacity.analysis.measured.summary import (
 )
 from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion, ratio
 from capacity.findings import Finding
+from capacity.units import NS_PER_S
 
 SECTION = "gateway"
 SHED = ", retry after "  # in the class of a failure that says when to come again
-NS_PER_S = 1e9
 
 
 def gateway_findings(

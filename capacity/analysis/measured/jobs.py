@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
+from capacity.units import NS_PER_MS
 
-NS_PER_MS = 1_000_000
 OUTCOME_OF = {"completed": "ok", "failed": "error"}
 
 

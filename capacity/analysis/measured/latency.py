@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from capacity.analysis.statistics.conventions import QUANTILES
 from capacity.analysis.statistics.percentiles import (
     PercentileInterval,
     effective_count,
@@ -19,6 +20,7 @@ from capacity.analysis.statistics.percentiles import (
     value_rank,
 )
 from capacity.samples import OUTCOMES, check_samples, dispatch_delay_ns, response_ns, service_ns
+from capacity.units import NS_PER_MS, NS_PER_S
 
 __all__ = [
     "PercentileInterval",
@@ -30,8 +32,6 @@ __all__ = [
     "percentile_interval",
 ]
 
-NS_PER_MS = 1e6
-NS_PER_S = 1e9
 NINES = np.arange(1, 101) / 20  # 20 points for each further nine, from p11 to p99.999
 
 
@@ -71,7 +71,7 @@ FROM samples GROUP BY bin
 def latency_table(
     samples: pd.DataFrame,
     by: str | Sequence[str] | None = "operation",
-    quantiles: Sequence[float] = (0.5, 0.95, 0.99),
+    quantiles: Sequence[float] = tuple(QUANTILES.values()),
     clock: Literal["response", "service", "dispatch"] = "response",
 ) -> pd.DataFrame:
     """One row a group of `by` (the index; None is all in one row): counts, success rate, percentiles with intervals.

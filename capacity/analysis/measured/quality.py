@@ -14,6 +14,7 @@ from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.problems import Problem, void_reason
 from capacity.errors import CapacityError
 from capacity.samples import OUTCOMES, check_samples
+from capacity.units import NS_PER_MS, NS_PER_S
 
 __all__ = ["Accounting", "LittlesLaw", "Problem", "accounting", "generator_problems", "littles_law", "void_reason"]
 
@@ -24,8 +25,6 @@ LATENESS_LIMIT_MS = 5.0  # below, it is the scheduler of the operating system, o
 LATENESS_PART = 0.25  # of the response p99: a smaller part of it does not change what one concludes
 BACKLOG_PART = 0.01  # of a step's length: the wait that a load 1 % above capacity has built up by its end
 STARVED_LIMIT = 0.2  # of the time; some waiting for a core is normal beside a busy server
-NS_PER_MS = 1e6
-NS_PER_S = 1e9
 
 Times = npt.NDArray[np.int64]
 

@@ -11,7 +11,6 @@ from capacity.analysis.measured.jobs import job_ids, job_samples
 from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.ledger import reconcile
 from capacity.analysis.measured.summary import (
-    QUANTILES,
     Clock,
     Sustained,
     operation_slug,
@@ -20,12 +19,12 @@ from capacity.analysis.measured.summary import (
     rows_of,
     sustained,
 )
+from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.analysis.statistics.estimates import Estimate, backlog_slope, exactly, peak, proportion, ratio
 from capacity.findings import Finding
+from capacity.units import MB, NS_PER_S
 
 SECTION = "queue"
-MB = 1e6
-NS_PER_S = 1e9
 WAITING = ("queue.wait", "queue.prioritized", "queue.paused")
 TERMS = {
     "acknowledged": "jobs that the queue took",
@@ -72,7 +71,9 @@ def _stages(part: Sustained) -> Iterable[Finding]:
             prefix, title = ("", "all jobs") if operation == "all" else (f"{operation_slug(operation)}.", operation)
             for quantile in QUANTILES:
                 estimate = percentile_estimate(row, quantile, int(row["count"]))
-                yield part.finding(f"{prefix}{name}_{quantile}", estimate, "ms", f"{title}, {words} {quantile}")
+                yield part.finding(
+                    f"{prefix}{name}_{quantile}", estimate, "ms", f"{title}, {words} {percentile_text(quantile)}"
+                )
 
 
 def _adds(part: Sustained) -> Iterable[Finding]:

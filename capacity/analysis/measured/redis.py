@@ -10,9 +10,9 @@ from capacity.analysis.measured.summary import Sustained, connection_findings, r
 from capacity.analysis.statistics.estimates import Estimate, exactly, peak, ratio
 from capacity.analysis.statistics.percentiles import percentile_interval
 from capacity.findings import Finding
+from capacity.units import MB
 
 SECTION = "redis"
-MB = 1e6
 
 
 def redis_findings(

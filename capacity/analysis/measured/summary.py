@@ -12,11 +12,11 @@ import pandas as pd
 
 from capacity.analysis.measured.latency import latency_table, minimum_samples
 from capacity.analysis.measured.quality import generator_problems, void_reason
+from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion
 from capacity.findings import Finding
+from capacity.units import NS_PER_S
 
-QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-NS_PER_S = 1e9
 Clock = Literal["response", "service", "dispatch"]
 NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 
@@ -110,7 +110,7 @@ def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> 
     timed = int(row["count"] - row["error"])
     for quantile, share in QUANTILES.items():
         estimate = percentile_estimate(row, quantile, timed)
-        made = part.finding(f"{prefix}response_{quantile}", estimate, "ms", f"{title}, {quantile}")
+        made = part.finding(f"{prefix}response_{quantile}", estimate, "ms", f"{title}, {percentile_text(quantile)}")
         yield replace(made, note=made.note and f"needs {minimum_samples(share):,} and has {timed:,}")
     longest = exactly(_given(row["max_ms"]), timed)
     yield part.finding(f"{prefix}response_max", longest, "ms", f"{title}, longest")

@@ -18,7 +18,8 @@ from capacity.analysis.planning.growth import (
     log_draws,
     months_until,
 )
-from capacity.analysis.statistics.estimates import CONFIDENCE, Estimate
+from capacity.analysis.statistics.conventions import CONFIDENCE
+from capacity.analysis.statistics.estimates import Estimate
 
 SMALLEST = 1e-6  # of a value: an interval that reaches 0 is drawn from here, since what grows by a share is above 0
 ROUNDING = 1e-9
@@ -115,7 +116,7 @@ def use_today(resource: Resource, outlook: Outlook) -> Estimate:
 
 
 def use_over_time(resource: Resource, outlook: Outlook, months: int) -> pd.DataFrame:
-    """One row for each of the months 0 to `months`: month, value, low, high, in the resource's unit, at 95 %."""
+    """One row for each of the months 0 to `months`: month, value, low, high, in the resource's unit."""
     use, growth = _use_draws(resource, outlook), 1 + outlook.growth()
     value, rate = _value_of(resource, outlook), _middle(outlook.rate)
     rows = []

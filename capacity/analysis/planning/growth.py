@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from capacity.analysis.statistics.estimates import CONFIDENCE, Estimate
+from capacity.analysis.statistics.conventions import CONFIDENCE
+from capacity.analysis.statistics.estimates import Estimate
 
 MONTHLY_RATE = 0.15  # the reference report's estimate, its section 6
 DRAWS = 20_000  # the ends of a 95 % interval then lie within about 0.2 percentage points of 2.5 and 97.5 %
@@ -24,7 +25,7 @@ Known = float | Estimate
 
 @dataclass(frozen=True, slots=True)
 class Exhaustion:
-    """Months until a limit is met: `value` by the values, between `low` and `high` at 95 % by their intervals.
+    """Months until a limit is met: `value` by the values, between `low` and `high` by their intervals.
 
     0 is already over and inf is never; `never` is the share of the draws, 0–1, in which the limit is never met.
     """
@@ -79,8 +80,8 @@ def project(current: Known, months: int, monthly_rate: Known = MONTHLY_RATE) -> 
     """One row for each of the months 0 to `months`: month, value, low, high, in the unit of `current`.
 
     `low` grows the low end of `current` by the low end of the rate and `high` the high ends, so the band holds whatever
-    the two have to do with each other: as each interval holds with 95 %, both do with at least 90 %. A plain number is
-    taken as exact: where both are, low and high are the value, and what is not known about growth is not in the frame.
+    the two have to do with each other: each interval misses in CHANCE of cases, so both hold in all but twice that. A
+    plain number is exact: where both are, low and high are the value, and what is not known of growth is not in it.
     Raises ValueError as `months_until` does, for an estimate without an interval and for months that are not whole.
     """
     if not isinstance(months, int | np.integer) or months < 0:
@@ -94,7 +95,7 @@ def project(current: Known, months: int, monthly_rate: Known = MONTHLY_RATE) -> 
 def exhaustion(
     current: Known, limit: Known, monthly_rate: Known = MONTHLY_RATE, seed: int = 1, draws: int = DRAWS
 ) -> Exhaustion:
-    """Months until `limit` is met where current use, limit and rate are each known with an interval, at 95 %.
+    """Months until `limit` is met where current use, limit and rate are each known with an interval.
 
     By Monte Carlo: each is drawn by itself, on the scale on which growth adds up (the logarithm; of 1 + rate), from a
     split normal whose median is the value and whose 2.5 and 97.5 % points are the ends of its interval. The same seed
@@ -184,7 +185,7 @@ def _rate(given: Known) -> _Between:
 
 
 def _draw_log(known: _Between, offset: float, generator: np.random.Generator, draws: int) -> npt.NDArray[np.float64]:
-    """Draws of ln(offset + known): the median is the value's, and the ends of the interval are the 95 % points."""
+    """Draws of ln(offset + known): the median is the value's, and the ends of the interval are its own."""
     low, middle, high = (math.log(offset + each) for each in (known.low, known.value, known.high))
     unit = generator.standard_normal(draws) / float(stats.norm.isf((1 - CONFIDENCE) / 2))
     return middle + np.where(unit < 0, (middle - low) * unit, (high - middle) * unit)

@@ -1,4 +1,4 @@
-"""A value with its 95 % interval: shares, rates, ratios, differences and counts."""
+"""A value with its interval: shares, rates, ratios, differences and counts."""
 
 import math
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from capacity.analysis.statistics.conventions import CONFIDENCE
 from capacity.analysis.statistics.percentiles import percentile_interval
 
-CONFIDENCE = 0.95
 BATCHES = 20  # between 10 and 30 batches, more add little (Schmeiser 1982) and longer ones are less correlated
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value from `count` observations, between `low` and `high` at 95 %; None where the data do not give it."""
+    """A value from `count` observations, between `low` and `high` at CONFIDENCE; None where the data do not give it."""
 
     value: float | None
     low: float | None
@@ -66,7 +66,7 @@ def mean_rate(counts_per_interval: npt.ArrayLike, seconds: float) -> Estimate:
 def margin_of_mean(values: npt.ArrayLike) -> float:
     """Half of the interval of the mean of independent values, by Student's t; it takes two or more."""
     given = np.asarray(values, dtype=float)
-    return _student(len(given) - 1) * float(given.std(ddof=1)) / math.sqrt(len(given))
+    return student(len(given) - 1) * float(given.std(ddof=1)) / math.sqrt(len(given))
 
 
 def ratio(numerators: npt.ArrayLike, denominators: npt.ArrayLike) -> Estimate:
@@ -86,7 +86,7 @@ def ratio(numerators: npt.ArrayLike, denominators: npt.ArrayLike) -> Estimate:
         return Estimate(value, None, None, count)
     left_out = (above.sum() - above) / rest
     error = math.sqrt((count - 1) / count * float(((left_out - left_out.mean()) ** 2).sum()))
-    margin = _student(count - 1) * error
+    margin = student(count - 1) * error
     floor = 0.0 if (above >= 0).all() and (under >= 0).all() else -math.inf
     return Estimate(value, max(floor, value - margin), value + margin, count)
 
@@ -124,7 +124,7 @@ def median_difference(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
     """
     before, after = _paired(first, second)
     differences = after - before
-    interval = percentile_interval(differences, 0.5, CONFIDENCE)
+    interval = percentile_interval(differences, 0.5)
     if interval.low is None or interval.high is None or math.isinf(interval.low):
         return Estimate(None, None, None, len(differences))
     return Estimate(float(np.median(differences)), interval.low, interval.high, len(differences))
@@ -142,7 +142,8 @@ def peak(values: npt.ArrayLike) -> Estimate:
     return exactly(float(readings.max()) if len(readings) else None, len(readings))
 
 
-def _student(degrees: int) -> float:
+def student(degrees: int) -> float:
+    """How many standard errors the interval of a mean reaches to either side, by Student's t."""
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
 
 

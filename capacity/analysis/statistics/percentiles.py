@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from capacity.analysis.statistics.conventions import CONFIDENCE
+
 ROUNDING = 1e-12  # n·q and the ratio of two logarithms may miss a whole number by this share of themselves
 BATCHES = 32  # long batches forget their neighbours, and 31 degrees of freedom know a variance to about 25 %
 REMEMBERED = 0.1  # a smaller correlation of neighbouring batches is chance
@@ -29,7 +31,7 @@ class PercentileInterval:
     count: int
 
 
-def minimum_samples(quantile: float, confidence: float = 0.95) -> int:
+def minimum_samples(quantile: float, confidence: float = CONFIDENCE) -> int:
     """The smallest n whose extreme value bounds the quantile: max(q, 1 − q)ⁿ <= 1 − confidence.
 
     Raises ValueError for a quantile or confidence outside (0, 1). Source: Wilks, Ann. Math. Stat. 12 (1941).
@@ -41,7 +43,7 @@ def minimum_samples(quantile: float, confidence: float = 0.95) -> int:
 
 
 def percentile_interval(
-    values: npt.ArrayLike, quantile: float, confidence: float = 0.95, effective_count: float | None = None
+    values: npt.ArrayLike, quantile: float, confidence: float = CONFIDENCE, effective_count: float | None = None
 ) -> PercentileInterval:
     """The value at rank ⌈n·q⌉ between the two order statistics that hold the true quantile with `confidence`.
 
@@ -56,7 +58,10 @@ def percentile_interval(
 
 
 def sorted_interval(
-    ordered: npt.NDArray[np.float64], quantile: float, confidence: float = 0.95, effective_count: float | None = None
+    ordered: npt.NDArray[np.float64],
+    quantile: float,
+    confidence: float = CONFIDENCE,
+    effective_count: float | None = None,
 ) -> PercentileInterval:
     """As `percentile_interval`, of values that are in ascending order."""
     count = len(ordered)

@@ -6,14 +6,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-from capacity.analysis.statistics.estimates import CONFIDENCE, Estimate, times
+from capacity.analysis.statistics.conventions import CHANCE, CONFIDENCE
+from capacity.analysis.statistics.estimates import Estimate, student, times
 from capacity.analysis.statistics.percentiles import effective_count, minimum_samples, percentile_interval
 
 POWER = 0.8  # the customary chance of finding a change that is there (Cohen 1988)
 
 
 def seconds_needed(values: npt.ArrayLike, seconds: float, quantile: float = 0.99, within: float = 0.1) -> float:
-    """How many seconds to run to know a percentile to ± a share of itself at 95 %, from the values of a shorter pilot.
+    """How many seconds to run to know a percentile to ± a share of itself, from the values of a shorter pilot.
 
     `values` of `seconds` of load in time order, in any unit, +inf where censored; `within` 0.1 is ± 10 %, half of the
     interval's width. The interval between order statistics narrows with the root of the number of independent values
@@ -29,13 +30,13 @@ def seconds_needed(values: npt.ArrayLike, seconds: float, quantile: float = 0.99
         )
     pilot = np.asarray(values, dtype=float)
     worth = effective_count(pilot, quantile)
-    found = percentile_interval(pilot, quantile, CONFIDENCE, worth)
+    found = percentile_interval(pilot, quantile, effective_count=worth)
     if found.value == math.inf:
         raise ValueError(
             f"the quantile {quantile:g} lies among the censored values; lower the load or wait longer for answers"
         )
     if found.low is None or found.value is None or found.high is None or math.isinf(found.high - found.low):
-        enough = 2 * seconds * minimum_samples(quantile, CONFIDENCE) / max(1.0, worth)
+        enough = 2 * seconds * minimum_samples(quantile) / max(1.0, worth)
         raise ValueError(
             f"the pilot's {len(pilot):,} values are worth {worth:,.0f} independent ones and do not bound the quantile "
             f"{quantile:g}; run it for about {max(enough, 2 * seconds):,.0f} s"
@@ -71,22 +72,21 @@ def deviation_between(repetitions: npt.ArrayLike, width: float = 0.0) -> Estimat
 def smallest_detectable_change(repetitions: npt.ArrayLike, power: float = POWER) -> Estimate:
     """The smallest change that as many runs before and after it show, from one value a run of an unchanged system.
 
-    In the unit of `repetitions`: a change as large is found by the two-sided t test at 5 % with a probability of
+    In the unit of `repetitions`: a change as large is found by the two-sided t test at CHANCE with a probability of
     `power`, a smaller one more rarely, and a difference below it proves nothing. From the noncentral t distribution
     with 2k − 2 degrees of freedom and `deviation_between` the k runs, which gives low and high too.
-    Raises ValueError for fewer than 2 runs, values that are not finite and a power outside (0.05, 1).
+    Raises ValueError for fewer than 2 runs, values that are not finite and a power outside (CHANCE, 1).
     Source: Montgomery, Design and Analysis of Experiments (2017), 2.4.
     """
     deviation = deviation_between(repetitions)
-    error = 1 - CONFIDENCE
-    if not error < power < 1:
-        raise ValueError(f"the power must lie between {error:g} and 1, both excluded, and is {power:g}")
+    if not CHANCE < power < 1:
+        raise ValueError(f"the power must lie between {CHANCE:g} and 1, both excluded, and is {power:g}")
     runs = deviation.count
     return times(deviation, _noncentrality(2 * (runs - 1), power) * math.sqrt(2 / runs))
 
 
 def _noncentrality(degrees: int, power: float) -> float:
     """How many standard errors the truth must be from 0 for the t test to say so with this probability."""
-    critical = stats.t.ppf((1 + CONFIDENCE) / 2, degrees)
+    critical = student(degrees)
     farthest = 2 * (critical + stats.t.ppf(power, degrees))
     return float(optimize.brentq(lambda far: stats.nct.sf(critical, degrees, far) - power, 0.0, farthest))
