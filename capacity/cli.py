@@ -11,7 +11,7 @@ import click
 
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
-from capacity.project import OBJECTIVES, project_folder
+from capacity.places import OBJECTIVES, project_folder
 
 REFERENCE = Path("data") / "reference" / "infrastructure-load-testing-report.yaml"
 
@@ -36,7 +36,7 @@ def main() -> None:
 @main.command()
 def up() -> None:
     """Start the embedded system with its application, print its addresses, and stay until Ctrl-C."""
-    from capacity.project import WORKLOADS
+    from capacity.places import WORKLOADS
     from capacity.system.application.database import DATASETS, prepare_database
     from capacity.system.embedded import open_system
     from capacity.system.processes import open_application

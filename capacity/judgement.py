@@ -12,7 +12,7 @@ from capacity.findings import (
     read_objectives,
     worst,
 )
-from capacity.project import MANIFEST, OBJECTIVES
+from capacity.places import MANIFEST, OBJECTIVES
 from capacity.writing import write_json
 
 

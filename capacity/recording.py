@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capacity.errors import CapacityError
-from capacity.project import MANIFEST, read_manifest
+from capacity.places import MANIFEST, read_manifest
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
 from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA, LEDGER_SCHEMA
 from capacity.writing import write_json, writes_to, written_whole

@@ -11,7 +11,7 @@ from capacity.analysis.statistics.conventions import CHANCE
 from capacity.display.tables import aligned, finding_text, number_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective, read_findings
-from capacity.project import MANIFEST, read_manifest
+from capacity.places import MANIFEST, read_manifest
 
 HOST = ("system", "processor", "cpus", "memory_gib")
 LOAD = ("stages", "connections", "generators", "prepared")

@@ -14,7 +14,7 @@ from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import Watch, all_watches
 from capacity.findings import Finding, Judged, judge_all, read_findings, read_objectives
 from capacity.judgement import judged_run
-from capacity.project import OBJECTIVES
+from capacity.places import OBJECTIVES
 from capacity.writing import write_whole
 
 MONITORING = Path("data") / "monitoring.yaml"

@@ -12,11 +12,11 @@ from capacity.analysis.limits.search import Conclusion, Search
 from capacity.analysis.limits.search_result import Searched
 from capacity.errors import CapacityError
 from capacity.findings import Objective, read_objectives
+from capacity.places import OBJECTIVES, WORKLOADS, in_project
 from capacity.probes.levels import Rig, open_rig, read_frames
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Progress, quiet
 from capacity.probes.searches import Part, read_searches
-from capacity.project import OBJECTIVES, WORKLOADS, in_project
 from capacity.system.addresses import System
 from capacity.writing import write_json
 

@@ -7,9 +7,9 @@ import pandas as pd
 from capacity.analysis.measured.database import database_findings, row_security_findings, row_security_pairs
 from capacity.errors import CapacityError
 from capacity.findings import Finding
+from capacity.places import WORKLOADS, in_project
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
-from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
 from capacity.system.addresses import POSTGRES_URL, System, require
 from capacity.system.application.database import DATASETS, prepare_database

@@ -5,9 +5,9 @@ from pathlib import Path
 from capacity.analysis.measured.gateway import gateway_findings
 from capacity.errors import CapacityError
 from capacity.findings import Finding
+from capacity.places import WORKLOADS, in_project
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
-from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, prepare_database

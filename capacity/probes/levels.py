@@ -15,11 +15,11 @@ from capacity.analysis.measured.jobs import job_samples
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
 from capacity.load.nursery import Nursery
+from capacity.places import WORKLOADS, in_project
 from capacity.probes.measurement import GENERATOR, Measurement, Progress, Watcher, gauges_of, measure, quiet
 from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.queue import wait_until_drained
 from capacity.probes.searches import Part
-from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
 from capacity.system.addresses import POSTGRES_URL, REDIS_URL, System, require
 from capacity.system.application.cache import ITEMS, prepare_cache

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from capacity.errors import CapacityError
+from capacity.places import in_project
 from capacity.probes.measurement import Progress
-from capacity.project import in_project
 from capacity.system.addresses import BATCH, System
 from capacity.system.embedded import open_system
 

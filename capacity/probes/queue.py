@@ -11,11 +11,11 @@ from capacity.analysis.measured.jobs import job_samples
 from capacity.analysis.measured.queue import queue_findings
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
+from capacity.places import WORKLOADS, in_project
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, Watcher, gauges_of, measure, quiet
 from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.observer import Observer
-from capacity.project import WORKLOADS, in_project
 from capacity.recording import Recording, add_ledger, open_recording
 from capacity.system.addresses import REDIS_URL, System, require
 from capacity.system.application.ledger import read_ledger

@@ -11,9 +11,9 @@ from capacity.analysis.measured.redis import reconnection_findings, redis_findin
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.redis import CLIENT_NAME
+from capacity.places import WORKLOADS, in_project
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
-from capacity.project import WORKLOADS, in_project
 from capacity.recording import open_recording
 from capacity.system.addresses import REDIS_URL, System, require
 from capacity.system.application.cache import ITEMS, prepare_cache

@@ -11,10 +11,10 @@ from typing import Any
 from capacity.analysis.faults.course import FaultCourse, fault_course
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
+from capacity.places import MANIFEST
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Progress, quiet
 from capacity.probes.queue import read_job_samples
-from capacity.project import MANIFEST
 from capacity.recording import open_recording
 from capacity.scenarios.matrix import MATRIX, Kind, Row, chosen_rows
 from capacity.scenarios.trial import Proof, Scenario, Trial, counted, read_trial, run_scenario, settings_of, write_trial

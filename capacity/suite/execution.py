@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from capacity.project import MANIFEST, read_manifest
+from capacity.places import MANIFEST, read_manifest
 
 COLUMNS = ("part", "started", "ended", "recordings", "operations", "complete", "digest")
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from capacity.errors import CapacityError
-from capacity.project import MANIFEST, read_manifest
+from capacity.places import MANIFEST, read_manifest
 
 UPDATE_S = 0.5
 PREPARING = "preparing"

@@ -10,7 +10,7 @@ from typing import Any
 from capacity.errors import CapacityError
 from capacity.findings import Judged, read_findings
 from capacity.judgement import judged_run
-from capacity.project import MANIFEST, OBJECTIVES, read_manifest
+from capacity.places import MANIFEST, OBJECTIVES, read_manifest
 from capacity.suite.kernels import environment, prepare_kernels
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
 from capacity.suite.progress import shown_progress

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_v
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.operation import Strict
-from capacity.project import MANIFEST, read_manifest
+from capacity.places import MANIFEST, read_manifest
 from capacity.workload import first_problem
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
