@@ -5,27 +5,17 @@ from datetime import timedelta
 
 import pandas as pd
 
+from capacity.analysis.planning.answers import HELD_BACK, readiness
+from capacity.display.answers import tally_text
 from capacity.display.tables import finding_text
 from capacity.findings import Finding, Judged, Objective, Verdict
 
 CURRENT_FOR = timedelta(days=7)  # the report asks for a deployment within a week of its measurements
-HELD_BACK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.VOID, Verdict.NO_DATA)
-
-
-def readiness(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
-    """Ready where every promise and expectation holds, Not ready where one is broken, Undecided between.
-
-    `expected` is what was derived before faults were applied: a promise of nobody, but a wrong one is not ready either.
-    """
-    verdicts = {verdict for _, _, verdict in (*judged, *expected)}
-    if Verdict.FAIL in verdicts:
-        return "Not ready"
-    return "Ready" if judged and verdicts == {Verdict.PASS} else "Undecided"
 
 
 def readiness_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
     """The executive summary in Markdown: ready or not, and each promise that is broken or undecided, with why."""
-    lines = [f"**{readiness(judged, expected)}.** {_counted(judged, expected)}.", ""]
+    lines = [f"**{readiness(judged, expected)}.** {tally_text(judged, expected)}.", ""]
     for verdict in HELD_BACK:
         for rows, said in ((judged, "Promised"), (expected, "Expected")):
             for objective, found, _ in (row for row in rows if row[2] is verdict):
@@ -45,27 +35,17 @@ def sign_off_text(
     """
     unmet = checklist[checklist["verdict"] == Verdict.FAIL]
     broken_off = log[~log["complete"] & ~log["repeated"]]
-    reasons = [_counted(judged, expected)] if readiness(judged, expected) != "Ready" else []
+    reasons = [tally_text(judged, expected)] if readiness(judged, expected) != "Ready" else []
     reasons += [f"{len(unmet)} points of the checklist are not met"] if len(unmet) else []
     reasons += [f"the recordings of {', '.join(broken_off['part'])} were broken off"] if len(broken_off) else []
     status = "Not approved" if reasons else "Approved"
     ended = log["ended"].max()
-    lines = [f"**{status} for production.** {_sentence(reasons or [_counted(judged, expected)])}", ""]
+    lines = [f"**{status} for production.** {_sentence(reasons or [tally_text(judged, expected)])}", ""]
     if pd.notna(ended):
         lines.append(f"- Measured from {log['started'].min():%Y-%m-%d %H:%M} to {ended:%Y-%m-%d %H:%M} UTC.")
         lines.append(f"- Current until {ended + CURRENT_FOR:%Y-%m-%d}: deploy within a week, or measure again.")
     lines.append("- This block is computed from the findings above and cannot be typed; a new run writes it anew.")
     return "\n".join(lines)
-
-
-def _counted(judged: Sequence[Judged], expected: Sequence[Judged]) -> str:
-    said = _tally(judged, "promises")
-    return f"{said}; {_tally(expected, 'expectations')}" if expected else said
-
-
-def _tally(judged: Sequence[Judged], name: str) -> str:
-    kept, broken = (sum(given is each for _, _, given in judged) for each in (Verdict.PASS, Verdict.FAIL))
-    return f"{kept} of {len(judged)} {name} hold, {broken} broken, {len(judged) - kept - broken} undecided"
 
 
 def _sentence(reasons: Sequence[str]) -> str:

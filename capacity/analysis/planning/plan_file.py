@@ -101,13 +101,14 @@ class Trigger(Strict):
 
 
 class ResourceEntry(Strict):
-    """What grows until its limit."""
+    """What grows until its limit; `of` is the part that it belongs to, by its name in breaking_point.yaml."""
 
     name: Name
     title: Text
     unit: str
     use: Annotated[list[Use], Field(min_length=1)]
     limit: Limit
+    of: str = ""
     triggers: list[Trigger] = Field(default_factory=list)
 
     @property

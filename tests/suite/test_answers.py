@@ -1,0 +1,65 @@
+"""The four answers come from a run's folders alone, and what was not measured is in them with its cause."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from capacity.display.answers import answers_text
+from capacity.errors import CapacityError
+from capacity.findings import Verdict
+from capacity.suite.answers import read_answers
+
+PROJECT = Path(__file__).parents[2]
+RECORDED = PROJECT / "data" / "recorded"
+
+
+def test_the_committed_recordings_answer_all_four() -> None:
+    answers = read_answers(RECORDED / "findings", RECORDED, PROJECT)
+    assert answers.verdict == "Undecided"
+    assert {verdict for _, _, verdict in answers.held_back} == {Verdict.INCONCLUSIVE}
+    assert [part.name for part in answers.parts] == ["database", "redis", "queue", "gateway"]
+    assert all(part.held.value and part.recommended.value and part.broke and part.seen_as for part in answers.parts)
+    assert [part.projected.value is None for part in answers.parts] == [False, True, False, False]
+    assert [part.limits[0].resource for part in answers.parts] == [
+        "database_cpu",
+        "redis_memory",
+        "queue_throughput",
+        "gateway_pool",
+    ]
+    months, first = answers.outgrown.months, answers.outgrown
+    assert months.low is not None and months.value is not None and months.high is not None
+    assert months.low <= months.value <= months.high
+    assert first.earliest and first.day and first.latest and first.earliest <= first.day <= first.latest
+    assert next(iter(first.shares)) == "Database CPU"
+    assert len(answers.choices) == 4
+    assert answers.cost.value is not None and answers.cost_today.value is not None
+
+
+def test_a_run_of_one_notebook_says_what_it_did_not_measure_and_gives_no_zero(tmp_path: Path) -> None:
+    (tmp_path / "findings").mkdir()
+    shutil.copy(RECORDED / "findings" / "redis.json", tmp_path / "findings")
+    shutil.copytree(RECORDED / "redis", tmp_path / "recordings" / "redis")
+    answers = read_answers(tmp_path / "findings", tmp_path / "recordings", PROJECT)
+    said = "\n".join(answers_text(answers))
+    assert all(part.held.value is None and part.recommended.value is None for part in answers.parts)
+    assert said.count("not measured: this run has no search of it") >= 4
+    assert answers.cost.value is None
+    assert [choice.size for choice in answers.choices] == ["", "cache.t3.small", "", ""]
+    assert all("not measured and not judged" in choice.note for choice in answers.choices)
+    assert " 0" not in said.partition("How much")[2].partition("When")[0]
+
+
+def test_without_recordings_the_numbers_stay_and_the_plan_says_why_there_is_none(tmp_path: Path) -> None:
+    shutil.copytree(RECORDED / "findings", tmp_path / "findings")
+    answers = read_answers(tmp_path / "findings", tmp_path / "recordings", PROJECT)
+    assert answers.parts[0].held.value is not None
+    assert answers.parts[0].broke.startswith("cannot read the search in ")
+    assert answers.plan is None
+    assert answers.outgrown.months.value is None or answers.outgrown.day is None
+    assert "so the day of the run is unknown" in "\n".join(answers_text(answers))
+
+
+def test_a_folder_without_findings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError, match=r"there are no findings in .*; measure first"):
+        read_answers(tmp_path, tmp_path, PROJECT)
