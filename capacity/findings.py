@@ -14,6 +14,7 @@ import yaml
 
 from capacity.errors import CapacityError
 from capacity.writing import write_json, write_whole
+from capacity.yaml_file import read_yaml
 
 RELATIONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -148,10 +149,7 @@ def read_objectives(path: Path, *sections: str) -> list[Objective]:
 
     Where `sections` are named, only those on their findings. Raises CapacityError naming the entry and what it accepts.
     """
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise CapacityError(f"cannot read the objectives in {path}: {str(error).splitlines()[0]}") from None
+    entries = read_yaml(path, "the file of objectives")
     if not isinstance(entries, list):
         raise CapacityError(f"{path} must be a list of objectives, each with `finding` and `limit`")
     objectives = [parse_objective(entry, path) for entry in entries]

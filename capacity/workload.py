@@ -4,11 +4,11 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from capacity.errors import CapacityError
 from capacity.operation import Operation, Strict
+from capacity.yaml_file import parse_model, read_model
 
 WEIGHT_TOTAL = 100.0
 
@@ -85,34 +85,9 @@ class Workload(Strict):
 
 def read_workload(path: Path) -> Workload:
     """The workload in the YAML file `path`; CapacityError is one sentence naming the key and the value."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CapacityError(f"cannot read the workload {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CapacityError(f"the workload {path} is not YAML: {' '.join(str(error).split())}") from None
-    return parse_workload(values, source=str(path))
+    return read_model(path, Workload, "the workload")
 
 
 def parse_workload(values: Any, source: str = "workload") -> Workload:
     """The workload in parsed YAML or JSON; `source` names where it came from in errors."""
-    try:
-        return Workload.model_validate(values)
-    except ValidationError as error:
-        raise CapacityError(f"{source}: {first_problem(error)}") from None
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem as one sentence, with the number of further ones."""
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
-    if first["type"] == "extra_forbidden":
-        text = f"unknown key {where!r}; remove it or correct its spelling"
-    elif first["type"] == "missing":
-        text = f"the key {where!r} is missing"
-    else:
-        reason = first["msg"].removeprefix("Value error, ")
-        value = "" if isinstance(first["input"], dict | list) else f" and is {first['input']!r}"
-        text = f"{where}: {reason[0].lower()}{reason[1:]}{value}"
-    return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"
+    return parse_model(values, Workload, source)

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "samples", "streams", "findings", "operation", "workload", "units", "places", "writing"},
+    {"errors", "samples", "streams", "findings", "operation", "workload", "units", "places", "writing", "yaml_file"},
     {"analysis"},
     {"recording", "load", "system", "judgement"},
     {"probes", "scenarios"},

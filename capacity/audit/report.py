@@ -5,7 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, PlainValidator, ValidationError, model_validator
 
 from capacity.audit.claims import AnyClaim, Conclusion, Name
@@ -14,7 +13,7 @@ from capacity.audit.quantities import Quantity, check_alike, read_quantity
 from capacity.audit.transcript import left_over
 from capacity.errors import CapacityError
 from capacity.operation import Strict
-from capacity.workload import first_problem
+from capacity.yaml_file import first_problem, read_yaml
 
 Stated = Annotated[Quantity, PlainValidator(read_quantity)]
 
@@ -108,13 +107,7 @@ def untranscribed(report: Published, folder: Path) -> list[str]:
 
 def read_published(path: Path) -> Published:
     """The report in the YAML file `path`, with its quotes found in its text; CapacityError is one sentence."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CapacityError(f"cannot read the report {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CapacityError(f"the report {path} is not YAML: {' '.join(str(error).split())}") from None
-    report = parse_published(values, source=str(path))
+    report = parse_published(read_yaml(path, "the report"), source=str(path))
     untranscribed(report, path.parent)
     return report
 

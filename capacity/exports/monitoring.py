@@ -4,14 +4,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from capacity.errors import CapacityError
 from capacity.findings import LIMIT
 from capacity.operation import Strict
 from capacity.units import read_unit
-from capacity.workload import first_problem
+from capacity.yaml_file import read_model
 
 PARAMETER = re.compile(r"\$\{(\w+)\}")
 Text = Annotated[str, Field(min_length=1)]
@@ -186,11 +184,4 @@ def _known(kind: str, named: set[str], accepted: Any) -> None:
 
 def read_monitoring(path: Path) -> Monitoring:
     """The contents of the YAML file `path`; CapacityError is one sentence naming the key and the value."""
-    try:
-        return Monitoring.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise CapacityError(f"cannot read the metrics in {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CapacityError(f"the file of metrics {path} is not YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        raise CapacityError(f"{path}: {first_problem(error)}") from None
+    return read_model(path, Monitoring, "the file of metrics")

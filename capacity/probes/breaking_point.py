@@ -16,7 +16,7 @@ from capacity.places import OBJECTIVES, WORKLOADS, in_project
 from capacity.probes.levels import Rig, open_rig, read_frames
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Progress, quiet
-from capacity.probes.searches import Part, read_searches
+from capacity.probes.searches import SearchSettings, read_searches
 from capacity.system.addresses import System
 from capacity.writing import write_json
 
@@ -26,7 +26,9 @@ SEARCHES = "breaking_point.yaml"
 Measured = tuple[Level, Frames]
 
 
-def search_part(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, progress: Progress = quiet) -> Searched:
+def search_part(
+    name: str, rig: Rig, part: SearchSettings, profile: str, folder: Path, *, progress: Progress = quiet
+) -> Searched:
     """Measure levels of a part until its breaking point is known, each into a new recording below `folder`.
 
     Where rounds are to follow, the load recommended is measured once more. The objectives are those on level_<name> in
@@ -56,7 +58,9 @@ def search_part(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, 
     return kept()
 
 
-def search_again(name: str, rig: Rig, part: Part, profile: str, folder: Path, *, progress: Progress = quiet) -> None:
+def search_again(
+    name: str, rig: Rig, part: SearchSettings, profile: str, folder: Path, *, progress: Progress = quiet
+) -> None:
     """Look once more near what the search in `folder` found, as a further round of it, and measure its load once more.
 
     What is measured is added to its search.json when the round is over; one that was broken off is left out. Nothing is

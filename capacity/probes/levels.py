@@ -19,7 +19,7 @@ from capacity.places import WORKLOADS, in_project
 from capacity.probes.measurement import GENERATOR, Measurement, Progress, Watcher, gauges_of, measure, quiet
 from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.queue import wait_until_drained
-from capacity.probes.searches import Part
+from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import POSTGRES_URL, REDIS_URL, System, require
 from capacity.system.application.cache import ITEMS, prepare_cache
@@ -88,7 +88,7 @@ def read_frames(folder: Path) -> Frames:
 
 @contextmanager
 def open_rig(
-    name: str, part: Part, system: System, workloads: Path | str = "", profile: str = "smoke"
+    name: str, part: SearchSettings, system: System, workloads: Path | str = "", profile: str = "smoke"
 ) -> Iterator[Rig]:
     """Make a part ready: its tables or keys are filled, and what the system does not name is started until the end.
 
@@ -110,7 +110,7 @@ def open_rig(
 class Loaded:
     """What a rig is made of: the part's settings, its workload and that one's file, and the size of what it reads."""
 
-    part: Part
+    part: SearchSettings
     workload: Workload
     file: Path
     profile: str

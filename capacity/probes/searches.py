@@ -1,15 +1,14 @@
 """Where each part is searched for its breaking point: read from YAML and validated."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from capacity.analysis.limits.search import Search
 from capacity.errors import CapacityError
 from capacity.operation import Strict
-from capacity.workload import first_problem
+from capacity.yaml_file import parse_model, read_yaml
 
 
 class Windows(Strict):
@@ -26,7 +25,7 @@ class Windows(Strict):
     rounds: PositiveInt = 1
 
 
-class Part(Strict):
+class SearchSettings(Strict):
     """What loads a part: a workload over so many connections, by `generators` processes, from `start` up to `limit`.
 
     `workers` are the reference application's worker processes, each with `slots_per_worker` jobs at a time.
@@ -56,19 +55,10 @@ class Part(Strict):
         return self.windows[profile]
 
 
-class _Parts(Strict):
-    parts: Annotated[dict[str, Part], Field(min_length=1)]
+class _Searches(Strict):
+    parts: Annotated[dict[str, SearchSettings], Field(min_length=1)]
 
 
-def read_searches(path: Path) -> dict[str, Part]:
-    """The parts of the YAML file `path` by name, in its order; CapacityError is one sentence naming key and value."""
-    try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CapacityError(f"cannot read the searches {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CapacityError(f"the searches {path} are not YAML: {' '.join(str(error).split())}") from None
-    try:
-        return _Parts.model_validate({"parts": values}).parts
-    except ValidationError as error:
-        raise CapacityError(f"{path}: {first_problem(error)}") from None
+def read_searches(path: Path) -> dict[str, SearchSettings]:
+    """The searches of the YAML file `path` by part, in its order; CapacityError is one sentence with key and value."""
+    return parse_model({"parts": read_yaml(path, "the file of searches")}, _Searches, str(path)).parts

@@ -9,9 +9,9 @@ from capacity.analysis.planning.plan import CapacityPlan, make_plan
 from capacity.analysis.planning.plan_file import read_plan, read_run
 from capacity.errors import CapacityError
 from capacity.findings import Finding, judge_all, read_expectations, read_findings, read_objectives
+from capacity.places import OBJECTIVES, WORKLOADS
 from capacity.probes.breaking_point import SEARCHES, read_searched
 from capacity.probes.searches import read_searches
-from capacity.project import OBJECTIVES, WORKLOADS
 
 PLAN = Path("data") / "plan.yaml"
 CATALOG = Path("data") / "catalog"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from capacity.display.tables import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Judged, Objective, Verdict, judge, parse_objective, worst
+from capacity.yaml_file import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,7 @@ def read_checklist(path: Path) -> list[Point]:
     A need is the name of a promise's finding, in which * stands for anything, or a `finding` with its own `limit`.
     Raises CapacityError naming the entry and what is accepted.
     """
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise CapacityError(f"cannot read the checklist in {path}: {str(error).splitlines()[0]}") from None
+    entries = read_yaml(path, "the checklist")
     if not isinstance(entries, list):
         raise CapacityError(f"{path} must be a list of points, each with `title`, and `needs` or `outside`")
     return [_point(entry, path) for entry in entries]

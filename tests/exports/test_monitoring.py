@@ -111,7 +111,7 @@ def test_what_is_wrong_in_the_data_is_one_sentence(tmp_path: Path, change: dict[
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
-    with pytest.raises(CapacityError, match=rf"^cannot read the metrics in {path}: No such file or directory$"):
+    with pytest.raises(CapacityError, match=rf"^cannot read the file of metrics {path}: No such file or directory$"):
         read_monitoring(path)
 
 

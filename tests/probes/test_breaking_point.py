@@ -20,7 +20,7 @@ from capacity.probes.breaking_point import (
     search_part,
 )
 from capacity.probes.levels import open_rig
-from capacity.probes.searches import Part, read_searches
+from capacity.probes.searches import SearchSettings, read_searches
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, Dataset
 
@@ -37,7 +37,7 @@ def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sea
     values = {"name": "sleep", "target": "postgres", "connections": 1, "operations": operations, "shapes": shapes}
     (folder / "sleep.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     windows = {"smoke": {"warm_up_seconds": 0.2, "seconds": 0.7, "confirm_seconds": 1.4, "share": 0.5, "rounds": 2}}
-    part = Part(workload="sleep", connections=SERVERS, start=700, limit=11200, step=25, windows=windows)  # type: ignore[arg-type]
+    part = SearchSettings(workload="sleep", connections=SERVERS, start=700, limit=11200, step=25, windows=windows)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DATASETS, "smoke", Dataset(1000, 5))
         with open_rig("database", part, system, folder) as rig:
@@ -144,5 +144,5 @@ def test_wrong_settings_are_one_sentence(tmp_path: Path, text: str, message: str
     with pytest.raises(CapacityError) as refused:
         read_searches(path)
     assert message in str(refused.value) or message in str(refused.value).replace("key 'redis", "key 'parts.redis")
-    with pytest.raises(CapacityError, match="cannot read the searches"):
+    with pytest.raises(CapacityError, match="cannot read the file of searches"):
         read_searches(tmp_path / "none.yaml")

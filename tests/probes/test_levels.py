@@ -18,7 +18,7 @@ from capacity.analysis.limits.saturation import saturation, usage, what_broke
 from capacity.errors import CapacityError
 from capacity.findings import Objective, Verdict
 from capacity.probes.levels import Rig, at_level, open_rig, postgres_processes, read_frames, wait_until_idle
-from capacity.probes.searches import Part
+from capacity.probes.searches import SearchSettings
 from capacity.scenarios.trial import wait_until
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, Dataset
@@ -50,12 +50,12 @@ WORKS: dict[str, dict[str, Any]] = {
 }
 
 
-def described(name: str, connections: int, folder: Path, **more: Any) -> Part:
+def described(name: str, connections: int, folder: Path, **more: Any) -> SearchSettings:
     target = {"thread": "redis", "slots": "bullmq"}.get(name, "postgres")
     shape = {"kind": "rate", "stages": [{"name": "all", "seconds": 1, "to": 10}]}
     values = {"name": name, "target": target, "connections": connections, "operations": [WORKS[name]]}
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(values | {"shapes": {"smoke": shape}}), encoding="utf-8")
-    return Part(workload=name, connections=connections, start=50, limit=800, step=5, windows=WINDOWS, **more)  # type: ignore[arg-type]
+    return SearchSettings(workload=name, connections=connections, start=50, limit=800, step=5, windows=WINDOWS, **more)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -6,14 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.operation import Strict
 from capacity.places import MANIFEST, read_manifest
-from capacity.workload import first_problem
+from capacity.yaml_file import read_model
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -236,12 +235,7 @@ class Run:
 
 def read_plan(path: Path) -> PlanFile:
     """The plan of a YAML file; CapacityError with the first problem where it is none."""
-    try:
-        return PlanFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
-        raise CapacityError(f"cannot read the plan {path}: {str(error).splitlines()[0]}") from None
-    except ValidationError as error:
-        raise CapacityError(f"{path}: {first_problem(error)}") from None
+    return read_model(path, PlanFile, "the plan")
 
 
 def read_run(folder: Path, findings: Iterable[Finding]) -> Run:
