@@ -49,6 +49,8 @@ LEDGER_SCHEMA = pa.schema(
     }
 )
 ROWS_BUFFERED = 32_768
+MOST_ERRORS = 200  # classes of failure of one process; more are no classes, and a code has 16 bits
+OTHER = "other"
 
 
 class SampleWriter:
@@ -73,13 +75,19 @@ class SampleWriter:
         self._stream = _Stream(folder / f"samples-{worker}.arrows", STREAM_SCHEMA)
 
     def error_code(self, name: str) -> int:
-        """The code of a class of failure, from 1; its name is on disk before the first sample that has it."""
-        if name not in self._errors:
-            self._errors[name] = len(self._errors) + 1
+        """The code of a class of failure, from 1; its name is on disk before the first sample that has it.
+
+        A server may make up ever new names: those beyond `MOST_ERRORS` are all one class, `OTHER`.
+        """
+        code = self._errors.get(name)
+        if code is None and len(self._errors) >= MOST_ERRORS:
+            name, code = OTHER, self._errors.get(OTHER)
+        if code is None:
+            code = self._errors[name] = len(self._errors) + 1
             with writes_to(self._names):
                 self._error_file.write(" ".join(name.split()) + "\n")
                 self._error_file.flush()
-        return self._errors[name]
+        return code
 
     def flush(self) -> None:
         """Hand all packed rows to the operating system, so that they outlive this process."""

@@ -17,7 +17,7 @@ from capacity.workload import Workload
 
 READ_BYTES = 16_384
 FAILED = 400  # the first status that is a failure; a redirection is an answer
-RETRY_AFTER = re.compile(rb"\r\nretry-after: *([^\r\n]{1,40})", re.IGNORECASE)
+RETRY_AFTER = re.compile(rb"\r\nretry-after:", re.IGNORECASE)
 HEAD_END = b"\r\n\r\n"
 JSON = "application/json"
 
@@ -76,7 +76,7 @@ class HttpConnection:
     """A connection to the gateway at `url`; `error_code` numbers a class of failure.
 
     A failure's class is its status, as `500`. One that says when to come again, as a gateway that sheds load does, is
-    a class of its own, as `503, retry after 30`.
+    a class of its own, as `503, retry after`: when, is a number or a date, and a date is another one each second.
     """
 
     def __init__(self, url: str, requests: HttpRequests, error_code: Callable[[str], int], timeout_s: float) -> None:
@@ -207,5 +207,4 @@ def _connected(address: SplitResult, timeout_s: float) -> socket.socket:
 
 
 def _failure(status: int, head: bytes) -> str:
-    retry = RETRY_AFTER.search(head.partition(HEAD_END)[0])
-    return f"{status}, retry after {retry[1].decode('latin-1').strip()}" if retry else str(status)
+    return f"{status}, retry after" if RETRY_AFTER.search(head.partition(HEAD_END)[0]) else str(status)

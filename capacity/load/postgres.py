@@ -1,6 +1,7 @@
 """One PostgreSQL connection over libpq's asynchronous calls: an operation is one transaction."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -15,6 +16,7 @@ from capacity.workload import Workload
 
 FAILED = frozenset({int(pq.ExecStatus.FATAL_ERROR), int(pq.ExecStatus.BAD_RESPONSE)})
 SYNC = int(pq.ExecStatus.PIPELINE_SYNC)
+VALUE = re.compile(r"""\d+|"[^"]*"|'[^']*'""")
 
 Call = tuple[bytes, list[bytes]]  # prepared name or SQL, and its parameters
 
@@ -139,4 +141,6 @@ def _failure(result: pq.abc.PGresult) -> str:
 
 
 def _lost(error: psycopg.Error) -> str:
-    return " ".join(str(cast(BaseException, error)).split()) or "connection lost"
+    """The first line of what libpq says, without the numbers and names in it, which would each make a class."""
+    said = str(cast(BaseException, error)).strip().partition("\n")[0]
+    return VALUE.sub("…", " ".join(said.split())) or "connection lost"

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import operator
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from capacity.operation import PLACEHOLDER, Operation
 from capacity.workload import Workload
 
 READ_BYTES = 16_384
+ERROR_CODE = re.compile("[A-Z][A-Z_]{1,29}")  # as Redis has them; a script of the caller's may begin with anything
+NOT_REDIS = "not the protocol of Redis"
 INCOMPLETE = object()  # no number, which a reply may be
 CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection of ours
 
@@ -117,6 +120,8 @@ class RedisConnection:
                 self._greet(command)
         except OSError as error:
             raise ConnectionLostError(error.strerror or "timed out while connecting") from None
+        except hiredis.ProtocolError:
+            raise ConnectionLostError(NOT_REDIS) from None
         self._socket.setblocking(False)
         self._receive = self._socket.recv_into
         self._gets = self._reader.gets
@@ -135,7 +140,7 @@ class RedisConnection:
             raise ConnectionLostError(error.strerror or "connection lost") from None
 
     def receive(self) -> int:
-        """Read one reply; an error reply's class is its first word, as OOM or WRONGTYPE."""
+        """Read one reply; an error reply's class is its code, as OOM or WRONGTYPE, and ERR where it has none."""
         receive, feed, gets, buffer = self._receive, self._feed, self._gets, self._buffer
         try:
             length = receive(buffer)
@@ -146,11 +151,15 @@ class RedisConnection:
         if not length:
             raise ConnectionLostError("connection closed by the server")
         feed(buffer, 0, length)
-        reply = gets()
+        try:
+            reply = gets()
+        except hiredis.ProtocolError:
+            raise ConnectionLostError(NOT_REDIS) from None
         if reply is INCOMPLETE:
             return PENDING
         if reply.__class__ is hiredis.ReplyError:
-            return self._error_code(str(reply).split(" ", 1)[0])
+            code = str(reply).split(" ", 1)[0]
+            return self._error_code(code if ERROR_CODE.fullmatch(code) else "ERR")
         return OK
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """An HTTP connection reads whole answers, names failures, and opens again where the server closes."""
 
+import itertools
 import socket
 import ssl
 import subprocess
@@ -19,7 +20,7 @@ from capacity.load.schedule import Schedule
 from capacity.operation import Operation
 from capacity.recording import create_recording, finish_recording, open_recording
 from capacity.samples import check_samples
-from capacity.streams import GaugeWriter, SampleWriter
+from capacity.streams import MOST_ERRORS, OTHER, GaugeWriter, SampleWriter
 from capacity.workload import parse_workload
 
 OWNER = {"owner": {"kind": "uniform", "low": 7, "high": 7}}
@@ -115,7 +116,33 @@ def test_a_failure_is_its_status_and_one_that_sheds_load_is_a_class_of_its_own(t
     with server(lambda _: [busy, b"busy"] if next(turns) % 2 else [broken]) as url:
         samples, _ = drive(url, tmp_path / "r")
     assert set(samples["outcome"]) == {"error"}
-    assert set(samples["error"]) == {"500", "503, retry after 30"}
+    assert set(samples["error"]) == {"500", "503, retry after"}
+
+
+def test_dates_and_texts_of_an_answer_make_no_classes(tmp_path: Path) -> None:
+    turns = iter(range(1_000_000))
+
+    def answer(_: bytes) -> list[bytes]:
+        turn = next(turns)
+        when = f"Wed, 02 Dec 2026 10:{turn // 60 % 60:02d}:{turn % 60:02d} GMT" if turn % 2 else str(turn)
+        head = b"HTTP/1.1 503 Busy %d\r\nRetry-After: %b\r\n" % (turn, when.encode())
+        return [head + b"Content-Length: 14\r\n\r\nfailure %06d" % turn]
+
+    with server(answer) as url:
+        samples, _ = drive(url, tmp_path / "r", to=1000)
+    assert len(samples) == pytest.approx(500, abs=1)
+    assert set(samples["error"]) == {"503, retry after"}
+
+
+def test_ever_new_classes_of_failure_end_as_one_and_the_load_goes_on(tmp_path: Path) -> None:
+    statuses = itertools.cycle(range(400, 1000))
+    with server(lambda _: [b"HTTP/1.1 %d no\r\nContent-Length: 0\r\n\r\n" % next(statuses)]) as url:
+        samples, _ = drive(url, tmp_path / "r", to=2000)
+    assert set(samples["outcome"]) == {"error"}
+    assert len(samples) == pytest.approx(1000, abs=1)
+    named = samples["error"] != OTHER
+    assert samples.loc[named, "error"].nunique() == MOST_ERRORS == 200
+    assert (~named).sum() == pytest.approx(1000 - 2 * 200, abs=10)  # in both rounds the first 200 have their own
 
 
 def test_a_server_that_closes_after_each_answer_is_opened_again_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from capacity.load.arrivals import arrivals_of
 from capacity.load.connection import ConnectionLostError
 from capacity.load.engine import Engine
-from capacity.load.postgres import PostgresConnection, PostgresStatements
+from capacity.load.postgres import PostgresConnection, PostgresStatements, _lost
 from capacity.load.schedule import Schedule
 from capacity.recording import Recording, create_recording, finish_recording, open_recording
 from capacity.streams import GaugeWriter, SampleWriter
@@ -37,16 +37,16 @@ FAILING = {
 }
 
 
-def drive(url: str, path: Path, prepared: bool) -> Recording:
+def drive(url: str, path: Path, prepared: bool, *operations: dict[str, Any]) -> Recording:
     values: dict[str, Any] = {
         "name": "w",
         "target": "postgres",
         "connections": 5,
-        "operations": [TWO_STATEMENTS, FAILING],
+        "operations": operations,
         "shapes": {"smoke": {"kind": "rate", "stages": [{"name": "sustain", "seconds": 1, "to": 300}]}},
     }
     workload = parse_workload(values)
-    create_recording(path, {"operations": ["PAIR", "FAIL"]})
+    create_recording(path, {"operations": [each["name"] for each in operations]})
     samples, gauges = SampleWriter(path, 0), GaugeWriter(path, "generator")
     statements = PostgresStatements(workload, prepared=prepared)
     pool = [PostgresConnection(url, statements, samples.error_code, 5.0) for _ in range(workload.connections)]
@@ -65,7 +65,7 @@ def test_an_operation_is_one_transaction(postgres_url: str, tmp_path: Path, prep
         admin.execute("drop table if exists pairs, halves")
         admin.execute("create table pairs (id int)")
         admin.execute("create table halves (id int)")
-        samples = drive(postgres_url, tmp_path / "r", prepared).samples
+        samples = drive(postgres_url, tmp_path / "r", prepared, TWO_STATEMENTS, FAILING).samples
         pairs = admin.execute("select count(*), coalesce(sum(id), 0) from pairs").fetchone()
         halves = admin.execute("select count(*) from halves").fetchone()
     done = samples[samples["operation"] == "PAIR"]
@@ -75,6 +75,33 @@ def test_an_operation_is_one_transaction(postgres_url: str, tmp_path: Path, prep
     failed = samples[samples["operation"] == "FAIL"]
     assert len(failed) > 50
     assert set(failed["error"]) == {"DivisionByZero (22012)"}
+
+
+def test_the_text_of_a_failure_makes_no_class(postgres_url: str, tmp_path: Path) -> None:
+    """Each says another text, of the same SQLSTATE or as the reason for which a connection ends."""
+    texts = """create or replace function fails(id int) returns int language plpgsql as
+    $$begin raise exception 'no account % of %', id, random() using errcode = 'P0002'; end$$"""
+    calls = {"name": "FAILS", "weight": 100, "statements": [{"sql": "select fails($1::int)", "parameters": ["id"]}]}
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(texts)
+        samples = drive(postgres_url, tmp_path / "r", True, {**calls, "parameters": IDENTITY}).samples
+    assert len(samples) > 200
+    assert set(samples["error"]) == {"NoDataFound (P0002)"}
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (
+            "server closed the connection unexpectedly\n\tThis probably means",
+            "server closed the connection unexpectedly",
+        ),
+        ('lost synchronization: got message type "x", length 17', "lost synchronization: got message type …, length …"),
+        ("", "connection lost"),
+    ],
+)
+def test_a_lost_connection_is_named_without_numbers_and_names(said: str, kind: str) -> None:
+    assert _lost(psycopg.OperationalError(said)) == kind
 
 
 def test_a_server_that_is_down_is_one_sentence() -> None:

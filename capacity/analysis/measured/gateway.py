@@ -19,7 +19,7 @@ from capacity.findings import Finding
 from capacity.units import NS_PER_S
 
 SECTION = "gateway"
-SHED = ", retry after "  # in the class of a failure that says when to come again
+SHED = ", retry after"  # in the class of a failure that says when to come again; once followed by when
 
 
 def gateway_findings(
