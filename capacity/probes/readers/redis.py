@@ -16,7 +16,8 @@ def redis_reader(url: str) -> tuple[Reader, dict[str, Any]]:
         info: dict[str, Any] = client.info("everything")
     except redis.RedisError as error:
         raise CapacityError(f"Redis does not answer: {error}") from None
-    facts = {"server": f"Redis {info['redis_version']}", "allocator": info.get("mem_allocator", "")}
+    server = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
+    facts = {"server": server, "allocator": info.get("mem_allocator", "")}
     facts |= {name: info.get(name) for name in ("maxmemory", "maxmemory_policy", "maxclients")}
 
     def read() -> dict[str, float]:
