@@ -44,8 +44,9 @@ WORST_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE
 class Finding:
     """One named number with its unit, interval, sample count and recording.
 
-    `value` None means that it was not given, and `note` says why. `low` and `high` bound it with the confidence of all; both are the
-    value itself where every event was counted, and an infinite `high` says that the data give no upper bound.
+    `value` None means that it was not given, and `note` says why. `low` and `high` bound it with the confidence of all;
+    both are the value itself where every event was counted, and an infinite `high` says that the data give no upper
+    bound.
     `void` is the reason why the measurement does not count (the generator was the limit), or None.
     """
 

@@ -28,7 +28,7 @@ QUIET = "#666666"
 
 
 def outgrown(plan: CapacityPlan, months: int | None = None) -> Figure:
-    """Use as a share of the limit over the months, a picture a resource, with triggers, limit and the band of its interval.
+    """Use as a share of the limit over the months, a picture a resource, with triggers, limit and its interval as band.
 
     A limit that is only known from below is dashed and named so; resources without use or limit are left out.
     """
