@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS = never
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
-.PHONY: run lab record outputs test thorough lint types bench lock clean
+.PHONY: run lab record findings outputs test thorough lint types bench lock clean
 
 run: $(READY)  ## measures everything with the profile smoke
 	$(BIN)/capacity run --profile smoke
@@ -23,13 +23,18 @@ record: $(READY)  ## the recordings that the notebooks open on, measured anew, a
 	$(BIN)/capacity run --profile standard --only database,redis,queue,gateway --into build/record
 	$(BIN)/capacity run --profile smoke --only failover,breaking_point --into build/breaking
 	rm -rf data/recorded && cp -r build/record/recordings data/recorded && cp -r build/breaking/recordings/* data/recorded
-	cp -r build/record/findings data/recorded/findings && cp build/breaking/findings/* data/recorded/findings
-	$(BIN)/papermill notebooks/70_capacity_plan.ipynb build/plan.ipynb --cwd notebooks \
-		-p results $(CURDIR)/data/recorded/findings
+	$(MAKE) findings
+
+findings: $(READY)  ## the findings of the committed recordings and the notebooks' kept outputs, derived again
+	mkdir -p build data/recorded/findings
+	for path in notebooks/[1-7]0_*.ipynb; do \
+		$(BIN)/papermill --no-progress-bar $$path build/findings.ipynb --cwd notebooks \
+			-p results $(CURDIR)/data/recorded/findings || exit 1; \
+	done
 	$(MAKE) outputs
 
 outputs: $(READY)
-	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --coalesce-streams --execute --inplace notebooks/*.ipynb
 	$(BIN)/nbstripout --keep-count notebooks/*.ipynb
 
 test: $(READY)  ## the tests

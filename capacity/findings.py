@@ -71,7 +71,8 @@ class Finding:
 class Objective:
     """A promised limit on the finding of the same name.
 
-    `relation` is one of <, <=, >, >=, ==; `limit` is in `unit`, which is the finding's.
+    `relation` is one of <, <=, >, >=, ==; `limit` is in `unit`, which is the finding's. `title` says of what it is,
+    `why` how the limit follows where it was derived, and `source` who says so.
     """
 
     finding: str
@@ -80,6 +81,7 @@ class Objective:
     unit: str = ""
     title: str = ""
     source: str = ""
+    why: str = ""
 
     def __post_init__(self) -> None:
         if self.relation not in RELATIONS:
@@ -92,6 +94,11 @@ class Objective:
     def section(self) -> str:
         """The part of the system that it speaks of, as its finding's."""
         return self.finding.partition(".")[0]
+
+    @property
+    def grounds(self) -> str:
+        """Why the limit is what it is, and who says so."""
+        return f"{self.why} ({self.source})" if self.why and self.source else self.why or self.source
 
     @property
     def promise(self) -> str:
@@ -146,7 +153,7 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def read_objectives(path: Path, *sections: str) -> list[Objective]:
-    """The objectives of a YAML list of `finding`, `limit` (as `< 500 ms`), `title` and `source`.
+    """The objectives of a YAML list of `finding`, `limit` (as `< 500 ms`), `title`, `source` and `why`.
 
     Where `sections` are named, only those on their findings. Raises CapacityError naming the entry and what it accepts.
     """
@@ -159,10 +166,10 @@ def read_objectives(path: Path, *sections: str) -> list[Objective]:
 
 def parse_objective(entry: Any, path: Path) -> Objective:
     """The objective of one entry of the file `path`; CapacityError names the entry and what is accepted."""
-    accepted = {"finding", "limit", "title", "source"}
+    accepted = {"finding", "limit", "title", "source", "why"}
     if not isinstance(entry, Mapping) or not {"finding", "limit"} <= set(entry) <= accepted:
         raise CapacityError(
-            f"{path}: the objective {entry!r} must have `finding` and `limit`, and may have `title`, `source`"
+            f"{path}: the objective {entry!r} must have `finding` and `limit`, and may have `title`, `source`, `why`"
         )
     matched = LIMIT.match(str(entry["limit"]))
     if matched is None:
@@ -171,7 +178,8 @@ def parse_objective(entry: Any, path: Path) -> Objective:
             "as '< 500 ms'"
         )
     relation, limit, unit = matched.groups()
-    return Objective(entry["finding"], relation, float(limit), unit, entry.get("title", ""), entry.get("source", ""))
+    said = {name: entry[name] for name in ("title", "source", "why") if name in entry}
+    return Objective(entry["finding"], relation, float(limit), unit, **said)
 
 
 def write_objectives(path: Path, objectives: Iterable[Objective]) -> None:
@@ -182,6 +190,7 @@ def write_objectives(path: Path, objectives: Iterable[Objective]) -> None:
             "limit": f"{each.relation} {float(each.limit)!r} {each.unit}".strip(),
             "title": each.title,
             "source": each.source,
+            **({"why": each.why} if each.why else {}),
         }
         for each in objectives
     ]

@@ -128,7 +128,7 @@ def verdicts_style(judged: Iterable[Judged]) -> "Styler":
     import pandas as pd
 
     names = ["verdict", "section", "promise", "limit", "found", "source"]
-    rows = [(verdict, each.section, each.title, each.promise, found, each.source) for each, found, verdict in judged]
+    rows = [(verdict, each.section, each.title, each.promise, found, each.grounds) for each, found, verdict in judged]
     return verdict_style(pd.DataFrame(rows, columns=names, dtype=object))
 
 

@@ -56,7 +56,7 @@ def trial_heading(trial: Trial) -> str:
 def expectations_style(trial: Trial) -> "Styler":
     """What was expected, how that follows, what was seen and the verdict, in colour."""
     rows = [
-        (expected_of(objective, found), objective.promise, objective.title, found, str(verdict))
+        (expected_of(objective, found), objective.promise, objective.why, found, str(verdict))
         for objective, found, verdict in trial.verdicts
     ]
     styled = _styled(rows, ["of what", "expected", "because", "seen", "verdict"])

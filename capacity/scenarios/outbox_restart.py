@@ -117,7 +117,7 @@ class OutboxRestart:
         )
 
     def _expected(self, name: str, relation: str, limit: float, unit: str, why: str) -> Objective:
-        return Objective(f"failover.{self.name}.{name}", relation, limit, unit, why, "the settings")
+        return Objective(f"failover.{self.name}.{name}", relation, limit, unit, source="the settings", why=why)
 
     def _observe(self, served: Served, folder: Path) -> Observed:
         before, away = identity(served.server), list[int]()

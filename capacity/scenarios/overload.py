@@ -226,7 +226,7 @@ def breaker_courses(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _promised(half: str, figure: str, promise: tuple[str, float, str], why: str) -> Objective:
-    return Objective(f"{SECTION}.{half}.{figure}", *promise, why, "settings")
+    return Objective(f"{SECTION}.{half}.{figure}", *promise, source="settings", why=why)
 
 
 def run_overload(live: bool, folder: Path) -> Path:
@@ -242,5 +242,6 @@ def read_overload(folder: Path) -> Overloaded:
     trial = read_trial(folder)
     place = f"{folder.parent.name}/{folder.name}"
     findings = tuple(replace(each, recording=f"{place}/{each.recording}") for each in trial.findings)
+    expected = tuple(replace(each, title=found.title if found else each.why) for each, found, _ in trial.verdicts)
     courses = {HALVES[half]: course for half, course in breaker_courses(folder).items()}
-    return Overloaded(replace(trial, findings=findings), courses)
+    return Overloaded(replace(trial, expected=expected, findings=findings), courses)

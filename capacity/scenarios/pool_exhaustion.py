@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from capacity.errors import CapacityError
-from capacity.findings import Objective
 from capacity.load.engine import clock
-from capacity.scenarios.trial import Observed, Proof, Ready, counted, wait_until
+from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
 from capacity.system.addresses import POSTGRES_URL, System, require
 
 Result = TypeVar("Result")
@@ -101,8 +101,8 @@ class DirectExhaustion:
         slots = _at_rest(system)
         reason = f"{self.clients} clients − ({slots.sum})"
         refused = max(0, self.clients - slots.free)
-        expected = Objective(f"failover.{self.name}.refused", "==", refused, "", reason, "the server's settings")
-        yield Ready((expected,), lambda _: self._observe(system, slots))
+        refusal = expected(self.name, "refused", "==", refused, reason, source="the server's settings")
+        yield Ready((refusal,), lambda _: self._observe(system, slots))
 
     def _observe(self, system: System, slots: Slots) -> Observed:
         url = system.postgres_url
@@ -162,13 +162,12 @@ class PoolExhaustion:
         connections, turns = min(self.size, slots.free), 1 + math.floor(self.wait_s / self.hold_s)
         refused, hidden = max(0, self.clients - connections * turns), max(0, self.size - slots.free)
         reason = f"{self.clients} clients − min({self.size} in the pool, {slots.sum}) × {turns} turn{'s' * (turns > 1)}"
-        expected = (
-            Objective(f"failover.{self.name}.refused", "==", refused, "", reason, "the pool's and server's settings"),
-            Objective(
-                f"failover.{self.name}.hidden_refusals", ">=", hidden, "", f"{self.size} in the pool − ({slots.sum})"
-            ),
+        expects = partial(expected, self.name)
+        expectations = (
+            expects("refused", "==", refused, reason, source="the pool's and server's settings"),
+            expects("hidden_refusals", ">=", hidden, f"{self.size} in the pool − ({slots.sum})", source=""),
         )
-        yield Ready(expected, lambda _: self._observe(system, slots, connections))
+        yield Ready(expectations, lambda _: self._observe(system, slots, connections))
 
     def _observe(self, system: System, slots: Slots, connections: int) -> Observed:
         with ConnectionPool(

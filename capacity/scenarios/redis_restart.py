@@ -100,7 +100,7 @@ class RedisRestart:
             yield Ready(expected, lambda folder: self._observe(home, server, folder))
 
     def _expected(self, name: str, relation: str, limit: float, unit: str, why: str) -> Objective:
-        return Objective(f"failover.{self.name}.{name}", relation, limit, unit, why, "Redis's settings")
+        return Objective(f"failover.{self.name}.{name}", relation, limit, unit, source="Redis's settings", why=why)
 
     def _observe(self, home: Home, server: RunningServer, folder: Path) -> Observed:
         url, queue, moments = redis_url(server.port), Queue(QUEUE), list[int]()

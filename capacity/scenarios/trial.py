@@ -121,11 +121,16 @@ def read_trial(folder: Path) -> Trial:
     """The trial that was kept in a folder; CapacityError where there is none."""
     try:
         values = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        expected = tuple(Objective(**each) for each in values["expected"])
+        expected = tuple(_expectation(each) for each in values["expected"])
         findings = tuple(finding_from_dict(each) for each in values["findings"])
         return Trial(values["scenario"], expected, Proof(**values["proof"]), findings, values["settings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CapacityError(f"cannot read the trial in {folder}: {error}; run the scenario into it first") from None
+
+
+def _expectation(kept: Mapping[str, Any]) -> Objective:
+    """Until 2026-11 the reason stood in the title."""
+    return Objective(**(kept if "why" in kept else {**kept, "title": "", "why": kept["title"]}))
 
 
 def write_trial(folder: Path, trial: Trial) -> None:
@@ -148,7 +153,7 @@ def expected(
     scenario: str, name: str, relation: str, limit: float, why: str, *, unit: str = "", source: str = "settings"
 ) -> Objective:
     """What is expected of a scenario's figure, with the arithmetic that its limit comes from."""
-    return Objective(f"failover.{scenario}.{name}", relation, limit, unit, why, source)
+    return Objective(f"failover.{scenario}.{name}", relation, limit, unit, source=source, why=why)
 
 
 def counted(

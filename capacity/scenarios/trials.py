@@ -109,12 +109,11 @@ def failover_findings(trials: Sequence[Kept]) -> list[Finding]:
 
 
 def failover_expectations(trials: Sequence[Kept]) -> list[Objective]:
-    """What was expected of all trials; the title says of what, and the source how it was derived."""
+    """What was expected of all trials; the title says of what."""
     return [
         replace(
             objective,
             title=f"{scenario_label(kept.trial.scenario)}: {expected_of(objective, finding)}",
-            source=f"{objective.title} ({objective.source})" if objective.source else objective.title,
         )
         for kept in trials
         for objective, finding, _ in kept.trial.verdicts
@@ -144,7 +143,7 @@ def _broken(scenario: Scenario, error: Exception) -> Trial:
     said = str(error) if isinstance(error, CapacityError) else f"{type(error).__name__}: {error}"
     void = f"it did not come to its end: {' '.join(said.split())}"
     finding = replace(counted(scenario.name, "ended", 0, title="trials that came to their end", count=1), void=void)
-    expected = Objective(finding.name, "==", 1, "", "a trial is undone and judged whatever it finds", "the scenario")
+    expected = Objective(finding.name, "==", 1, source="the scenario", why="a trial is undone and judged")
     return Trial(scenario.name, (expected,), Proof(False, void), (finding,), settings_of(scenario))
 
 

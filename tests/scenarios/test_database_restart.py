@@ -52,7 +52,7 @@ def test_with_asynchronous_commits_a_kill_may_lose_as_many_as_the_log_writer_lea
     trial = run_scenario(DatabaseRestart(signal.SIGKILL, synchronous_commit="off", **SHORT), OURS, tmp_path)
     lost = next(each for each in trial.expected if each.finding.endswith(".lost_writes"))
     assert (lost.relation, lost.limit) == ("<=", pytest.approx(200 * 3 * 0.2))
-    assert lost.title == "synchronous_commit off, fsync on: 200/s × 3 × wal_writer_delay 0.2 s"
+    assert lost.why == "synchronous_commit off, fsync on: 200/s × 3 × wal_writer_delay 0.2 s"
     assert values(trial)["lost_writes"] <= 120
     assert trial.verdict is Verdict.PASS, expectations_text([trial])
 

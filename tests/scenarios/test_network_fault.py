@@ -31,7 +31,7 @@ def values(trial: Trial) -> dict[str, float]:
 
 def limits(scenario: NetworkFault) -> dict[str, tuple[str, float, str]]:
     given = scenario.expectations()
-    return {f"{each.finding.rpartition('.')[2]} {each.relation}": (each.limit, each.title) for each in given}
+    return {f"{each.finding.rpartition('.')[2]} {each.relation}": (each.limit, each.why) for each in given}
 
 
 def check(trial: Trial, folder: Path) -> dict[str, float]:

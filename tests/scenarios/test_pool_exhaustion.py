@@ -53,7 +53,7 @@ def test_of_150_clients_of_an_ordinary_role_53_are_refused(served: System, tmp_p
     trial = run_scenario(DirectExhaustion(), served, tmp_path)
     (expected,) = trial.expected
     assert (expected.relation, expected.limit) == ("==", 53)
-    assert expected.title == "150 clients − (100 max_connections − 3 reserved − 0 in use)"
+    assert expected.why == "150 clients − (100 max_connections − 3 reserved − 0 in use)"
     assert (values(trial)["refused"], values(trial)["admitted"], values(trial)["other_failures"]) == (53, 97, 0)
     assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert trial.proof.said == "one more client was told: sorry, too many clients already" or (
@@ -112,7 +112,7 @@ def test_a_pool_larger_than_the_server_serves_97_and_hides_the_refusals(
     trial = run_scenario(PoolExhaustion(), served, tmp_path)
     refused, hidden = trial.expected
     assert (refused.limit, hidden.limit) == (53, 3)
-    assert refused.title == "150 clients − min(100 in the pool, 100 max_connections − 3 reserved − 0 in use) × 1 turn"
+    assert refused.why == "150 clients − min(100 in the pool, 100 max_connections − 3 reserved − 0 in use) × 1 turn"
     assert values(trial)["refused"] == 53
     assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert trial.proof.said == "53 of 150 clients found none of 97 connections free"

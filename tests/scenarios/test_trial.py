@@ -13,7 +13,7 @@ from capacity.findings import Finding, Objective, Verdict
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, read_trial, run_scenario, wait_until
 from capacity.system.addresses import System
 
-EXPECTED = (Objective("failover.pretended.lost", "==", 3, "", "5 jobs − 2 kept"),)
+EXPECTED = (Objective("failover.pretended.lost", "==", 3, why="5 jobs − 2 kept"),)
 
 
 @dataclass

@@ -44,7 +44,9 @@ class Pretended:
 
     @contextmanager
     def ready(self, system: System) -> Iterator[Ready]:
-        yield Ready((Objective(f"failover.{self.name}.lost", "==", 3, "", "5 jobs − 2 kept", "settings"),), self._see)
+        yield Ready(
+            (Objective(f"failover.{self.name}.lost", "==", 3, source="settings", why="5 jobs − 2 kept"),), self._see
+        )
 
     def _see(self, folder: Path) -> Observed:
         if self.raises:
@@ -97,7 +99,7 @@ def test_expectations_and_findings_reach_the_judge_by_files_as_the_trials_had_th
     expected = read_expectations(tmp_path)
     findings = failover_findings(trials)
     assert [verdict for _, _, verdict in judge_all(findings, expected)] == [Verdict.PASS, Verdict.VOID]
-    assert (expected[0].title, expected[0].source) == ("first: jobs lost", "5 jobs − 2 kept (settings)")
+    assert (expected[0].title, expected[0].grounds) == ("first: jobs lost", "5 jobs − 2 kept (settings)")
     assert {each.recording for each in findings} == {"trials/first", "trials/second"}
 
 
@@ -127,7 +129,7 @@ def test_a_users_own_postgresql_is_crowded_and_nothing_else_is_done(
         names = "direct_connections,redis_aof_kill,database_kill"
         trials = read_trials(run_failover(True, "smoke", tmp_path / "trials", scenarios=names))
     assert verdicts(trials) == {"direct_connections": Verdict.PASS}
-    assert trials[0].trial.expected[0].title == "150 clients − (30 max_connections − 3 reserved − 0 in use)"
+    assert trials[0].trial.expected[0].why == "150 clients − (30 max_connections − 3 reserved − 0 in use)"
     assert not_run(tmp_path / "trials").startswith("redis_aof_kill, database_kill would take servers away")
 
 

@@ -32,7 +32,7 @@ def values(trial: Trial) -> dict[str, float]:
 
 def limits(scenario: WorkerCrash) -> dict[str, tuple[str, float, str]]:
     given = scenario.expectations()
-    return {each.finding.rpartition(".")[2]: (each.relation, each.limit, each.title) for each in given}
+    return {each.finding.rpartition(".")[2]: (each.relation, each.limit, each.why) for each in given}
 
 
 def check_account(trial: Trial, folder: Path, scenario: WorkerCrash) -> dict[str, float]:

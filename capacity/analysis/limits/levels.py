@@ -188,7 +188,9 @@ def _findings(section: str, recording: str, frames: Frames) -> Iterable[Finding]
                 f"{clock} time, {percentile_text(name)}",
             )
     grown = growth(frames.operations["scheduled_ns"], frames.operations["finished_ns"], span)
-    yield found("backlog_growth", grown, "%", "growth of what is in the system, of what is due", 100 / max(offered, 1))
+    relative = grown if offered else exactly(None, 0)
+    scale = 100 / offered if offered else 1.0
+    yield found("backlog_growth", relative, "%", "growth of what is in the system, of what is due", scale)
     yield from _numbers(found, frames)
 
 

@@ -13,17 +13,17 @@ from capacity.analysis.limits.levels import Frames, mean_number
 from capacity.analysis.statistics.estimates import Estimate, ratio
 from capacity.units import MS_PER_S, NS_PER_S
 
-# Of a resource: with random arrivals, where nine tenths are in use ten wait for each that is served.
-# Of what is under way, half that waits for locks is more than any other cause can have.
+# Of work and places: at nine tenths, random arrivals wait nine times as long as they are served (M/M/1: ρ / (1 − ρ)).
+# Of locks: where half of what is under way waits for one, no other cause can hold up more.
 SATURATED = {"work": 0.9, "place": 0.9, "lock": 0.5}
 PARTS = 8  # of a level, for how many of the load's connections are in use
 MACHINE = "CPU of the machine"
-SHARERS = {
-    "CPU of PostgreSQL": "PostgreSQL",
-    "the one thread of Redis": "Redis",
-    "CPU of the gateway's process": "the gateway",
-    "CPU of the workers' processes": "the workers",
-    "CPU of the generator": "the generator",
+CPU_OF = {  # the resource of each that has a share of the machine's CPU
+    "PostgreSQL": "CPU of PostgreSQL",
+    "Redis": "the one thread of Redis",
+    "the gateway": "CPU of the gateway's process",
+    "the workers": "CPU of the workers' processes",
+    "the generator": "CPU of the generator",
 }
 USED = ("utilisation", "low", "high")
 
@@ -35,7 +35,8 @@ Floats = npt.NDArray[np.float64]
 class Resource:
     """Something of which there are `servers`: what does the work, what locks, or places that work is admitted to.
 
-    A counter rises by `scale` × 1 for each second that one of them is busy; a gauge is how many are, times `scale`.
+    What `gauge` reads, times `scale`, is how many of them are busy. Where `rises` is given it is a counter instead,
+    which rises by so much for each second that one of them is busy.
     `of` is the gauge that says how many there are, where that is not constant.
     """
 
@@ -44,7 +45,7 @@ class Resource:
     gauge: str
     servers: float = 1.0
     scale: float = 1.0
-    counter: bool = False
+    rises: float | None = None
     of: str = ""
 
 
@@ -57,12 +58,12 @@ def resources_of(manifest: Mapping[str, Any]) -> list[Resource]:
     processes, generators = system.get("processes", {}), float(manifest["generators"])
     known = [
         Resource(MACHINE, "work", "machine.cpu_share", cpus, cpus),
-        Resource("CPU of the generator", "work", "generator.cpu_share", generators, generators),
-        Resource("CPU of PostgreSQL", "work", "postgres.cpu_s", cpus, counter=True),
-        Resource("the one thread of Redis", "work", "redis.cpu_s", counter=True),
-        Resource("CPU of the gateway's process", "work", "gateway.cpu_s", processes.get("gateway", 1), counter=True),
-        Resource("CPU of the workers' processes", "work", "workers.cpu_s", processes.get("workers", 1), counter=True),
-        Resource("disk: sync of the log", "work", "postgres.log_sync_ms", 1.0, MS_PER_S, counter=True),
+        Resource(CPU_OF["the generator"], "work", "generator.cpu_share", generators, generators),
+        Resource(CPU_OF["PostgreSQL"], "work", "postgres.cpu_s", cpus, rises=1),
+        Resource(CPU_OF["Redis"], "work", "redis.cpu_s", rises=1),
+        Resource(CPU_OF["the gateway"], "work", "gateway.cpu_s", processes.get("gateway", 1), rises=1),
+        Resource(CPU_OF["the workers"], "work", "workers.cpu_s", processes.get("workers", 1), rises=1),
+        Resource("disk: sync of the log", "work", "postgres.log_sync_ms", rises=MS_PER_S),
         Resource("row locks", "lock", "postgres.lock_waiting", of="postgres.active"),
         Resource("the gateway's pool of connections", "place", "gateway.pool_in_use", of="gateway.pool_limit"),
     ]
@@ -97,18 +98,16 @@ def usage(levels: Sequence[Frames]) -> pd.DataFrame:
             continue
         used = ratio(busy, there)
         servers = float(there.sum() / len(there)) if resource.of else _servers(resource, levels[0])
-        rows.append(
-            (resource.name, resource.kind, servers, *_bounds(used, 1.0), *_bounds(used, servers / max(done, 1)))
-        )
+        demand = _bounds(used, servers / done if done else math.nan)
+        rows.append((resource.name, resource.kind, servers, *_bounds(used, 1.0), *demand))
     return pd.DataFrame(rows, columns=columns)
 
 
 def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
     """The resources ranked by what broke: resource, kind, servers, at and below, each with low and high.
 
-    `below` and `at` are `usage` just below the knee and at it. Places fill up behind whatever is saturated, and so do
-    waits for it, so what does the work and what locks is named before a place, which is the cause only where none of
-    those is saturated.
+    `below` and `at` are `usage` just below the knee and at it. A place fills up behind whatever else is saturated, so
+    it comes after what does the work and what locks: it is the cause only where none of those is saturated.
     """
     joined = at.merge(below, on=["resource", "kind"], how="left", suffixes=("", "_below"))
     frame = pd.DataFrame(
@@ -148,7 +147,7 @@ def what_broke(ranked: pd.DataFrame, below: float | None, at: float) -> str:
 
 def _shares_of_machine(ranked: pd.DataFrame, machine: "pd.Series[Any]") -> str:
     """Whose the machine's CPU was, as `; of it PostgreSQL 62 %, the generator 12 %, others 26 %`."""
-    of = {name: ranked[ranked["resource"] == resource] for resource, name in SHARERS.items()}
+    of = {name: ranked[ranked["resource"] == resource] for name, resource in CPU_OF.items()}
     cores = {name: float((rows["at"] * rows["servers"]).iloc[0]) for name, rows in of.items() if len(rows)}
     rest = max(0.0, float(machine["at"] * machine["servers"]) - math.fsum(cores.values()))
     parts = [f"{name} {each / machine['servers'] * 100:.0f} %" for name, each in {**cores, "others": rest}.items()]
@@ -186,9 +185,8 @@ def _busy(resource: Resource, frames: Frames) -> tuple[Floats, Floats]:
         used = mean_number(sent["sent_ns"], sent["finished_ns"], edges)
         return used, np.full(PARTS, float(frames.manifest["connections"]))
     times, values = _readings(frames, resource.gauge)
-    if resource.counter:
-        spent = np.diff(times) * resource.servers * resource.scale
-        return np.diff(values), spent
+    if resource.rises is not None:
+        return np.diff(values), np.diff(times) * resource.servers * resource.rises
     if resource.of:
         _, there = _readings(frames, resource.of)
         size = min(len(values), len(there))

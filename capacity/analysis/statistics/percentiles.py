@@ -12,9 +12,9 @@ from scipy import stats
 from capacity.analysis.statistics.conventions import CONFIDENCE
 
 ROUNDING = 1e-12  # n·q and the ratio of two logarithms may miss a whole number by this share of themselves
-BATCHES = 32  # long batches forget their neighbours, and 31 degrees of freedom know a variance to about 25 %
-REMEMBERED = 0.1  # a smaller correlation of neighbouring batches is chance
-MOST_REMEMBERED = 0.5  # more is a drift of the whole series, which is no memory that a longer one would outlast
+BATCHES = 32  # long enough to be hardly correlated, and 31 degrees of freedom know a variance to about 25 %
+LEAST_AUTOCORRELATION = 0.1  # at lag 1, between batches: less is chance
+MOST_AUTOCORRELATION = 0.5  # more is a drift of the whole series, which no longer one would average out
 MANY = 100.0  # from this variance of the rank on, one rank more or less changes the coverage by less than 0.6 %
 
 
@@ -47,11 +47,11 @@ def percentile_interval(
 ) -> PercentileInterval:
     """The value at rank ⌈n·q⌉ between the two order statistics that hold the true quantile with `confidence`.
 
-    `values` in any order and unit; +inf (a censored value) sorts last. The two are the nearest ones that do, and as
-    ranks are whole numbers they hold it a little more often than asked: 95.0 to 97.5 times in 100 for 95. Where many
-    values are equal they hold it more often still, since an end that is the true quantile holds it too.
-    `effective_count` is the number of independent values that these are worth: the ranks come from it. Where it is
-    below the minimum the percentile is given and its far side is unbounded.
+    `values` in any order and unit; +inf (a censored value) sorts last. Of all pairs that do so, it takes the nearest.
+    Ranks are whole numbers, so the pair holds the quantile a little more often than asked: 95.0 to 97.5 times in 100
+    for 95, and more often still where many values are equal.
+    `effective_count` is the number of independent values that these are worth; the ranks come from it. Where it is
+    below the minimum, the percentile is given and its far side is unbounded.
     Raises ValueError for NaN. Source: David and Nagaraja, Order Statistics (2003), 7.1.
     """
     return sorted_interval(np.sort(np.asarray(values, dtype=float)), quantile, confidence, effective_count)
@@ -118,15 +118,16 @@ def _lower_rank(below: Any, error: float) -> int:
 
 
 def effective_count(values_in_time_order: npt.ArrayLike, quantile: float, batches: int = BATCHES) -> float:
-    """How many independent values these are worth for the quantile q̂: n, less the correlation of successive ones.
+    """How many independent values these are worth for the quantile q: fewer than n where neighbours are alike.
 
-    n divided by the variance of batch means of the indicator x <= q̂ over what it would be for independent values,
-    p(1 − p) over the batch size; never above n. Where a batch still resembles the one before by r, the variance is
-    (1 + r) / (1 − r) times that, as of an autoregressive series. Fewer than two values a batch are taken as
-    independent. A series that is hardly longer than its own memory cannot tell how long that is: the interval holds
-    the quantile more than 90 times in 100 from about 200 times that on.
+    Cut the series into batches, and take the share of values x <= q in each. If the values were independent, these
+    shares would have the variance p(1 − p) / batch size. Theirs is larger by some factor, and n over that factor is
+    the answer, never above n. Where batches still have a lag-1 autocorrelation r, the factor is multiplied by
+    (1 + r) / (1 − r). Fewer than two values a batch are taken as independent.
+    A series must be much longer than the time over which its values are alike. From about 200 times as long on, the
+    interval holds the quantile more than 90 times in 100.
     Source: Heidelberger and Lewis, Operations Research 32 (1984), with batch means after Schmeiser (1982), and for
-    what the batches remember Fishman's autoregressive method, Management Science 18 (1971).
+    the autocorrelation of batches Fishman's autoregressive method, Management Science 18 (1971).
     """
     values = np.asarray(values_in_time_order, dtype=float)
     if len(values) < 2 * batches:
@@ -144,19 +145,19 @@ def effective_count_at(values: npt.NDArray[np.float64], threshold: float, batche
     share = within.mean()
     if share in (0.0, 1.0):
         return float(count)
-    inflation = within.var(ddof=1) * size / (share * (1 - share)) * _still_remembered(within - share)
+    inflation = within.var(ddof=1) * size / (share * (1 - share)) * _variance_factor(within - share)
     return float(count / max(1.0, inflation))
 
 
-def _still_remembered(deviations: npt.NDArray[np.float64]) -> float:
-    """By what factor the variance of the mean exceeds that of independent batches; 1 where they are."""
+def _variance_factor(deviations: npt.NDArray[np.float64]) -> float:
+    """How many times the variance of the mean is that of independent batches, by their lag-1 autocorrelation."""
     squares = float((deviations**2).sum())
     if not squares:
         return 1.0
     # Around their own mean, b independent values are correlated by −1/b.
-    alike = float((deviations[1:] * deviations[:-1]).sum()) / squares + 1 / len(deviations)
-    alike = min(alike, MOST_REMEMBERED)
-    return (1 + alike) / (1 - alike) if alike > REMEMBERED else 1.0
+    lag_1 = float((deviations[1:] * deviations[:-1]).sum()) / squares + 1 / len(deviations)
+    lag_1 = min(lag_1, MOST_AUTOCORRELATION)
+    return (1 + lag_1) / (1 - lag_1) if lag_1 > LEAST_AUTOCORRELATION else 1.0
 
 
 def _check_share(name: str, value: float) -> None:

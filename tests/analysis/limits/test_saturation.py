@@ -137,6 +137,17 @@ def test_the_demand_of_an_operation_is_busy_time_over_completions() -> None:
     assert used.loc["CPU of the machine", "demand_s"] == pytest.approx(0.006, rel=0.02)
 
 
+def test_below_one_operation_a_second_the_demand_is_still_that_of_one_operation() -> None:
+    used = usage([level(0.5, calm(), {"redis.cpu_s": 0.25}, in_service=0.1)]).set_index("resource")
+    assert used.loc["the one thread of Redis", "demand_s"] == pytest.approx(0.5, rel=0.02)
+
+
+def test_where_nothing_was_completed_the_demand_is_not_given() -> None:
+    used = usage([level(0.5, calm(), {"redis.cpu_s": 0.25}, in_service=40)]).set_index("resource")
+    assert used["demand_s"].isna().all()
+    assert used.loc["the one thread of Redis", "utilisation"] == pytest.approx(0.25, rel=0.02)
+
+
 def test_an_interval_tells_how_much_a_use_varies() -> None:
     at = level(100, calm())
     noisy = at.gauges.copy()
