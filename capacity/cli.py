@@ -69,12 +69,12 @@ def run(profile: str, only: tuple[str, ...], into: Path | None, given: tuple[tup
     """Measure by the notebooks, judge what they found, and write the report."""
     from capacity.display.tables import verdicts_table
     from capacity.suite.parameters import parse_values
-    from capacity.suite.run import Plan, run_suite
+    from capacity.suite.run import RunPlan, run_suite
 
     project = project_folder()
     folder = (into or project / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")).resolve()
     names = [name.strip() for word in only for name in word.split(",") if name.strip()]
-    judged = run_suite(Plan(project, profile, names, parse_values(dict(given))), folder, click.echo)
+    judged = run_suite(RunPlan(project, profile, names, parse_values(dict(given))), folder, click.echo)
     click.echo(verdicts_table(judged))
     click.echo(f"report: {folder / 'report.html'}")
 
@@ -100,7 +100,7 @@ def verdict(folder: Path) -> None:
 @click.option("--anyway", is_flag=True, help="compare runs of another profile, host or load, with a warning")
 def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: bool, anyway: bool) -> None:
     """Compare run B with run A: exit code 1 where a promise that A kept is broken in B."""
-    from capacity.analysis.measured.comparison import Outcome, compare_findings
+    from capacity.analysis.measured.comparison import PromiseOutcome, compare_findings
     from capacity.display.comparison import (
         comparison_table,
         promised_in,
@@ -126,7 +126,7 @@ def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: b
     for remark in remarks(facts, later):
         click.echo(f"note: {remark}")
     click.echo(summary_text(compared, repeated=bool(further)))
-    sys.exit(1 if (compared["outcome"] == Outcome.REGRESSED).any() else 0)
+    sys.exit(1 if (compared["outcome"] == PromiseOutcome.REGRESSED).any() else 0)
 
 
 @main.command()

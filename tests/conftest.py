@@ -13,7 +13,7 @@ import pytest
 
 from capacity.analysis.limits.search_result import breaking_point_findings
 from capacity.findings import Finding
-from capacity.probes.breaking_point import read_all_searched
+from capacity.probes.breaking_point import read_search_results
 from capacity.probes.database import read_database_findings
 from capacity.probes.gateway import read_gateway_findings
 from capacity.probes.queue import read_queue_findings
@@ -92,7 +92,7 @@ def read_failover_findings(folder: Path) -> list[Finding]:
 
 
 def read_breaking_point_findings(folder: Path) -> list[Finding]:
-    searched = read_all_searched(folder).values()
+    searched = read_search_results(folder).values()
     found = [finding for each in searched for finding in breaking_point_findings(each, folder.name)]
     return [*found, *read_overload(folder / BREAKER).trial.findings]
 

@@ -66,3 +66,12 @@ def test_a_module_is_small_enough_to_be_read_at_once(path: Path) -> None:
 def test_only_the_engine_and_its_timer_read_the_monotonic_clock() -> None:
     users = {path.name for path in MODULES if "time.monotonic_ns" in path.read_text(encoding="utf-8")}
     assert users == {"engine.py"}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}

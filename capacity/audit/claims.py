@@ -60,7 +60,7 @@ class Order(Several):
     kind: Literal["order"]
 
 
-class Check(Claim):
+class LimitCheck(Claim):
     """A value against a `limit` as '< 500 ms', with the report's own verdict where it gives one.
 
     `low` and `high` are the ends of the value's interval, where the report gives that.
@@ -158,7 +158,7 @@ class Evidence(Claim):
         return [[each] for each in self.shown_by]
 
 
-class Conclusion(Claim):
+class OverallVerdict(Claim):
     """A good verdict on all checks that the report judges, in the named sections or in all of them."""
 
     kind: Literal["conclusion"]
@@ -166,5 +166,6 @@ class Conclusion(Claim):
 
 
 AnyClaim = Annotated[
-    Derived | Same | Order | Check | Lasts | Mixture | Samples | Evidence | Conclusion, Field(discriminator="kind")
+    Derived | Same | Order | LimitCheck | Lasts | Mixture | Samples | Evidence | OverallVerdict,
+    Field(discriminator="kind"),
 ]

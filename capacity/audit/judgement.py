@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from capacity.audit.agreement import Answer, Fit, Ruling, Severity, ruled
-from capacity.audit.claims import AnyClaim, Check, Conclusion
+from capacity.audit.agreement import Agreement, Answer, Flaw, Ruling, ruled
+from capacity.audit.claims import AnyClaim, LimitCheck, OverallVerdict
 from capacity.audit.report import Published
 from capacity.audit.rules import RULES
 
@@ -23,7 +23,7 @@ class JudgedClaim:
     title: str
     kind: str
     answer: Answer
-    severity: Severity
+    flaw: Flaw
     reason: str
 
 
@@ -40,14 +40,14 @@ def judge_claims(report: Published) -> list[JudgedClaim]:
     """Every claim of the report in its order, judged; conclusions are read from the checks that the report judges."""
     rulings = [
         None
-        if isinstance(claim, Conclusion)
+        if isinstance(claim, OverallVerdict)
         else _assuming(claim, RULES[type(claim)](claim, report.lookup(section.name)))
         for section, _, claim in report.claims()
     ]
     checks = [
-        JudgedCheck(section.name, statement.quote, _holds(claim, ruling), ruling.severity is not Severity.UNPROVEN)
+        JudgedCheck(section.name, statement.quote, _holds(claim, ruling), ruling.flaw is not Flaw.UNPROVEN)
         for (section, statement, claim), ruling in zip(report.claims(), rulings, strict=True)
-        if isinstance(claim, Check) and claim.stated is not None and ruling is not None
+        if isinstance(claim, LimitCheck) and claim.stated is not None and ruling is not None
     ]
     return [
         JudgedClaim(section.title, statement.quote, claim.title, claim.kind, *(ruling or _concluded(claim, checks)))
@@ -60,25 +60,25 @@ def _assuming(claim: AnyClaim, ruling: Ruling) -> Ruling:
     if not claim.assuming:
         return ruling
     reason = f"{ruling.reason}, if {claim.assuming}"
-    return ruled(Fit.OPEN, reason) if ruling.answer is Answer.DOES_NOT_FOLLOW else ruling._replace(reason=reason)
+    return ruled(Agreement.OPEN, reason) if ruling.answer is Answer.DOES_NOT_FOLLOW else ruling._replace(reason=reason)
 
 
-def _holds(check: Check, ruling: Ruling) -> bool | None:
+def _holds(check: LimitCheck, ruling: Ruling) -> bool | None:
     if ruling.answer is Answer.CANNOT_BE_TOLD:
         return None
     return (check.stated == "PASS") == (ruling.answer is Answer.FOLLOWS)
 
 
 def _concluded(claim: AnyClaim, checks: Sequence[JudgedCheck]) -> Ruling:
-    named = claim.sections if isinstance(claim, Conclusion) else []
+    named = claim.sections if isinstance(claim, OverallVerdict) else []
     return _assuming(claim, _conclusion([check for check in checks if not named or check.section in named]))
 
 
 def _conclusion(chosen: Sequence[JudgedCheck]) -> Ruling:
     if not chosen:
-        return ruled(Fit.OPEN, "there is no check to conclude from")
-    for holds, fits, words in ((False, Fit.APART, "do not hold"), (None, Fit.OPEN, "cannot be told")):
+        return ruled(Agreement.OPEN, "there is no check to conclude from")
+    for holds, fits, words in ((False, Agreement.APART, "do not hold"), (None, Agreement.OPEN, "cannot be told")):
         if found := [check.quote for check in chosen if check.holds is holds]:
             return ruled(fits, f"{len(found)} of {len(chosen)} checks {words}, the first is “{found[0]}”")
-    severity = Severity.NONE if all(check.proven for check in chosen) else Severity.UNPROVEN
-    return Ruling(Answer.FOLLOWS, severity, f"all {len(chosen)} checks hold as stated")
+    flaw = Flaw.NONE if all(check.proven for check in chosen) else Flaw.UNPROVEN
+    return Ruling(Answer.FOLLOWS, flaw, f"all {len(chosen)} checks hold as stated")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, ValidationError, model_validator
 
-from capacity.audit.claims import AnyClaim, Conclusion, Name
+from capacity.audit.claims import AnyClaim, Name, OverallVerdict
 from capacity.audit.expressions import Lookup, evaluated
 from capacity.audit.quantities import Quantity, check_alike, read_quantity
 from capacity.audit.transcript import left_over
@@ -18,7 +18,7 @@ from capacity.yaml_file import first_problem, read_yaml
 Stated = Annotated[Quantity, PlainValidator(read_quantity)]
 
 
-class Statement(Strict):
+class QuotedLine(Strict):
     """One quoted line, or part of one, with the values it gives and the claims it makes."""
 
     quote: Annotated[str, Field(min_length=1)]
@@ -31,7 +31,7 @@ class Section(Strict):
 
     name: Name
     heading: Annotated[str, Field(min_length=1)]
-    statements: list[Statement]
+    statements: list[QuotedLine]
 
     @property
     def title(self) -> str:
@@ -62,7 +62,7 @@ class Published(Strict):
 
         return value
 
-    def claims(self) -> Iterator[tuple[Section, Statement, AnyClaim]]:
+    def claims(self) -> Iterator[tuple[Section, QuotedLine, AnyClaim]]:
         """Every claim with its section and the statement that makes it, in order."""
         for section in self.sections:
             for statement in section.statements:
@@ -83,7 +83,7 @@ class Published(Strict):
             try:
                 for group in claim.alike:
                     check_alike([evaluated(operand, self.lookup(section.name)) for operand in group])
-                if isinstance(claim, Conclusion) and (unknown := set(claim.sections) - set(sections)):
+                if isinstance(claim, OverallVerdict) and (unknown := set(claim.sections) - set(sections)):
                     raise ValueError(f"there is no section {min(unknown)!r}")
             except ValueError as error:
                 raise ValueError(f"{statement.quote!r} in {section.title!r}: {error}") from None

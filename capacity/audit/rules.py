@@ -7,8 +7,8 @@ from typing import Any
 
 from capacity.analysis.planning.growth import margin_lasts
 from capacity.analysis.statistics.percentiles import minimum_samples
-from capacity.audit.agreement import Answer, Fit, Ruling, Severity, at_most, fit, ruled
-from capacity.audit.claims import Check, Derived, Evidence, Group, Lasts, Mixture, Order, Same, Samples
+from capacity.audit.agreement import Agreement, Answer, Flaw, Ruling, at_most, fit, ruled
+from capacity.audit.claims import Derived, Evidence, Group, Lasts, LimitCheck, Mixture, Order, Same, Samples
 from capacity.audit.expressions import Expression, Lookup, Operand, evaluated, expression_text
 from capacity.audit.quantities import Quantity, ends_text, largest, mean, quantity_text, smallest
 from capacity.findings import Finding, Objective, Verdict, judge
@@ -24,7 +24,7 @@ def _derived(claim: Derived, lookup: Lookup) -> Ruling:
 
 def _compared(stated: Quantity, computed: Quantity, said: str) -> Ruling:
     fits = fit(stated, computed)
-    rounded = fits is not Fit.EXACT and computed.value is not None and computed.low < computed.high
+    rounded = fits is not Agreement.EXACT and computed.value is not None and computed.low < computed.high
     may_be = f" ({ends_text(computed, stated.unit)} within rounding)" if rounded else ""
     return ruled(fits, f"{quantity_text(stated)} is stated, and {said}{may_be}")
 
@@ -41,17 +41,17 @@ def _order(claim: Order, lookup: Lookup) -> Ruling:
     pairs = {(one, other): at_most(stated[one], stated[other]) for one, other in combinations(range(len(stated)), 2)}
     worst = max(pairs, key=lambda pair: pairs[pair])
     said = [_said(each, lookup, _written_unit(claim.of, lookup)) for each in claim.of]
-    if pairs[worst] is Fit.EXACT:
-        return ruled(Fit.EXACT, " ≤ ".join(said))
+    if pairs[worst] is Agreement.EXACT:
+        return ruled(Agreement.EXACT, " ≤ ".join(said))
     return ruled(pairs[worst], f"{said[worst[0]]} should be at most {said[worst[1]]}")
 
 
-def _check(claim: Check, lookup: Lookup) -> Ruling:
+def _check(claim: LimitCheck, lookup: Lookup) -> Ruling:
     bound = evaluated(claim.bound, lookup)
     unit = bound.unit
     limit = Objective("published", claim.relation, bound.low / unit.factor, unit.text)
     if claim.value is None:
-        return ruled(Fit.OPEN, f"no value is given beside the limit {limit.promise}")
+        return ruled(Agreement.OPEN, f"no value is given beside the limit {limit.promise}")
     value = evaluated(claim.value, lookup)
     low, high = (evaluated(claim.value if end is None else end, lookup) for end in (claim.low, claim.high))
     number = None if value.value is None else value.value / unit.factor
@@ -62,17 +62,17 @@ def _check(claim: Check, lookup: Lookup) -> Ruling:
     return _check_ruling(claim, verdict, _said(claim.value, lookup, unit), limit.promise, proven)
 
 
-def _check_ruling(claim: Check, verdict: Verdict, said: str, promise: str, proven: bool) -> Ruling:
+def _check_ruling(claim: LimitCheck, verdict: Verdict, said: str, promise: str, proven: bool) -> Ruling:
     report = f", and the report says {claim.stated}" if claim.stated else ""
     if verdict is Verdict.INCONCLUSIVE:
-        return ruled(Fit.OPEN, f"within its rounding {said} may be {promise} or not{report}")
+        return ruled(Agreement.OPEN, f"within its rounding {said} may be {promise} or not{report}")
     holds = verdict is Verdict.PASS
     if holds != (claim.stated != "FAIL"):
-        return ruled(Fit.APART, f"{said} is {'' if holds else 'not '}{promise}{report}")
+        return ruled(Agreement.APART, f"{said} is {'' if holds else 'not '}{promise}{report}")
     if not holds or proven:
-        return ruled(Fit.EXACT, f"{said} is {'' if holds else 'not '}{promise}{report}")
+        return ruled(Agreement.EXACT, f"{said} is {'' if holds else 'not '}{promise}{report}")
     alone = f"{said} is {promise} as stated, unproven: one value without an interval"
-    return Ruling(Answer.FOLLOWS, Severity.UNPROVEN, alone)
+    return Ruling(Answer.FOLLOWS, Flaw.UNPROVEN, alone)
 
 
 def _lasts(claim: Lasts, lookup: Lookup) -> Ruling:
@@ -104,7 +104,7 @@ def _mixture(claim: Mixture, lookup: Lookup) -> Ruling:
         whole = Quantity(smallest(shares).low, largest(shares).high, None, SHARE)
     allowed = f"{quantity_text(stated)} as a quantile from {ends_text(whole)}"
     edge = any(math.isclose(claim.quantile, end) for end in (whole.low, whole.high))
-    fits = Fit.EXACT if whole.low < claim.quantile < whole.high and not edge else Fit.APART
+    fits = Agreement.EXACT if whole.low < claim.quantile < whole.high and not edge else Agreement.APART
     return ruled(fits, f"the parts’ percentiles allow {allowed}, and {claim.quantile:g} is stated")
 
 
@@ -119,17 +119,17 @@ def _samples(claim: Samples, lookup: Lookup) -> Ruling:
     needed = minimum_samples(claim.quantile)
     percentile = f"a p{claim.quantile * 100:g} needs {needed:,} samples"
     if claim.count is None:
-        return ruled(Fit.OPEN, f"{percentile}, and their number is not given")
+        return ruled(Agreement.OPEN, f"{percentile}, and their number is not given")
     count = evaluated(claim.count, lookup)
-    fits = Fit.EXACT if count.low >= needed else Fit.APART if count.high < needed else Fit.OPEN
+    fits = Agreement.EXACT if count.low >= needed else Agreement.APART if count.high < needed else Agreement.OPEN
     return ruled(fits, f"{percentile}, and there are {_said(claim.count, lookup, None)}")
 
 
 def _evidence(claim: Evidence, lookup: Lookup) -> Ruling:
     if not claim.shown_by:
-        return ruled(Fit.OPEN, f"the report does not give {claim.needs}")
+        return ruled(Agreement.OPEN, f"the report does not give {claim.needs}")
     shown = _listed(_said(each, lookup, None) for each in claim.shown_by)
-    return Ruling(Answer.FOLLOWS, Severity.UNPROVEN, f"it rests on {shown} alone, where it needs {claim.needs}")
+    return Ruling(Answer.FOLLOWS, Flaw.UNPROVEN, f"it rests on {shown} alone, where it needs {claim.needs}")
 
 
 def _said(operand: Operand, lookup: Lookup, unit: Unit | None) -> str:
@@ -152,7 +152,7 @@ RULES: dict[type, Callable[[Any, Lookup], Ruling]] = {
     Derived: _derived,
     Same: _same,
     Order: _order,
-    Check: _check,
+    LimitCheck: _check,
     Lasts: _lasts,
     Mixture: _mixture,
     Samples: _samples,

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from capacity.analysis.limits.knees import Knee, scalability_curve
 from capacity.analysis.limits.scalability import ScalabilityModel
-from capacity.analysis.limits.search_result import Searched
+from capacity.analysis.limits.search_result import SearchResult
 from capacity.display.charts import LIMIT_COLOUR, PALETTE
 from capacity.display.tables import COLOURS, NOT_GIVEN
 from capacity.findings import Verdict
@@ -21,7 +21,7 @@ KNEE: dict[str, Any] = {"color": "#f3d9a4", "alpha": 0.5, "linewidth": 0, "zorde
 RESOURCES = 3  # the most used ones; more lines cannot be told apart
 
 
-def searched_picture(found: Searched) -> Figure:
+def searched_picture(found: SearchResult) -> Figure:
     """One part: times, throughput and use over the load offered; the scalability law, and the three estimates."""
     figure = plt.figure(figsize=(10.5, 7.2))
     grid = figure.add_gridspec(3, 2, width_ratios=[1.7, 1], height_ratios=[1.15, 1, 1.2])
@@ -43,7 +43,7 @@ def searched_picture(found: Searched) -> Figure:
     return figure
 
 
-def times_by_load(found: Searched, ax: Axes) -> Axes:
+def times_by_load(found: SearchResult, ax: Axes) -> Axes:
     """The percentile of the response time that is promised, with its interval and its limit, and the service time.
 
     A dotted line upwards is an interval that the level was too short to bound.

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
-from capacity.analysis.planning.exhaustion import Resource, use_over_time
+from capacity.analysis.planning.exhaustion import GrowingResource, use_over_time
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
 from capacity.analysis.planning.sensitivity import Swing
 from capacity.analysis.planning.sizing import QUARTER
@@ -46,7 +46,7 @@ def outgrown(plan: CapacityPlan, months: int | None = None) -> Figure:
     return figure
 
 
-def _one(ax: Axes, plan: CapacityPlan, resource: Resource, months: int) -> None:
+def _one(ax: Axes, plan: CapacityPlan, resource: GrowingResource, months: int) -> None:
     limit = (resource.limit.value if resource.limit else None) or 1.0
     use = use_over_time(resource, plan.outlook, months)
     at, value, low, high = (use[name].to_numpy() for name in ("month", "value", "low", "high"))

@@ -13,7 +13,7 @@ from capacity.display.charts import LIMIT_COLOUR, PALETTE
 from capacity.scenarios.trials import scenario_label
 
 
-class Look(NamedTuple):
+class FateStyle(NamedTuple):
     """How a fate looks: by the palette for the colour-blind, and for print by a mark and a hatch of its own."""
 
     label: str
@@ -24,10 +24,10 @@ class Look(NamedTuple):
 
 
 FATES = {
-    "served": Look("served in time", PALETTE[0], ".", 3, ""),
-    "late": Look("answered too late", PALETTE[1], "D", 3, ".."),
-    "failed": Look("failed", PALETTE[3], "x", 5, "////"),
-    "lost": Look("never answered", "#222222", "^", 4, ""),
+    "served": FateStyle("served in time", PALETTE[0], ".", 3, ""),
+    "late": FateStyle("answered too late", PALETTE[1], "D", 3, ".."),
+    "failed": FateStyle("failed", PALETTE[3], "x", 5, "////"),
+    "lost": FateStyle("never answered", "#222222", "^", 4, ""),
 }
 FAULT_COLOUR = "#d9d9d9"
 GREY = "#555555"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from capacity.analysis.measured.comparison import Outcome, issues
+from capacity.analysis.measured.comparison import PromiseOutcome, issues
 from capacity.analysis.statistics.conventions import CHANCE
 from capacity.display.tables import aligned, finding_text, number_text
 from capacity.errors import CapacityError
@@ -109,7 +109,7 @@ def comparison_table(
         elif row["outcome"] is not None and (told or row["outcome"] != "holds"):
             verdicts = f"{row['verdict_before']} → {row['verdict_after']}"
             promises.append((str(row["outcome"]), *known, str(row["promise"]), *values, verdicts, change))
-    order = [str(each) for each in Outcome]
+    order = [str(each) for each in PromiseOutcome]
     promises.sort(key=lambda line: order.index(line[0]))
     return "\n\n".join(aligned(rows) for rows in (promises, others) if rows)
 
@@ -144,7 +144,7 @@ def signed(value: float, spread: float) -> str:
 def summary_text(compared: pd.DataFrame, *, repeated: bool) -> str:
     """How many issues were found, resolved and are new, and how many changes are no more than chance makes."""
     found = {name: len(rows) for name, rows in issues(compared).items()}
-    regressed = int((compared["outcome"] == Outcome.REGRESSED).sum())
+    regressed = int((compared["outcome"] == PromiseOutcome.REGRESSED).sum())
     judged = compared[compared["answer"].isin(["changed", "within chance"])]
     judged = judged[judged["change_high"] > judged["change_low"]]
     changed = int((judged["answer"] == "changed").sum())

@@ -8,7 +8,7 @@ from capacity.analysis.limits.knees import disagreement_text
 from capacity.analysis.limits.levels import Level
 from capacity.analysis.limits.rounds import Bracket
 from capacity.analysis.limits.search import Conclusion
-from capacity.analysis.limits.search_result import Searched
+from capacity.analysis.limits.search_result import SearchResult
 from capacity.analysis.statistics.estimates import Estimate
 from capacity.display.tables import NOT_GIVEN, aligned, finding_text, number_text, verdict_style, wrapped
 from capacity.findings import Finding, Verdict
@@ -31,7 +31,7 @@ FIGURES = {
 }
 
 
-def answers_text(found: Iterable[Searched]) -> str:
+def answers_text(found: Iterable[SearchResult]) -> str:
     """One line a part: between which loads its breaking point lies, and the load recommended for production."""
     rows = [
         (each.name, str(each.answer.conclusion), _between(each), _recommended(each), _counted(each)) for each in found
@@ -39,29 +39,29 @@ def answers_text(found: Iterable[Searched]) -> str:
     return aligned(rows)
 
 
-def _between(found: Searched) -> str:
+def _between(found: SearchResult) -> str:
     low, high = found.sustainable.low or 0.0, found.sustainable.high or found.answer.high or math.inf
     if math.isinf(high):
         return f"holds {_load(found, low)}; its limit is above" if low else "no level held"
     return f"holds {_load(found, low)}, breaks at {_load(found, high)}"
 
 
-def _recommended(found: Searched) -> str:
+def _recommended(found: SearchResult) -> str:
     wanted, _ = found.recommended
     return "none recommended" if wanted is None else f"for production {_load(found, wanted)}"
 
 
-def _load(found: Searched, rate: float) -> str:
+def _load(found: SearchResult, rate: float) -> str:
     """A load; over several rounds it is none of the levels that were set."""
     return f"{rate:,.0f}/s" if found.rounds else f"{rate:,.6g}/s"
 
 
-def _counted(found: Searched) -> str:
+def _counted(found: SearchResult) -> str:
     rounds = f" in {len(found.brackets)} rounds" if found.rounds else ""
     return f"{len(found.tried)} levels{rounds}"
 
 
-def broke_text(found: Searched) -> str:
+def broke_text(found: SearchResult) -> str:
     """What broke, by which objective it showed, why the load is recommended, and what was not decided."""
     answer = found.answer
     shown = "the generator's limit" if answer.conclusion is Conclusion.GENERATOR_BOUND else answer.broke
@@ -75,14 +75,14 @@ def broke_text(found: Searched) -> str:
     return "\n".join(map(wrapped, lines))
 
 
-def estimates_text(found: Iterable[Searched]) -> str:
+def estimates_text(found: Iterable[SearchResult]) -> str:
     """The three estimates of each part, then where the two that were not measured disagree with the one that was."""
     searches = list(found)
     rows = [(each.name, knee.method, _rate(knee.rate)) for each in searches for knee in each.knees]
     return "\n".join([aligned(rows), *(wrapped(f"{each.name}, {said}") for each in searches for said in _said(each))])
 
 
-def _said(found: Searched) -> Iterator[str]:
+def _said(found: SearchResult) -> Iterator[str]:
     yield from (disagreement_text(knee, ratio) for knee, ratio in found.disagreements)
     model = found.scalability[1]
     yield from (f"note: {each.seen}; {each.why}" for each in (model.problems if model else ()))
@@ -96,7 +96,7 @@ def _rate(rate: Estimate) -> str:
     return f"{value}/s ({low} to {high})"
 
 
-def levels_style(found: Searched) -> "Styler":
+def levels_style(found: SearchResult) -> "Styler":
     """The levels in the order tried, each figure with its interval, for a notebook and the report."""
     import pandas as pd
 
@@ -106,7 +106,7 @@ def levels_style(found: Searched) -> "Styler":
     return verdict_style(table).set_caption(f"{found.name}: the levels in the order tried")
 
 
-def notes_style(found: Searched) -> "Styler":
+def notes_style(found: SearchResult) -> "Styler":
     """The levels that broke, and by what, or of which the generator has something to say."""
     import pandas as pd
 
@@ -136,7 +136,7 @@ def _notes(level: Level) -> list[str]:
     return [each.seen for each in level.problems] if level.verdict is not Verdict.VOID else []
 
 
-def rounds_text(found: Searched) -> str:
+def rounds_text(found: SearchResult) -> str:
     """Between which loads each round found the breaking point, and how much the rounds differ."""
     if not found.rounds:
         return f"{found.name}: one round, {_bracket(found.brackets[0])}, which says nothing of the next"
@@ -148,7 +148,7 @@ def _bracket(one: Bracket) -> str:
     return f"{one.low:,.6g} to {one.high:,.6g}/s" if math.isfinite(one.high) else f"above {one.low:,.6g}/s"
 
 
-def repeatability_text(found: Searched) -> str:
+def repeatability_text(found: SearchResult) -> str:
     """How much measurements of one level differ, which change they can show, and how long to measure."""
     said = found.repeatability
     if said is None:
@@ -172,7 +172,7 @@ def _share(share: Estimate) -> str:
     return f"{value} % ({low} to {high})"
 
 
-def beyond_style(found: Searched) -> "Styler":
+def beyond_style(found: SearchResult) -> "Styler":
     """What the part does beyond its breaking point, against the highest level that held."""
     formats = {"rate": "{:,.0f}", "over": "{:.2f} ×", "completed": "{:,.0f}", "of_peak": "{:.0%}"}
     formats |= {"response_p95": "{:,.0f}", "slower": "{:,.1f} ×", "success_rate": "{:.1f} %"}

@@ -7,10 +7,10 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from capacity.analysis.planning.catalog import Size
-from capacity.analysis.planning.exhaustion import Resource, use_today
+from capacity.analysis.planning.exhaustion import GrowingResource, use_today
 from capacity.analysis.planning.growth import Exhaustion
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan, make_plan, total_monthly, varied
-from capacity.analysis.planning.plan_file import PlanFile, Run
+from capacity.analysis.planning.plan_file import PlanBasis, PlanFile
 from capacity.analysis.planning.sizing import QUARTER
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.display.tables import aligned, cell_html, finding_text, number_text
@@ -223,7 +223,7 @@ def summary_text(plan: CapacityPlan) -> str:
 
 
 def scenarios_table(
-    file: PlanFile, run: Run, catalog: Sequence[Size], growths: Sequence[float], peaks: Sequence[float]
+    file: PlanFile, run: PlanBasis, catalog: Sequence[Size], growths: Sequence[float], peaks: Sequence[float]
 ) -> "pd.DataFrame":
     """What if: a row for each growth a month and peak (a multiple of the projected one), by plans made anew."""
     import pandas as pd
@@ -261,7 +261,7 @@ def _step(part: PartPlan, quarter: int) -> str:
     return "none holds it" if step.monthly is None else f"{short_name(_name(part, quarter))}, {step.monthly:,.0f}"
 
 
-def _use(plan: CapacityPlan, resource: Resource) -> str:
+def _use(plan: CapacityPlan, resource: GrowingResource) -> str:
     if not resource.terms:
         return "not measured"
     use = use_today(resource, plan.outlook)
@@ -271,7 +271,7 @@ def _use(plan: CapacityPlan, resource: Resource) -> str:
     return text if spread == 0 else f"{text} ({number_text(low, spread)} to {number_text(high, spread)})"
 
 
-def _limit(resource: Resource) -> str:
+def _limit(resource: GrowingResource) -> str:
     if resource.limit is None or resource.limit.value is None:
         return "not known"
     return f"{'≥ ' if resource.floor else ''}{resource.limit.value:,.6g}"

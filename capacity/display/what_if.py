@@ -10,14 +10,14 @@ from IPython.display import display
 
 from capacity.analysis.planning.catalog import Size, sizes_of
 from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
-from capacity.analysis.planning.plan_file import PlanFile, Run
+from capacity.analysis.planning.plan_file import PlanBasis, PlanFile
 from capacity.display.charts_plan import outgrown
 from capacity.display.tables_plan import summary_text
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def what_if(file: PlanFile, run: Run, catalog: Sequence[Size], part: str = "database") -> None:
+def what_if(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], part: str = "database") -> None:
     """Show sliders for growth, headroom, peak and the size of a part, with the plan that follows from each setting.
 
     Where nothing draws sliders (a notebook that is executed without a page, or one without ipywidgets), the plan as it
@@ -35,13 +35,20 @@ def what_if(file: PlanFile, run: Run, catalog: Sequence[Size], part: str = "data
 
 
 def what_if_plan(
-    file: PlanFile, run: Run, catalog: Sequence[Size], *, growth: float, headroom: float, peak: float, **sizes: str
+    file: PlanFile,
+    run: PlanBasis,
+    catalog: Sequence[Size],
+    *,
+    growth: float,
+    headroom: float,
+    peak: float,
+    **sizes: str,
 ) -> CapacityPlan:
     """The plan with another growth a month, headroom, peak (a multiple of the projected one), and sizes by part."""
     return make_plan(varied(file, growth=growth, headroom=headroom, peak=peak, sizes=sizes), run, catalog)
 
 
-def _sliders(widgets: Any, file: PlanFile, run: Run, catalog: Sequence[Size], part: str) -> Any:
+def _sliders(widgets: Any, file: PlanFile, run: PlanBasis, catalog: Sequence[Size], part: str) -> Any:
     entry = next(each for each in file.parts if each.name == part)
     names = [size.size for size in sizes_of(catalog, entry.service, file.region)]
     wide: dict[str, Any] = {

@@ -29,7 +29,7 @@ def converted(limit: float, unit: str, into: str) -> float:
     return limit * one.factor / other.factor
 
 
-class Expression(Strict):
+class PrometheusQuery(Strict):
     """A PromQL expression, the unit of its value and whose metrics it reads."""
 
     expression: Text
@@ -75,7 +75,7 @@ class Metric(Strict):
     note: str = ""
     no_alert: str = ""
     unseen: str = ""
-    prometheus: Expression | None = None
+    prometheus: PrometheusQuery | None = None
     cloudwatch: Metrics | None = None
 
     @model_validator(mode="after")
@@ -85,7 +85,7 @@ class Metric(Strict):
         return self
 
 
-class Threshold(Strict):
+class WatchedThreshold(Strict):
     """A threshold beside the objectives: the limit that `fires`, or the one that is held as a `promise`."""
 
     metric: Name
@@ -96,7 +96,7 @@ class Threshold(Strict):
     scales: str = ""
 
     @model_validator(mode="after")
-    def _one_limit(self) -> "Threshold":
+    def _one_limit(self) -> "WatchedThreshold":
         if bool(self.fires) == bool(self.promise):
             raise ValueError(f"a watch on {self.metric} has either `fires` or `promise`")
         matched = LIMIT.match(self.fires or self.promise)
@@ -156,7 +156,7 @@ class Monitoring(Strict):
     parameters: dict[ParameterName, Parameter]
     severities: dict[Identifier, Severity]
     scaling: dict[Identifier, Scaling] = Field(default_factory=dict)
-    watches: list[Threshold]
+    watches: list[WatchedThreshold]
     reviews: list[Review] = Field(default_factory=list)
     metrics: dict[Name, Metric]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from capacity.display.tables import finding_text
 from capacity.errors import CapacityError
-from capacity.exports.monitoring import Expression, Metric, Metrics, Monitoring, Threshold, converted
+from capacity.exports.monitoring import Metric, Metrics, Monitoring, PrometheusQuery, WatchedThreshold, converted
 from capacity.findings import LIMIT, Judged, Objective
 
 OBJECTIVE = "objective"
@@ -71,7 +71,7 @@ class Watch:
             return "CloudWatch compares with > and <, and cannot tell that a value is not the promised one"
         return "" if self.alarms else f"drawn without an alarm: {self.metric.no_alert}"
 
-    def threshold(self, seen: Expression | Metrics) -> float:
+    def threshold(self, seen: PrometheusQuery | Metrics) -> float:
         """The limit in the unit of the metric; CapacityError where they measure different things."""
         try:
             return converted(self.objective.limit, self.objective.unit, seen.unit)
@@ -91,7 +91,7 @@ def all_watches(judged: Sequence[Judged], monitoring: Monitoring) -> list[Watch]
     return _renamed([*promised, *further])
 
 
-def _of_threshold(threshold: Threshold, promised: Watch | None, monitoring: Monitoring) -> Watch:
+def _of_threshold(threshold: WatchedThreshold, promised: Watch | None, monitoring: Monitoring) -> Watch:
     matched = LIMIT.match(threshold.fires or threshold.promise)
     assert matched is not None  # a threshold without a limit is refused when it is read
     relation, limit, unit = matched.groups()

@@ -9,7 +9,7 @@ from typing import Any
 from capacity.analysis.limits.levels import Frames, Level, level_of
 from capacity.analysis.limits.rounds import next_in_round
 from capacity.analysis.limits.search import Conclusion, Search
-from capacity.analysis.limits.search_result import Searched
+from capacity.analysis.limits.search_result import SearchResult
 from capacity.errors import CapacityError
 from capacity.findings import Objective, read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS, in_project
@@ -23,12 +23,12 @@ from capacity.writing import write_json
 SECTION = "breaking_point"
 FILE = "search.json"
 SEARCHES = "breaking_point.yaml"
-Measured = tuple[Level, Frames]
+MeasuredLevel = tuple[Level, Frames]
 
 
 def search_part(
     name: str, rig: Rig, part: SearchSettings, profile: str, folder: Path, *, progress: Progress = quiet
-) -> Searched:
+) -> SearchResult:
     """Measure levels of a part until its breaking point is known, each into a new recording below `folder`.
 
     Where rounds are to follow, the load recommended is measured once more. The objectives are those on level_<name> in
@@ -37,16 +37,16 @@ def search_part(
     """
     objectives = tuple(read_objectives(in_project(OBJECTIVES), f"level_{name}"))
     search, windows = part.search(profile), part.window(profile)
-    levels: list[Measured] = []
-    repeated: list[Measured] = []
+    levels: list[MeasuredLevel] = []
+    repeated: list[MeasuredLevel] = []
 
-    def measured(rate: float, seconds: float, into: Path) -> Measured:
+    def measured(rate: float, seconds: float, into: Path) -> MeasuredLevel:
         rig.measure(rate, seconds, windows.warm_up_seconds, into, progress)
         frames = read_frames(into)
         return _level(name, into, frames, seconds, objectives), frames
 
-    def kept() -> Searched:
-        found = Searched(name, search, *_apart(levels), objectives, *_apart(repeated))
+    def kept() -> SearchResult:
+        found = SearchResult(name, search, *_apart(levels), objectives, *_apart(repeated))
         write_json(folder / FILE, _facts(found))
         return found
 
@@ -85,7 +85,7 @@ def search_again(
     write_json(folder / FILE, facts)
 
 
-def read_searched(folder: Path) -> Searched:
+def read_search_result(folder: Path) -> SearchResult:
     """What the search in a folder found, computed anew from its recordings by the objectives that it went by.
 
     Raises CapacityError where there is none, or a recording is missing or damaged.
@@ -101,19 +101,19 @@ def read_searched(folder: Path) -> Searched:
     except (ValueError, KeyError, TypeError) as error:
         raise CapacityError(f"cannot read the search in {folder}: {error!r}; search into it first") from None
 
-    def read(path: Path, seconds: float) -> Measured:
+    def read(path: Path, seconds: float) -> MeasuredLevel:
         frames = read_frames(path)
         return _level(name, path, frames, seconds, objectives), frames
 
     levels, repeated, *rounds = ([read(*each) for each in kind] for kind in told)
-    return Searched(
+    return SearchResult(
         name, search, *_apart(levels), objectives, *_apart(repeated), tuple(_apart(each)[0] for each in rounds)
     )
 
 
-def read_all_searched(folder: Path) -> dict[str, Searched]:
+def read_search_results(folder: Path) -> dict[str, SearchResult]:
     """What the searches below a folder found, by part in their usual order; CapacityError where there is none."""
-    found = {each.parent.name: read_searched(each.parent) for each in folder.glob(f"*/{FILE}")}
+    found = {each.parent.name: read_search_result(each.parent) for each in folder.glob(f"*/{FILE}")}
     if not found:
         raise CapacityError(f"there is no search in {folder}: no {FILE} is below it")
     order = list(read_searches(in_project(WORKLOADS) / SEARCHES))
@@ -156,7 +156,7 @@ def _present(wanted: Iterable[str], system: System) -> Sequence[str]:
     return [name for name in wanted if has.get(name)]
 
 
-def _facts(found: Searched) -> dict[str, Any]:
+def _facts(found: SearchResult) -> dict[str, Any]:
     """What is kept of a search: what was measured, by what it was judged, and what it says."""
     answer = asdict(found.answer)
     del answer["levels"]
@@ -179,7 +179,7 @@ def _kept(folder: Path) -> dict[str, Any]:
         raise CapacityError(f"cannot read the search in {folder}: {error}; search into it first") from None
 
 
-def _apart(measured: Sequence[Measured]) -> tuple[tuple[Level, ...], tuple[Frames, ...]]:
+def _apart(measured: Sequence[MeasuredLevel]) -> tuple[tuple[Level, ...], tuple[Frames, ...]]:
     return tuple(level for level, _ in measured), tuple(frames for _, frames in measured)
 
 

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from capacity.analysis.limits.search_result import SECTION, Searched
+from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.planning.answers import NOT_SEARCHED, Answers, answers_of
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.plan import CapacityPlan, make_plan
-from capacity.analysis.planning.plan_file import read_plan, read_run
+from capacity.analysis.planning.plan_file import read_basis, read_plan
 from capacity.errors import CapacityError
 from capacity.findings import Finding, judge_all, read_expectations, read_findings, read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS
-from capacity.probes.breaking_point import SEARCHES, read_searched
+from capacity.probes.breaking_point import SEARCHES, read_search_result
 from capacity.probes.searches import read_searches
 
 PLAN = Path("data") / "plan.yaml"
@@ -33,12 +33,12 @@ def read_answers(findings: Path, recordings: Path, project: Path) -> Answers:
     return answers_of(judge_all(found, promised), expected, found, parts, _planned(findings, found, project))
 
 
-def _searched(recordings: Path, held: Finding | None) -> Searched | str:
+def _searched(recordings: Path, held: Finding | None) -> SearchResult | str:
     """The search that a finding comes from, or why there is none."""
     if held is None:
         return NOT_SEARCHED
     try:
-        return read_searched(recordings / held.recording)
+        return read_search_result(recordings / held.recording)
     except CapacityError as error:
         return str(error)
 
@@ -46,6 +46,6 @@ def _searched(recordings: Path, held: Finding | None) -> Searched | str:
 def _planned(folder: Path, found: list[Finding], project: Path) -> CapacityPlan | str:
     """The plan by the project's own data, or why there is none."""
     try:
-        return make_plan(read_plan(project / PLAN), read_run(folder, found), read_catalog(project / CATALOG, []))
+        return make_plan(read_plan(project / PLAN), read_basis(folder, found), read_catalog(project / CATALOG, []))
     except CapacityError as error:
         return str(error)

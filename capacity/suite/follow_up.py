@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from capacity.analysis.measured.comparison import Outcome, compare_findings
+from capacity.analysis.measured.comparison import PromiseOutcome, compare_findings
 from capacity.display.comparison import MOVED, change_text, summary_text
 from capacity.display.tables import cell_html, finding_text
 from capacity.exports.monitoring import Monitoring
@@ -68,7 +68,7 @@ def changes_style(changes: pd.DataFrame, earlier: Path | None, found: Sequence[F
     before = {each.name: each for each in (read_findings(earlier) if earlier else [])}
     after = {each.name: each for each in found}
     judged = changes[changes["outcome"].notna()] if earlier else changes.iloc[:0]
-    shown = judged[judged["answer"].isin(MOVED) | (judged["outcome"] != Outcome.HOLDS)]
+    shown = judged[judged["answer"].isin(MOVED) | (judged["outcome"] != PromiseOutcome.HOLDS)]
     rows = [
         (
             str(row["outcome"]),

@@ -26,7 +26,7 @@ Cell = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReportPart:
     """One notebook's part of the page: its question, and the pieces of HTML that its tagged cells showed."""
 
     name: str
@@ -74,7 +74,7 @@ def write_report(
     lines = [_line(path.parent, finding, verdict) for finding, verdict in findings]
     parts = [_part(each, {line.finding.name for line in lines}) for each in notebooks]
     if summary is not None:
-        closing = Part("closing", CLOSING_TITLE, list(_pieces(_cells(summary), CLOSING, frozenset())), "Sign-off")
+        closing = ReportPart("closing", CLOSING_TITLE, list(_pieces(_cells(summary), CLOSING, frozenset())), "Sign-off")
         parts = [_part(summary, frozenset()), *parts, closing]
     template = Environment(autoescape=True).from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
     page = template.render(title=title, facts=facts, parts=parts, lines=lines, confidence=CONFIDENCE_TEXT)
@@ -92,12 +92,12 @@ def _cells(path: Path) -> Sequence[Cell]:
     return cells
 
 
-def _part(path: Path, names: Set[str]) -> Part:
+def _part(path: Path, names: Set[str]) -> ReportPart:
     """The `report` cells of a notebook; `names` are the findings that a line of text may lead to."""
     cells = _cells(path)
     first = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), path.stem)
     label = path.stem.partition("_")[2].replace("_", " ").capitalize()
-    return Part(path.stem, first.splitlines()[0].lstrip("# "), list(_pieces(cells, TAG, names)), label)
+    return ReportPart(path.stem, first.splitlines()[0].lstrip("# "), list(_pieces(cells, TAG, names)), label)
 
 
 def _pieces(cells: Sequence[Cell], tag: str, names: Set[str]) -> Iterator[Markup]:

@@ -27,7 +27,7 @@ KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=40"]  # it warns of its TCP port at
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What a run does: the project's folder, a profile, the notebooks named (all where none is), given parameters."""
 
     project: Path
@@ -44,7 +44,7 @@ def notebooks_in(project: Path) -> dict[str, Path]:
     return {path.stem.partition("_")[2]: path for path in found}
 
 
-def run_suite(plan: Plan, run: Path, say: Callable[[str], None] = print) -> list[Judged]:
+def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> list[Judged]:
     """Measure by the notebooks of the plan into the folder `run`; returns every objective with its verdict.
 
     A notebook that finished in an earlier run into the same folder is not repeated. Raises CapacityError for unknown
@@ -99,7 +99,7 @@ def earlier_findings(run: Path, facts: Mapping[str, Any]) -> str:
     return ""
 
 
-def _checked(plan: Plan) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
+def _checked(plan: RunPlan) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
     """The notebooks to run and the parameters for each."""
     if plan.profile not in PROFILES:
         raise CapacityError(f"there is no profile {plan.profile!r}; accepted are {', '.join(PROFILES)}")

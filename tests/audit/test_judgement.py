@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from capacity.analysis.planning.growth import margin_lasts
 from capacity.analysis.statistics.percentiles import minimum_samples
-from capacity.audit.agreement import Answer, Fit, Severity, at_most, fit
+from capacity.audit.agreement import Agreement, Answer, Flaw, at_most, fit
 from capacity.audit.judgement import JudgedClaim, judge_claims
 from capacity.audit.quantities import read_quantity
 from capacity.audit.report import Published, parse_published, read_published, untranscribed
@@ -87,26 +87,26 @@ PLANTED = [
 @pytest.mark.parametrize(("quote", "reason"), PLANTED)
 def test_what_the_reference_report_contradicts_is_found(claims: list[JudgedClaim], quote: str, reason: str) -> None:
     found = [each for each in claims if re.match(quote, each.quote) and re.fullmatch(reason, each.reason)]
-    assert [(each.answer, each.severity) for each in found] == [(APART, Severity.CONTRADICTION)]
+    assert [(each.answer, each.flaw) for each in found] == [(APART, Flaw.CONTRADICTION)]
 
 
 @pytest.mark.parametrize(
-    ("quote", "answer", "severity"),
+    ("quote", "answer", "flaw"),
     [
-        ("RESULT: ✅ DATABASE LOAD TEST PASSED", FOLLOWS, Severity.UNPROVEN),
-        ("✓ Query latency p99 < 500ms: PASS (194ms)", FOLLOWS, Severity.UNPROVEN),
-        ("✓ No deadlocks or connection exhaustion: PASS (0 events)", FOLLOWS, Severity.NONE),
-        ("- Timeout errors: 1,200 (42%)", FOLLOWS, Severity.ROUNDING),
-        ("Peak Connections: 92 / 100 (92% utilization)", FOLLOWS, Severity.NONE),
-        ("**Timeline**: 2 days of load testing (Nov 9-10, 2025)", FOLLOWS, Severity.NONE),
-        ("- ✅ Auto-scaling configured for all services", OPEN, Severity.UNSUPPORTED),
-        ("New Connection Rate: 5.8/sec", OPEN, Severity.UNSUPPORTED),
+        ("RESULT: ✅ DATABASE LOAD TEST PASSED", FOLLOWS, Flaw.UNPROVEN),
+        ("✓ Query latency p99 < 500ms: PASS (194ms)", FOLLOWS, Flaw.UNPROVEN),
+        ("✓ No deadlocks or connection exhaustion: PASS (0 events)", FOLLOWS, Flaw.NONE),
+        ("- Timeout errors: 1,200 (42%)", FOLLOWS, Flaw.ROUNDING),
+        ("Peak Connections: 92 / 100 (92% utilization)", FOLLOWS, Flaw.NONE),
+        ("**Timeline**: 2 days of load testing (Nov 9-10, 2025)", FOLLOWS, Flaw.NONE),
+        ("- ✅ Auto-scaling configured for all services", OPEN, Flaw.UNSUPPORTED),
+        ("New Connection Rate: 5.8/sec", OPEN, Flaw.UNSUPPORTED),
     ],
 )
 def test_what_follows_and_what_cannot_be_told_is_not_called_a_contradiction(
-    claims: list[JudgedClaim], quote: str, answer: Answer, severity: Severity
+    claims: list[JudgedClaim], quote: str, answer: Answer, flaw: Flaw
 ) -> None:
-    assert (answer, severity) in {(each.answer, each.severity) for each in claims if each.quote == quote}
+    assert (answer, flaw) in {(each.answer, each.flaw) for each in claims if each.quote == quote}
     assert APART not in {each.answer for each in claims if each.quote == quote}
 
 
@@ -187,7 +187,7 @@ def test_a_consistent_report_raises_no_alarm() -> None:
     assert [(each.kind, each.reason) for each in wrong] == [
         ("same", "stated as 31.4 ms and 31 ms, if 31 ms is p99 without its decimals")
     ]
-    assert [each.severity for each in found if each.kind == "check"] == [Severity.NONE, Severity.NONE]
+    assert [each.flaw for each in found if each.kind == "check"] == [Flaw.NONE, Flaw.NONE]
 
 
 counts = st.integers(1, 10_000)
@@ -349,15 +349,15 @@ def test_the_reasons_name_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "answer", "severity", "reason"),
+    ("values", "answer", "flaw", "reason"),
     [
-        (("1 ms", "0 events"), FOLLOWS, Severity.UNPROVEN, "all 2 checks hold as stated"),
-        (("9 ms", "0 events"), APART, Severity.CONTRADICTION, "1 of 2 checks do not hold, the first is “q”"),
-        (("5 ms", "0 events"), OPEN, Severity.UNSUPPORTED, "1 of 2 checks cannot be told, the first is “q”"),
+        (("1 ms", "0 events"), FOLLOWS, Flaw.UNPROVEN, "all 2 checks hold as stated"),
+        (("9 ms", "0 events"), APART, Flaw.CONTRADICTION, "1 of 2 checks do not hold, the first is “q”"),
+        (("5 ms", "0 events"), OPEN, Flaw.UNSUPPORTED, "1 of 2 checks cannot be told, the first is “q”"),
     ],
 )
 def test_a_conclusion_is_as_good_as_its_checks(
-    values: tuple[str, str], answer: Answer, severity: Severity, reason: str
+    values: tuple[str, str], answer: Answer, flaw: Flaw, reason: str
 ) -> None:
     checks = [
         {"kind": "check", "value": "v", "limit": "< 5 ms", "stated": "PASS"},
@@ -366,7 +366,7 @@ def test_a_conclusion_is_as_good_as_its_checks(
     ]
     for sections in ([], ["s"]):
         found = judge_claims(report(*checks, {"kind": "conclusion", "sections": sections}, v=values[0], w=values[1]))
-        assert (found[-1].answer, found[-1].severity, found[-1].reason) == (answer, severity, reason)
+        assert (found[-1].answer, found[-1].flaw, found[-1].reason) == (answer, flaw, reason)
 
 
 def test_a_check_that_the_report_itself_fails_lets_no_good_conclusion_follow() -> None:
@@ -393,39 +393,39 @@ def test_what_rests_on_an_assumption_cannot_be_told_to_be_wrong() -> None:
 @pytest.mark.parametrize(
     ("stated", "computed", "fits"),
     [
-        ("80..85 %", "85 %", Fit.ROUNDED),
-        ("80..85 %", "83 %", Fit.EXACT),
-        ("80..85 %", "86 %", Fit.APART),
-        ("80..85 %", "70..82 %", Fit.OPEN),
-        ("80..85 %", "81..82 %", Fit.EXACT),
-        ("< 10 jobs", "10 jobs", Fit.APART),
-        ("<= 10 jobs", "10 jobs", Fit.EXACT),
-        ("> 99.5 %", "99.5 %", Fit.OPEN),
-        ("> 99.5 %", "99.6 %", Fit.EXACT),
-        ("2 s", "2.1 s", Fit.ROUNDED),
-        ("2.0 s", "2.1 s", Fit.ROUNDED),
-        ("2.0 s", "2.2 s", Fit.APART),
-        ("2000 ms", "2 s", Fit.EXACT),
-        ("5 s", "< 6 s", Fit.OPEN),
+        ("80..85 %", "85 %", Agreement.ROUNDED),
+        ("80..85 %", "83 %", Agreement.EXACT),
+        ("80..85 %", "86 %", Agreement.APART),
+        ("80..85 %", "70..82 %", Agreement.OPEN),
+        ("80..85 %", "81..82 %", Agreement.EXACT),
+        ("< 10 jobs", "10 jobs", Agreement.APART),
+        ("<= 10 jobs", "10 jobs", Agreement.EXACT),
+        ("> 99.5 %", "99.5 %", Agreement.OPEN),
+        ("> 99.5 %", "99.6 %", Agreement.EXACT),
+        ("2 s", "2.1 s", Agreement.ROUNDED),
+        ("2.0 s", "2.1 s", Agreement.ROUNDED),
+        ("2.0 s", "2.2 s", Agreement.APART),
+        ("2000 ms", "2 s", Agreement.EXACT),
+        ("5 s", "< 6 s", Agreement.OPEN),
     ],
 )
-def test_ranges_bounds_and_numbers_fit_as_far_as_they_say(stated: str, computed: str, fits: Fit) -> None:
+def test_ranges_bounds_and_numbers_fit_as_far_as_they_say(stated: str, computed: str, fits: Agreement) -> None:
     assert fit(read_quantity(stated), read_quantity(computed)) is fits
 
 
 @pytest.mark.parametrize(
     ("one", "other", "fits"),
     [
-        ("1 s", "2 s", Fit.EXACT),
-        ("2 s", "2 s", Fit.EXACT),
-        ("2.1 s", "2 s", Fit.ROUNDED),
-        ("3 s", "1 s", Fit.APART),
-        (">= 100 jobs", "92 jobs", Fit.APART),
-        ("< 5 s", "3 s", Fit.OPEN),
-        ("< 5 s", "6 s", Fit.EXACT),
+        ("1 s", "2 s", Agreement.EXACT),
+        ("2 s", "2 s", Agreement.EXACT),
+        ("2.1 s", "2 s", Agreement.ROUNDED),
+        ("3 s", "1 s", Agreement.APART),
+        (">= 100 jobs", "92 jobs", Agreement.APART),
+        ("< 5 s", "3 s", Agreement.OPEN),
+        ("< 5 s", "6 s", Agreement.EXACT),
     ],
 )
-def test_one_is_at_most_the_other_as_far_as_they_say(one: str, other: str, fits: Fit) -> None:
+def test_one_is_at_most_the_other_as_far_as_they_say(one: str, other: str, fits: Agreement) -> None:
     assert at_most(read_quantity(one), read_quantity(other)) is fits
 
 

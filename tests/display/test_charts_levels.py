@@ -8,18 +8,18 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 
-from capacity.analysis.limits.search_result import Searched
+from capacity.analysis.limits.search_result import SearchResult
 from capacity.display import charts_levels, tables_levels
 from capacity.findings import Verdict
-from capacity.probes.breaking_point import read_searched
+from capacity.probes.breaking_point import read_search_result
 
 mpl.use("Agg")
 RECORDED = Path(__file__).parents[2] / "data" / "recorded" / "breaking_point"
 
 
 @pytest.fixture(scope="module")
-def found() -> Searched:
-    return read_searched(RECORDED / "queue")
+def found() -> SearchResult:
+    return read_search_result(RECORDED / "queue")
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def closed() -> Iterator[None]:
     plt.close("all")
 
 
-def test_the_picture_shades_the_answer_and_draws_the_objective(found: Searched) -> None:
+def test_the_picture_shades_the_answer_and_draws_the_objective(found: SearchResult) -> None:
     figure = charts_levels.searched_picture(found)
     titles = [ax.get_title(loc="left") or ax.get_title() for ax in figure.axes]
     assert titles == ["Response time, p95", "Completed", "In use", "Scalability", "Highest load by three ways"]
@@ -42,14 +42,14 @@ def test_the_picture_shades_the_answer_and_draws_the_objective(found: Searched) 
     assert [label.get_text() for label in estimates.get_yticklabels()] == [knee.method for knee in found.knees]
 
 
-def test_every_measurement_is_a_mark_in_the_colour_of_its_verdict(found: Searched) -> None:
+def test_every_measurement_is_a_mark_in_the_colour_of_its_verdict(found: SearchResult) -> None:
     ax = charts_levels.throughput_by_load(found.table, plt.subplots()[1])
     marks = [line for line in ax.lines if line.get_marker() == "o"]
     assert sum(len(line.get_xdata()) for line in marks) == len(found.levels)  # type: ignore[arg-type]
     assert len({line.get_color() for line in marks}) == found.table["verdict"].nunique()
 
 
-def test_the_answer_in_words(found: Searched) -> None:
+def test_the_answer_in_words(found: SearchResult) -> None:
     text = tables_levels.answers_text([found])
     assert f"holds {found.answer.low:,.6g}/s, breaks at {found.answer.high:,.6g}/s" in text
     assert f"for production {0.75 * found.answer.low:,.6g}/s" in text
@@ -59,13 +59,13 @@ def test_the_answer_in_words(found: Searched) -> None:
     assert sum("× the measured" in row for row in rows[6:]) == 4
 
 
-def test_what_has_no_interval_has_two_digits(found: Searched) -> None:
+def test_what_has_no_interval_has_two_digits(found: SearchResult) -> None:
     shown = tables_levels.levels_style(found).data["X·R misses of N, %"]  # type: ignore[attr-defined]
     digits = [each.lstrip("−0.").replace(".", "") for each in shown]
     assert all(1 <= len(each) <= 2 for each in digits), list(shown)
 
 
-def test_several_rounds_are_shown_each_and_together(found: Searched) -> None:
+def test_several_rounds_are_shown_each_and_together(found: SearchResult) -> None:
     held, broke = (
         next(each for each in found.levels if each.rate == rate and each.verdict is verdict)
         for rate, verdict in ((found.answer.low, Verdict.PASS), (found.answer.high, Verdict.FAIL))
@@ -82,7 +82,7 @@ def test_several_rounds_are_shown_each_and_together(found: Searched) -> None:
     assert (shaded.x0, shaded.x1) == pytest.approx((several.sustainable.low, several.sustainable.high))
 
 
-def test_the_tables_have_a_row_for_each_level(found: Searched) -> None:
+def test_the_tables_have_a_row_for_each_level(found: SearchResult) -> None:
     shown = tables_levels.levels_style(found)
     assert len(shown.data) == len(found.levels)  # type: ignore[attr-defined]
     assert shown.data["verdict"].tolist() == [str(level.verdict) for level in found.levels]  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ import pytest
 from capacity.analysis.planning.catalog import Size, read_catalog
 from capacity.analysis.planning.growth import Exhaustion
 from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
-from capacity.analysis.planning.plan_file import PlanFile, Run, read_plan, read_run
+from capacity.analysis.planning.plan_file import PlanBasis, PlanFile, read_basis, read_plan
 from capacity.display import charts_plan, tables_plan
 from capacity.display.what_if import VIEW, _sliders, what_if, what_if_plan
 from capacity.findings import read_findings
@@ -24,15 +24,15 @@ UNREAD = {"database.cpu_share", "database.memory", "database.memory_utilisation"
 
 
 @pytest.fixture(scope="module")
-def inputs() -> tuple[PlanFile, Run, list[Size]]:
+def inputs() -> tuple[PlanFile, PlanBasis, list[Size]]:
     folder = DATA / "recorded" / "findings"
     found = [each for each in read_findings(folder) if each.name not in UNREAD]
-    run = read_run(folder, found)
+    run = read_basis(folder, found)
     return read_plan(DATA / "plan.yaml"), run, read_catalog(DATA / "catalog")
 
 
 @pytest.fixture(scope="module")
-def plan(inputs: tuple[PlanFile, Run, list[Size]]) -> CapacityPlan:
+def plan(inputs: tuple[PlanFile, PlanBasis, list[Size]]) -> CapacityPlan:
     return make_plan(*inputs)
 
 
@@ -138,7 +138,7 @@ def test_the_cost_is_stacked_and_says_where_it_is_not_whole(plan: CapacityPlan) 
     assert words[-1].endswith("+ unknown") and not words[0].endswith("unknown")
 
 
-def test_a_scenario_is_a_plan_made_anew(inputs: tuple[PlanFile, Run, list[Size]]) -> None:
+def test_a_scenario_is_a_plan_made_anew(inputs: tuple[PlanFile, PlanBasis, list[Size]]) -> None:
     table = tables_plan.scenarios_table(*inputs, growths=(0.1, 0.2), peaks=(1,))
     assert list(table.index) == ["10% a month, peak × 1", "20% a month, peak × 1"]
     file, run, sizes = inputs
@@ -147,7 +147,7 @@ def test_a_scenario_is_a_plan_made_anew(inputs: tuple[PlanFile, Run, list[Size]]
 
 
 def test_the_sliders_make_a_plan_and_fall_back_to_text(
-    inputs: tuple[PlanFile, Run, list[Size]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    inputs: tuple[PlanFile, PlanBasis, list[Size]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, run, sizes = inputs
     plan = what_if_plan(file, run, sizes, growth=0.05, headroom=0.5, peak=2.0, database="db.r5.2xlarge")
@@ -163,7 +163,7 @@ def test_the_sliders_make_a_plan_and_fall_back_to_text(
     assert "first limit" in capsys.readouterr().out
 
 
-def test_a_run_of_redis_alone_is_shown_whole(inputs: tuple[PlanFile, Run, list[Size]]) -> None:
+def test_a_run_of_redis_alone_is_shown_whole(inputs: tuple[PlanFile, PlanBasis, list[Size]]) -> None:
     file, run, sizes = inputs
     redis = {name: each for name, each in run.findings.items() if each.section == "redis"}
     plan = make_plan(file, replace(run, findings=redis), sizes)
@@ -176,7 +176,7 @@ def test_a_run_of_redis_alone_is_shown_whole(inputs: tuple[PlanFile, Run, list[S
 
 
 def test_a_load_that_held_and_was_not_searched_further_is_a_limit_from_below(
-    inputs: tuple[PlanFile, Run, list[Size]],
+    inputs: tuple[PlanFile, PlanBasis, list[Size]],
 ) -> None:
     file, run, sizes = inputs
     held = {name: each for name, each in run.findings.items() if each.section != "breaking_point"}
@@ -185,7 +185,7 @@ def test_a_load_that_held_and_was_not_searched_further_is_a_limit_from_below(
     assert table.loc["Queue throughput", "used up"].startswith("not before ")
 
 
-def test_a_moved_slider_makes_the_plan_anew(inputs: tuple[PlanFile, Run, list[Size]]) -> None:
+def test_a_moved_slider_makes_the_plan_anew(inputs: tuple[PlanFile, PlanBasis, list[Size]]) -> None:
     box = _sliders(ipywidgets, *inputs, "database")
     growth, text, picture = box.children[0], box.children[-2], box.children[-1]
     before = (text.value, bytes(picture.value))

@@ -9,12 +9,12 @@ import yaml
 
 from capacity.analysis.limits.rounds import over_rounds
 from capacity.analysis.limits.search import Conclusion
-from capacity.analysis.limits.search_result import Searched, breaking_point_findings
+from capacity.analysis.limits.search_result import SearchResult, breaking_point_findings
 from capacity.errors import CapacityError
 from capacity.probes.breaking_point import (
     FILE,
-    read_all_searched,
-    read_searched,
+    read_search_result,
+    read_search_results,
     run_breaking_point_probe,
     search_again,
     search_part,
@@ -30,7 +30,7 @@ MOST = SERVERS / SERVICE_S  # 1,600 a second, and fewer where the machine is bus
 
 
 @pytest.fixture(scope="module")
-def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[Searched, Path]:
+def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchResult, Path]:
     folder = tmp_path_factory.mktemp("search")
     operations = [{"name": "X", "weight": 100, "statements": [{"sql": f"SELECT pg_sleep({SERVICE_S})"}]}]
     shapes = {"smoke": {"kind": "rate", "stages": [{"name": "all", "seconds": 1, "to": 10}]}}
@@ -46,7 +46,7 @@ def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sea
     return searched, folder
 
 
-def test_the_breaking_point_of_a_pool_is_found_where_it_is(found: tuple[Searched, Path]) -> None:
+def test_the_breaking_point_of_a_pool_is_found_where_it_is(found: tuple[SearchResult, Path]) -> None:
     answer = found[0].answer
     assert answer.complete
     assert answer.conclusion is Conclusion.FOUND
@@ -57,23 +57,23 @@ def test_the_breaking_point_of_a_pool_is_found_where_it_is(found: tuple[Searched
     assert peak <= 1.05 * MOST
 
 
-def test_what_is_read_again_is_what_was_measured(found: tuple[Searched, Path]) -> None:
+def test_what_is_read_again_is_what_was_measured(found: tuple[SearchResult, Path]) -> None:
     searched, folder = found
-    again = read_searched(folder / "database")
+    again = read_search_result(folder / "database")
     assert again.levels == searched.levels
     assert again.repeated[:1] == searched.repeated
     assert again.answer == searched.answer
     assert again.broke == searched.broke
     first = replace(again, rounds=(), repeated=again.repeated[:1], repeated_frames=again.repeated_frames[:1])
     assert breaking_point_findings(first, "r") == breaking_point_findings(searched, "r")
-    assert list(read_all_searched(folder)) == ["database"]
+    assert list(read_search_results(folder)) == ["database"]
 
 
 def test_a_later_round_looks_near_the_answer_and_measures_the_load_recommended_again(
-    found: tuple[Searched, Path],
+    found: tuple[SearchResult, Path],
 ) -> None:
     searched, folder = found
-    again = read_searched(folder / "database")
+    again = read_search_result(folder / "database")
     recommended = searched.answer.recommended
     assert [each.rate for each in again.repeated] == [recommended, recommended]
     (levels,) = again.rounds
@@ -89,7 +89,7 @@ def test_a_later_round_looks_near_the_answer_and_measures_the_load_recommended_a
     assert len(again.table) == len(searched.levels) + len(levels)
 
 
-def test_the_search_keeps_its_levels_verdicts_and_answer(found: tuple[Searched, Path]) -> None:
+def test_the_search_keeps_its_levels_verdicts_and_answer(found: tuple[SearchResult, Path]) -> None:
     searched, folder = found
     kept = json.loads((folder / "database" / FILE).read_text(encoding="utf-8"))
     assert [each["recording"] for each in kept["levels"]] == [
@@ -106,10 +106,10 @@ def test_the_search_keeps_its_levels_verdicts_and_answer(found: tuple[Searched, 
 
 def test_without_a_search_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(CapacityError) as refused:
-        read_all_searched(tmp_path)
+        read_search_results(tmp_path)
     assert str(refused.value) == f"there is no search in {tmp_path}: no search.json is below it"
     with pytest.raises(CapacityError, match="search into it first"):
-        read_searched(tmp_path)
+        read_search_result(tmp_path)
 
 
 def test_an_unknown_part_is_refused() -> None:

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
-from capacity.analysis.planning.plan_file import read_plan, read_run
+from capacity.analysis.planning.plan_file import read_basis, read_plan
 from capacity.display.tables import finding_text
 from capacity.findings import Finding, read_findings, write_findings
 from capacity.recording import open_recording
@@ -116,7 +116,7 @@ def computed(run: Path, readers: Readers) -> dict[str, Finding]:
     """Every finding by its name, computed anew from the recordings beside the page."""
     found = [finding for name, read in readers.items() for finding in read(run / "recordings" / name)]
     outlook = make_plan(
-        read_plan(DATA / "plan.yaml"), read_run(run / "findings", found), read_catalog(DATA / "catalog"), SEED
+        read_plan(DATA / "plan.yaml"), read_basis(run / "findings", found), read_catalog(DATA / "catalog"), SEED
     )
     return {each.name: each for each in [*found, *plan_findings(outlook)]}
 

@@ -15,7 +15,7 @@ from capacity.errors import CapacityError
 from capacity.findings import Verdict, read_objectives
 from capacity.judgement import judged_run
 from capacity.probes.database import read_database_findings
-from capacity.suite.run import Plan, earlier_findings, reported, run_suite
+from capacity.suite.run import RunPlan, earlier_findings, reported, run_suite
 
 PROJECT = Path(__file__).parents[2]
 EARLIER, LATER = (f'{{"profile": "smoke", "started_at": "2026-11-{day}T09:00:00+00:00"}}' for day in (25, 26))
@@ -24,7 +24,7 @@ EARLIER, LATER = (f'{{"profile": "smoke", "started_at": "2026-11-{day}T09:00:00+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("suite") / "run"
-    judged = run_suite(Plan(PROJECT, "smoke", ["database"]), run)
+    judged = run_suite(RunPlan(PROJECT, "smoke", ["database"]), run)
     assert {each.finding.partition(".")[0] for each, _, _ in judged} == {"database"}
     assert all(found and found.void for _, found, verdict in judged if verdict is Verdict.VOID)  # a noisy machine's
     return run
@@ -46,7 +46,7 @@ def test_a_run_holds_its_recordings_findings_and_executed_notebooks(finished: Pa
 
 def test_a_finished_notebook_is_not_repeated(finished: Path) -> None:
     said: list[str] = []
-    run_suite(Plan(PROJECT, "smoke", ["database"]), finished, said.append)
+    run_suite(RunPlan(PROJECT, "smoke", ["database"]), finished, said.append)
     assert said == ["database: finished in this run before, not repeated"]
 
 
@@ -62,7 +62,7 @@ def test_a_notebook_that_cannot_be_kept_is_a_sentence_that_says_how_to_go_on(fin
 
 def test_a_run_is_resumed_with_its_own_profile_only(finished: Path) -> None:
     with pytest.raises(CapacityError, match="is a run with the profile smoke; resume it with that one"):
-        run_suite(Plan(PROJECT, "full"), finished)
+        run_suite(RunPlan(PROJECT, "full"), finished)
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_a_folder_with_another_manifest_is_no_run(finished: Path, tmp_path: Path
     with pytest.raises(CapacityError, match=said):
         reported(PROJECT, run)
     with pytest.raises(CapacityError, match=said):
-        run_suite(Plan(PROJECT, "smoke"), run)
+        run_suite(RunPlan(PROJECT, "smoke"), run)
 
 
 def test_a_run_that_was_broken_off_says_on_which_machine_it_was(tmp_path: Path) -> None:
-    plan = Plan(PROJECT, "smoke", ["redis"], {"workloads": str(tmp_path / "nowhere")})
+    plan = RunPlan(PROJECT, "smoke", ["redis"], {"workloads": str(tmp_path / "nowhere")})
     with pytest.raises(CapacityError, match=r"^the notebook 20_redis.ipynb failed: cannot read the workload "):
         run_suite(plan, tmp_path / "run")
     facts = json.loads((tmp_path / "run" / "manifest.json").read_text())
@@ -160,7 +160,7 @@ def test_every_number_leads_to_its_line_and_every_line_to_a_recording_that_gives
 @pytest.mark.thorough
 def test_faults_are_judged_by_what_was_expected_and_shown_in_the_report(tmp_path: Path) -> None:
     run, names = tmp_path / "run", "direct_connections,database_kill"
-    judged = run_suite(Plan(PROJECT, "smoke", ["failover"], {"scenarios": names}), run)
+    judged = run_suite(RunPlan(PROJECT, "smoke", ["failover"], {"scenarios": names}), run)
     refused = next(row for row in judged if row[0].finding == "failover.direct_connections.refused")
     assert (refused[0].limit, refused[2]) == (53, Verdict.PASS)
     entries = {each["name"]: each["verdict"] for each in json.loads((run / "findings.json").read_text())}

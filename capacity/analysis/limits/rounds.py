@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.analysis.limits.search import BROKEN, Attempt, LevelResult, Search
+from capacity.analysis.limits.search import BROKEN, LevelResult, NextLevel, Search
 from capacity.analysis.statistics.estimates import Estimate, margin_of_mean
 from capacity.analysis.statistics.repetition import deviation_between
 from capacity.findings import Verdict
@@ -25,7 +25,7 @@ class Bracket:
     high: float
 
 
-def next_in_round(search: Search, near: float, results: Sequence[LevelResult]) -> Attempt | None:
+def next_in_round(search: Search, near: float, results: Sequence[LevelResult]) -> NextLevel | None:
     """What to measure next in a round that looks again near a level, after these results; None where it is over.
 
     From `near` upwards until a level breaks, and where none held, downwards until one does, in steps of the search's
@@ -35,7 +35,7 @@ def next_in_round(search: Search, near: float, results: Sequence[LevelResult]) -
     if len(results) == MOST:
         return None
     if results and results[-1].verdict is Verdict.VOID and not _repeated(results):
-        return Attempt(results[-1].level, search.confirm_seconds)
+        return NextLevel(results[-1].level, search.confirm_seconds)
     verdicts = _verdicts(results)
     level: float | None
     if not verdicts:
@@ -46,7 +46,7 @@ def next_in_round(search: Search, near: float, results: Sequence[LevelResult]) -
         level = None
     else:
         level = _step(search, min(verdicts), up=False)
-    return None if level is None else Attempt(level, search.confirm_seconds)
+    return None if level is None else NextLevel(level, search.confirm_seconds)
 
 
 def bracket(results: Sequence[LevelResult]) -> Bracket:

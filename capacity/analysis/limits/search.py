@@ -31,7 +31,7 @@ class Conclusion(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class NextLevel:
     """The level to measure next, and for how many seconds."""
 
     level: float
@@ -107,7 +107,7 @@ class Search:
                 f"the share to which a search knows its answer must be from 0 to below 1 and is {self.share:g}"
             )
 
-    def next_level(self, results: Iterable[LevelResult]) -> Attempt | None:
+    def next_level(self, results: Iterable[LevelResult]) -> NextLevel | None:
         """What to measure after these results, in the order tried; None where the answer is known.
 
         Double until a level breaks, then bisect. A level that is undecided is measured again in the long window. The
@@ -118,16 +118,16 @@ class Search:
         window = self.confirm_seconds if seen.misled else self.seconds
         for level in seen.undecided:
             if not level.exhausted:
-                return Attempt(level.level, self.confirm_seconds)
+                return NextLevel(level.level, self.confirm_seconds)
         if seen.ceiling is None and seen.highest < self.limit:
-            return Attempt(min(2 * seen.highest, self.limit) if seen.highest else self.start, window)
+            return NextLevel(min(2 * seen.highest, self.limit) if seen.highest else self.start, window)
         middle = self._middle(seen)
         if middle is not None:
-            return Attempt(middle, window)
+            return NextLevel(middle, window)
         if seen.floor is not None and not seen.floor.confirmed:
-            return Attempt(seen.floor.level, self.confirm_seconds)
+            return NextLevel(seen.floor.level, self.confirm_seconds)
         if seen.ceiling is not None and not seen.ceiling.confirmed:
-            return Attempt(seen.ceiling.level, self.confirm_seconds if seen.ceiling.long else self.seconds)
+            return NextLevel(seen.ceiling.level, self.confirm_seconds if seen.ceiling.long else self.seconds)
         return None
 
     def answer(self, results: Iterable[LevelResult]) -> BreakingPoint:

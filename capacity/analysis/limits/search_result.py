@@ -33,7 +33,7 @@ NOTES = {
 
 
 @dataclass(frozen=True)
-class Searched:
+class SearchResult:
     """The search of the part `name`: its levels in the order tried, with their frames, and their objectives.
 
     `rounds` are the levels of later rounds, and `repeated` measurements of the load that the search recommended, with
@@ -176,7 +176,7 @@ class Searched:
         return max(0.0, limit_ms - served) / 1e3, QUANTILES[name.removeprefix("response_")]
 
 
-def breaking_point_findings(found: Searched, searches: str) -> list[Finding]:
+def breaking_point_findings(found: SearchResult, searches: str) -> list[Finding]:
     """The findings of one part's search, named breaking_point.<part>.<figure>; `searches` is the folder of all."""
     prefix, recording = f"{SECTION}.{found.name}", f"{searches}/{found.name}"
 
@@ -200,7 +200,7 @@ def breaking_point_findings(found: Searched, searches: str) -> list[Finding]:
     return findings
 
 
-def _figures(found: Searched) -> Iterator[Finding]:
+def _figures(found: SearchResult) -> Iterator[Finding]:
     """Peak throughput, the times at the limit and beyond it, and how far what broke was in use."""
     peak = max((level.finding("completed") for level in found.levels), key=lambda each: each.value or 0.0)
     yield replace(peak, name="peak_throughput", title=f"{found.name}, most completed")
@@ -220,7 +220,7 @@ def _figures(found: Searched) -> Iterator[Finding]:
         yield _percent("utilisation", used, f"{found.name}, in use at the knee: {first['resource']}")
 
 
-def _precision(found: Searched) -> Iterator[Finding]:
+def _precision(found: SearchResult) -> Iterator[Finding]:
     """How much rounds and measurements of one level differ, what change shows, and how long to measure."""
     rounds = _percent("between_rounds", found.between_rounds, f"{found.name}, deviation between rounds")
     yield rounds if found.rounds else replace(rounds, note="one round says nothing of the next")

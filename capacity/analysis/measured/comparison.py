@@ -22,7 +22,7 @@ COLUMNS = (
 NUMBERS = COLUMNS[4:15]
 
 
-class Answer(StrEnum):
+class Significance(StrEnum):
     """Whether a finding changed."""
 
     CHANGED = "changed"
@@ -31,7 +31,7 @@ class Answer(StrEnum):
     NOT_COMPARED = "not compared"
 
 
-class Outcome(StrEnum):
+class PromiseOutcome(StrEnum):
     """What became of a promise, the worst first."""
 
     REGRESSED = "regressed"
@@ -44,14 +44,14 @@ class Outcome(StrEnum):
     HOLDS = "holds"
 
 
-FOUND = (Outcome.RESOLVED, Outcome.REMAINS, Outcome.UNDECIDED)
+FOUND = (PromiseOutcome.RESOLVED, PromiseOutcome.REMAINS, PromiseOutcome.UNDECIDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """After less before with its interval; `detectable` is known from repetitions only."""
 
-    answer: Answer
+    answer: Significance
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -103,21 +103,21 @@ def change_of(before: Finding | None, after: Finding | None, repetitions: Sequen
     Source: Zou and Donner, Statistics in Medicine 27 (2008) 1693; for two runs ISO 5725-6 (1994), 4.1.
     """
     if before is None or after is None or before.unit != after.unit or before.void or after.void:
-        return Change(Answer.NOT_COMPARED)
+        return Change(Significance.NOT_COMPARED)
     if before.value is None or after.value is None or not math.isfinite(after.value - before.value):
-        return Change(Answer.NOT_COMPARED)
+        return Change(Significance.NOT_COMPARED)
     value = after.value - before.value
     runs = [each.value for each in (before, *repetitions) if each.value is not None and each.unit == before.unit]
     if None in (before.low, before.high, after.low, after.high):
-        return Change(Answer.NOT_COMPARED, value)
+        return Change(Significance.NOT_COMPARED, value)
     low, high = _interval(before, after)
     if len(runs) > 1:
         margin = _two_runs(runs)
         low, high = min(low, value - margin), max(high, value + margin)
-    answer = Answer.WITHIN_CHANCE if low <= 0 <= high else Answer.CHANGED
+    answer = Significance.WITHIN_CHANCE if low <= 0 <= high else Significance.CHANGED
     exact = before.low == before.high and after.low == after.high
     if exact and len(runs) == 1 and value:
-        answer = Answer.COUNTED
+        answer = Significance.COUNTED
     detectable = smallest_detectable_change(runs).value if len(runs) > 1 else None
     return Change(answer, value, low, high, detectable)
 
@@ -164,24 +164,24 @@ def _judged(
 
 def direction_of(change: Change, objective: Objective) -> str | None:
     """ "better" or "worse" by what is promised; None where nothing changed, or the promise has no good side."""
-    if change.answer not in (Answer.CHANGED, Answer.COUNTED) or not change.value:
+    if change.answer not in (Significance.CHANGED, Significance.COUNTED) or not change.value:
         return None
     if objective.relation == "==":  # of what is counted, and promised to be 0
         return None if objective.limit else "worse" if change.value > 0 else "better"
     return "better" if (change.value < 0) == objective.relation.startswith("<") else "worse"
 
 
-def outcome_of(before: Verdict, after: Verdict, direction: str | None) -> Outcome:
+def outcome_of(before: Verdict, after: Verdict, direction: str | None) -> PromiseOutcome:
     """What became of a promise between two verdicts; see `compare_findings`."""
     if before is Verdict.FAIL:
-        ended = {Verdict.PASS: Outcome.RESOLVED, Verdict.FAIL: Outcome.REMAINS}
-        return ended.get(after, Outcome.UNDECIDED)
+        ended = {Verdict.PASS: PromiseOutcome.RESOLVED, Verdict.FAIL: PromiseOutcome.REMAINS}
+        return ended.get(after, PromiseOutcome.UNDECIDED)
     if after is Verdict.FAIL:
         got_worse = before is Verdict.INCONCLUSIVE and direction == "worse"
-        return Outcome.REGRESSED if before is Verdict.PASS or got_worse else Outcome.NEW
+        return PromiseOutcome.REGRESSED if before is Verdict.PASS or got_worse else PromiseOutcome.NEW
     if before is Verdict.PASS and after is not Verdict.PASS:
-        return Outcome.IN_DOUBT
-    return Outcome.HOLDS if after is Verdict.PASS else Outcome.OPEN
+        return PromiseOutcome.IN_DOUBT
+    return PromiseOutcome.HOLDS if after is Verdict.PASS else PromiseOutcome.OPEN
 
 
 def issues(compared: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
@@ -189,6 +189,6 @@ def issues(compared: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
     outcome = compared["outcome"]
     return {
         "found": compared[outcome.isin(FOUND)],
-        "resolved": compared[outcome == Outcome.RESOLVED],
-        "new": compared[outcome.isin([Outcome.REGRESSED, Outcome.NEW])],
+        "resolved": compared[outcome == PromiseOutcome.RESOLVED],
+        "new": compared[outcome.isin([PromiseOutcome.REGRESSED, PromiseOutcome.NEW])],
     }

@@ -27,7 +27,7 @@ Times = npt.NDArray[np.int64]
 ARRIVAL = np.dtype([("seq", np.int64), ("scheduled_ns", np.int64), ("operation", np.int64), ("step", np.int64)])
 
 
-class Plan:
+class PlannedLoad:
     """What the workload in a recording's manifest plans, drawn again.
 
     Raises CapacityError where that is no workload of this version.
@@ -73,7 +73,7 @@ class Plan:
         return Schedule(self._workload, self._shape).shard(worker, self._shards)
 
 
-def schedule_problem(samples: pd.DataFrame, plan: Plan) -> Problem | None:
+def schedule_problem(samples: pd.DataFrame, plan: PlannedLoad) -> Problem | None:
     """Operations whose clock began at another time than the schedule says."""
     found = plan.strange(samples)
     if not found:
@@ -110,7 +110,7 @@ def burst_problem(samples: pd.DataFrame, delays_ns: "pd.Series[int]") -> Problem
     )
 
 
-def own_delays_ns(samples: pd.DataFrame, gauges: pd.DataFrame, plan: Plan) -> "pd.Series[int]":
+def own_delays_ns(samples: pd.DataFrame, gauges: pd.DataFrame, plan: PlannedLoad) -> "pd.Series[int]":
     """How long each operation that was sent was due and had a connection free before it was, in ns.
 
     Operations are sent in turn on c connections, so the n-th can go when it is due and n − c others have ended. A

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from capacity.analysis.measured.honesty import Plan, burst_problem, own_delays_ns, schedule_problem
+from capacity.analysis.measured.honesty import PlannedLoad, burst_problem, own_delays_ns, schedule_problem
 from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.problems import Problem, void_reason
 from capacity.errors import CapacityError
@@ -152,12 +152,12 @@ def _half_of_the_time(readings: "pd.Series[float]", workers: int) -> float:
     return float(readings.quantile(1 - 1 / (2 * workers)))
 
 
-def _plan(manifest: Mapping[str, Any] | None) -> tuple[Plan | None, Problem | None]:
+def _plan(manifest: Mapping[str, Any] | None) -> tuple[PlannedLoad | None, Problem | None]:
     """What was planned, where the recording says it; or why that cannot be drawn again."""
     if manifest is None or "workload" not in manifest:
         return None, None
     try:
-        return Plan(manifest), None
+        return PlannedLoad(manifest), None
     except CapacityError as error:
         return None, Problem(
             f"the plan cannot be drawn again: {error}",

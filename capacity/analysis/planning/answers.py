@@ -6,7 +6,7 @@ from datetime import date
 
 from capacity.analysis.limits.saturation import SATURATED
 from capacity.analysis.limits.search import Conclusion
-from capacity.analysis.limits.search_result import NOTES, SECTION, Searched
+from capacity.analysis.limits.search_result import NOTES, SECTION, SearchResult
 from capacity.analysis.planning.exhaustion import Event
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
@@ -112,7 +112,7 @@ def answers_of(
     judged: Sequence[Judged],
     expected: Sequence[Judged],
     found: Sequence[Finding],
-    searched: Mapping[str, Searched | str],
+    searched: Mapping[str, SearchResult | str],
     plan: CapacityPlan | str,
 ) -> Answers:
     """The answers from what was judged and `found`, the search of each part by its name, and the plan.
@@ -142,7 +142,7 @@ def answers_of(
 
 
 def _held(
-    name: str, searched: Searched | str, plan: CapacityPlan | None, by_name: Mapping[str, Finding], why_no_plan: str
+    name: str, searched: SearchResult | str, plan: CapacityPlan | None, by_name: Mapping[str, Finding], why_no_plan: str
 ) -> Held:
     held, recommended = (f"{SECTION}.{name}.{figure}" for figure in ("highest_sustainable", "recommended"))
     entries = plan.file.resources if plan else []
@@ -162,7 +162,7 @@ def _held(
     )
 
 
-def _broke(found: Searched) -> tuple[str, str]:
+def _broke(found: SearchResult) -> tuple[str, str]:
     answer = found.answer
     if answer.conclusion is not Conclusion.FOUND:
         return NOTES.get(answer.conclusion, str(answer.conclusion)), answer.broke

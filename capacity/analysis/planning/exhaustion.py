@@ -50,7 +50,7 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class GrowingResource:
     """What grows until it is used up: the sum of its terms, its limit, and the triggers on the way.
 
     `limit` None is not known. Where `floor` is true the limit is only known to lie no lower, because a load up to there
@@ -106,7 +106,7 @@ class Outlook:
         return self.drawn(RATE, self.rate, offset=1.0)
 
 
-def use_today(resource: Resource, outlook: Outlook) -> Estimate:
+def use_today(resource: GrowingResource, outlook: Outlook) -> Estimate:
     """The use at the projected peak, with its interval, in the resource's unit. Raises ValueError without terms."""
     value = _value_of(resource, outlook)
     low, high = _interval(_use_draws(resource, outlook))
@@ -115,7 +115,7 @@ def use_today(resource: Resource, outlook: Outlook) -> Estimate:
     return Estimate(value, min(low, value), max(high, value), min(term.amount.count for term in resource.terms))
 
 
-def use_over_time(resource: Resource, outlook: Outlook, months: int) -> pd.DataFrame:
+def use_over_time(resource: GrowingResource, outlook: Outlook, months: int) -> pd.DataFrame:
     """One row for each of the months 0 to `months`: month, value, low, high, in the resource's unit."""
     use, growth = _use_draws(resource, outlook), 1 + outlook.growth()
     value, rate = _value_of(resource, outlook), _middle(outlook.rate)
@@ -126,7 +126,7 @@ def use_over_time(resource: Resource, outlook: Outlook, months: int) -> pd.DataF
     return pd.DataFrame(rows, columns=["month", "value", "low", "high"])
 
 
-def events(resources: Sequence[Resource], outlook: Outlook) -> list[Event]:
+def events(resources: Sequence[GrowingResource], outlook: Outlook) -> list[Event]:
     """Every trigger and limit of resources whose use and limit are known, in the resources' order."""
     found = []
     for resource in resources:
@@ -144,7 +144,7 @@ def events(resources: Sequence[Resource], outlook: Outlook) -> list[Event]:
     return found
 
 
-def first_limit(resources: Sequence[Resource], outlook: Outlook) -> tuple[Exhaustion, dict[str, float]]:
+def first_limit(resources: Sequence[GrowingResource], outlook: Outlook) -> tuple[Exhaustion, dict[str, float]]:
     """Months until the first of the limits is reached, and for each resource the share of draws in which it is first.
 
     By one growth and one set of loads for all. Resources whose limit is not known, or only from below, take no part;
@@ -170,13 +170,13 @@ def held_until(load: Known, outlook: Outlook) -> Exhaustion:
     return exhaustion(_above_zero(load), 1.0, outlook.rate, outlook.seed, outlook.draws)
 
 
-def month_value(resource: Resource, outlook: Outlook) -> float:
+def month_value(resource: GrowingResource, outlook: Outlook) -> float:
     """Months until the limit of a resource by the values alone, without intervals."""
     limit = resource.limit
     return _months(_value_of(resource, outlook), (limit.value if limit else None) or 0.0, _middle(outlook.rate))
 
 
-def _until(resource: Resource, threshold: Threshold, outlook: Outlook) -> Exhaustion:
+def _until(resource: GrowingResource, threshold: Threshold, outlook: Outlook) -> Exhaustion:
     value = _months(_value_of(resource, outlook), threshold.at.value or 0.0, _middle(outlook.rate))
     return _summary(value, _month_draws(resource, threshold.at, outlook))
 
@@ -188,7 +188,7 @@ def _months(use: float, limit: float, rate: float) -> float:
     return months_until(use, limit, rate) if limit > 0 else 0.0
 
 
-def _month_draws(resource: Resource, limit: Estimate | None, outlook: Outlook) -> Floats:
+def _month_draws(resource: GrowingResource, limit: Estimate | None, outlook: Outlook) -> Floats:
     use = _use_draws(resource, outlook)
     if limit is None or (limit.value or 0.0) <= 0:
         return np.zeros(outlook.draws)
@@ -200,7 +200,7 @@ def _month_draws(resource: Resource, limit: Estimate | None, outlook: Outlook) -
     return months
 
 
-def _use_draws(resource: Resource, outlook: Outlook) -> Floats:
+def _use_draws(resource: GrowingResource, outlook: Outlook) -> Floats:
     total = np.zeros(outlook.draws)
     for number, term in enumerate(resource.terms):
         part = outlook.drawn(f"{resource.name} use {number}", term.amount)
@@ -208,7 +208,7 @@ def _use_draws(resource: Resource, outlook: Outlook) -> Floats:
     return total
 
 
-def _value_of(resource: Resource, outlook: Outlook) -> float:
+def _value_of(resource: GrowingResource, outlook: Outlook) -> float:
     if not resource.terms:
         raise ValueError(f"the use of {resource.title} is not known: {resource.why}")
     return sum(

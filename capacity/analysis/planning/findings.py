@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from capacity.analysis.planning.exhaustion import Resource, use_today
+from capacity.analysis.planning.exhaustion import GrowingResource, use_today
 from capacity.analysis.planning.growth import DRAWS, Exhaustion
-from capacity.analysis.planning.margins import Held
+from capacity.analysis.planning.margins import SignalState
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan, total_monthly
 from capacity.analysis.planning.sizing import monthly_cost
 from capacity.analysis.statistics.estimates import Estimate, exactly
@@ -28,7 +28,7 @@ def _resources(plan: CapacityPlan) -> Iterator[Finding]:
             yield replace(each, void=void)
 
 
-def _resource(plan: CapacityPlan, resource: Resource) -> Iterator[Finding]:
+def _resource(plan: CapacityPlan, resource: GrowingResource) -> Iterator[Finding]:
     if not resource.terms:
         title = f"{resource.title}, at the projected peak"
         yield Finding(f"{resource.name}.use", None, resource.unit, title=title, note=resource.why)
@@ -57,7 +57,7 @@ def _signals(plan: CapacityPlan) -> Iterator[Finding]:
         yield replace(_signal(each), void=plan.void_of([each.found.name] if each.found else []))
 
 
-def _signal(each: Held) -> Finding:
+def _signal(each: SignalState) -> Finding:
     title = f"{each.title} above {each.above:,g} {each.unit}: months until {each.does}"
     recording = each.found.recording if each.found else ""
     if each.fires is None:
@@ -132,7 +132,7 @@ def _currency(parts: Iterable[PartPlan]) -> str:
     return sorted(named)[0] if named else ""
 
 
-def _recording(plan: CapacityPlan, resource: Resource) -> str:
+def _recording(plan: CapacityPlan, resource: GrowingResource) -> str:
     names = [term.name for term in resource.terms if term.name]
     return plan.run.findings[names[0]].recording if names else ""
 

@@ -7,7 +7,7 @@ from capacity.analysis.limits.demand import mean_from_percentiles
 from capacity.analysis.limits.queueing import servers_needed
 from capacity.analysis.planning.exhaustion import Outlook, held_until
 from capacity.analysis.planning.growth import Exhaustion, exhaustion
-from capacity.analysis.planning.plan_file import MarginEntry, PlanFile, Run, ServiceTime, Wait
+from capacity.analysis.planning.plan_file import MarginEntry, PlanBasis, PlanFile, ServiceFindings, Wait
 from capacity.analysis.planning.projection import at_peak, estimate_of, finding_of, product
 from capacity.analysis.statistics.estimates import Estimate, exactly, times
 from capacity.findings import Finding
@@ -16,7 +16,7 @@ MS = 1000.0  # in a second
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class SignalState:
     """A signal as it was measured: its value, whether it passed the threshold, and how long that is known to hold.
 
     `fires` is None where the interval holds the threshold, or the signal was not measured. `months` are at least so
@@ -63,18 +63,20 @@ class Servers:
     source: str
 
 
-def held_signals(plan: PlanFile, run: Run, outlook: Outlook) -> list[Held]:
+def held_signals(plan: PlanFile, run: PlanBasis, outlook: Outlook) -> list[SignalState]:
     """Every signal of the plan as it was measured, and how long that is known to last."""
     found = []
     for each in plan.signals:
         finding = finding_of(run, each.finding)
         months = held_until(_relative(plan, run, each.load, each.measured), outlook)
         fires = _fires(finding, each.above)
-        found.append(Held(each.name, each.title, finding, each.above, each.unit, each.does, each.source, fires, months))
+        found.append(
+            SignalState(each.name, each.title, finding, each.above, each.unit, each.does, each.source, fires, months)
+        )
     return found
 
 
-def planned_margins(plan: PlanFile, run: Run, outlook: Outlook) -> list[Margin]:
+def planned_margins(plan: PlanFile, run: PlanBasis, outlook: Outlook) -> list[Margin]:
     """The rows of the comparison whose findings the run has."""
     found = []
     for entry in plan.margins:
@@ -85,7 +87,7 @@ def planned_margins(plan: PlanFile, run: Run, outlook: Outlook) -> list[Margin]:
     return found
 
 
-def servers_for(wait: Wait, plan: PlanFile, run: Run, factor: float = 1.0) -> Servers | None:
+def servers_for(wait: Wait, plan: PlanFile, run: PlanBasis, factor: float = 1.0) -> Servers | None:
     """The servers that a wait objective needs when the load is `factor` times the projected peak; None unmeasured.
 
     M/M/c with the mean of the times that were measured, or of the log-normal through their percentiles.
@@ -100,7 +102,7 @@ def servers_for(wait: Wait, plan: PlanFile, run: Run, factor: float = 1.0) -> Se
     return Servers(wait.name, wait.title, grown, service, Estimate(value, low, high, 0), wait.source)
 
 
-def _margin(entry: MarginEntry, finding: Finding | None, plan: PlanFile, run: Run, outlook: Outlook) -> Margin:
+def _margin(entry: MarginEntry, finding: Finding | None, plan: PlanFile, run: PlanBasis, outlook: Outlook) -> Margin:
     load = plan.loads[entry.load]
     if entry.limit is None:
         tested = exactly(load.tested, 0) if finding is None else estimate_of(finding)
@@ -127,7 +129,7 @@ def _lasts(use: Estimate, limit: Estimate, outlook: Outlook) -> Exhaustion:
     return exhaustion(use, limit, outlook.rate, outlook.seed, outlook.draws)
 
 
-def _relative(plan: PlanFile, run: Run, name: str, measured: str) -> Estimate:
+def _relative(plan: PlanFile, run: PlanBasis, name: str, measured: str) -> Estimate:
     """A load as a multiple of the one that was measured: by what was tested, or by the finding `measured`."""
     load = plan.loads[name]
     found = finding_of(run, measured) if measured else None
@@ -135,7 +137,7 @@ def _relative(plan: PlanFile, run: Run, name: str, measured: str) -> Estimate:
     return Estimate(load.value / over, load.low / over, load.high / over, 0)
 
 
-def _service_ms(times: ServiceTime, run: Run) -> float | None:
+def _service_ms(times: ServiceFindings, run: PlanBasis) -> float | None:
     names = [times.mean] if times.mean else [times.p50, times.p95, times.p99]
     values = [found.value for name in names if (found := finding_of(run, name)) is not None and found.value is not None]
     if len(values) < len(names):

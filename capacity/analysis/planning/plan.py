@@ -7,10 +7,10 @@ from datetime import date
 
 from capacity.analysis.limits.demand import Demand
 from capacity.analysis.planning.catalog import Size, find_size, sizes_of
-from capacity.analysis.planning.exhaustion import Event, Outlook, Resource, events, first_limit
+from capacity.analysis.planning.exhaustion import Event, GrowingResource, Outlook, events, first_limit
 from capacity.analysis.planning.growth import Exhaustion, date_after, growth_factor
-from capacity.analysis.planning.margins import Held, Margin, Servers, held_signals, planned_margins, servers_for
-from capacity.analysis.planning.plan_file import Part, PlanFile, Run
+from capacity.analysis.planning.margins import Margin, Servers, SignalState, held_signals, planned_margins, servers_for
+from capacity.analysis.planning.plan_file import PartEntry, PlanBasis, PlanFile
 from capacity.analysis.planning.projection import outlook_of, planned_demand, planned_resources
 from capacity.analysis.planning.sensitivity import Swing, sensitivity
 from capacity.analysis.planning.sizing import QUARTER, Fit, Step, choose_sizes, groups_of, judge_size
@@ -24,7 +24,7 @@ class PartPlan:
     `slow` and `fast` are the steps at the low and high rate of growth; `note` says what was not measured.
     """
 
-    part: Part
+    part: PartEntry
     demand: Demand
     current: Fit | None
     steps: Sequence[Step]
@@ -38,14 +38,14 @@ class CapacityPlan:
     """All of the plan, from the day of the run on."""
 
     file: PlanFile
-    run: Run
+    run: PlanBasis
     outlook: Outlook
-    resources: Sequence[Resource]
+    resources: Sequence[GrowingResource]
     events: Sequence[Event]
     first: Exhaustion
     binds: dict[str, float]
     swings: Sequence[Swing]
-    signals: Sequence[Held]
+    signals: Sequence[SignalState]
     margins: Sequence[Margin]
     parts: Sequence[PartPlan]
     servers: Sequence[tuple[Servers, Servers]]
@@ -84,7 +84,7 @@ class CapacityPlan:
         return next(each.title for each in self.resources if each.name == name)
 
 
-def make_plan(file: PlanFile, run: Run, catalog: Sequence[Size], seed: int = 1) -> CapacityPlan:
+def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int = 1) -> CapacityPlan:
     """The plan of a run by the plan's file and a catalogue; the same seed gives the same intervals.
 
     Raises CapacityError where not one resource has both a use and a limit, and for a size that the catalogue lacks.
@@ -153,7 +153,7 @@ def total_monthly(plan: CapacityPlan, quarter: int, which: str = "steps") -> flo
     return None if not costs or None in costs else sum(cost for cost in costs if cost is not None)
 
 
-def _part(part: Part, file: PlanFile, run: Run, catalog: Sequence[Size]) -> PartPlan:
+def _part(part: PartEntry, file: PlanFile, run: PlanBasis, catalog: Sequence[Size]) -> PartPlan:
     demand, note = planned_demand(part, file, run, file.headroom.value)
     sizes = groups_of(sizes_of(catalog, part.service, file.region), part.servers)
     now = find_size(catalog, part.service, part.current, file.region) if part.current else None

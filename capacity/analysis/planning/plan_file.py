@@ -143,7 +143,7 @@ class MarginEntry(Strict):
     grows: bool = False
 
 
-class ServiceTime(Strict):
+class ServiceFindings(Strict):
     """Findings in ms that give a mean: the mean itself, or three percentiles."""
 
     mean: str = ""
@@ -158,7 +158,7 @@ class Wait(Strict):
     name: Name
     title: Text
     rate: Use
-    service_ms: ServiceTime
+    service_ms: ServiceFindings
     wait_ms: PositiveFloat
     probability: Annotated[float, Field(gt=0, lt=1)]
     source: Text
@@ -170,7 +170,7 @@ class Wait(Strict):
         return [self.rate.finding, times.mean, times.p50, times.p95, times.p99]
 
 
-class Part(Strict):
+class PartEntry(Strict):
     """A part of the system, the service it runs on, and what it uses by resource."""
 
     name: Name
@@ -202,7 +202,7 @@ class PlanFile(Strict):
     signals: list[Signal]
     margins: list[MarginEntry]
     waits: list[Wait]
-    parts: list[Part]
+    parts: list[PartEntry]
     change_cost: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
@@ -225,7 +225,7 @@ class PlanFile(Strict):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PlanBasis:
     """The findings by name, the day they were measured, and the cores of the machine by recording."""
 
     findings: Mapping[str, Finding]
@@ -238,7 +238,7 @@ def read_plan(path: Path) -> PlanFile:
     return read_model(path, PlanFile, "the plan")
 
 
-def read_run(folder: Path, findings: Iterable[Finding]) -> Run:
+def read_basis(folder: Path, findings: Iterable[Finding]) -> PlanBasis:
     """What was found, and by the manifests of the recordings beside the `folder` of findings when and on what machine.
 
     Findings of the plan itself are left out; void ones are kept, and make void what comes from them. Raises
@@ -258,7 +258,7 @@ def read_run(folder: Path, findings: Iterable[Finding]) -> Run:
     cores = {
         name: facts["machine"]["cpus"] for name, facts in manifests.items() if facts.get("machine", {}).get("cpus")
     }
-    return Run(kept, date.fromisoformat(max(started)[:10]), cores)
+    return PlanBasis(kept, date.fromisoformat(max(started)[:10]), cores)
 
 
 def _in_order(given: Ranged) -> Ranged:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from capacity.analysis.limits.demand import Demand
 from capacity.analysis.planning.catalog import Size, find_size
-from capacity.analysis.planning.exhaustion import Outlook, Resource, Term, Threshold
-from capacity.analysis.planning.plan_file import Limit, Load, Part, PlanFile, Run, Use
+from capacity.analysis.planning.exhaustion import GrowingResource, Outlook, Term, Threshold
+from capacity.analysis.planning.plan_file import Limit, Load, PartEntry, PlanBasis, PlanFile, Use
 from capacity.analysis.statistics.estimates import Estimate, exactly
 from capacity.findings import Finding
 
@@ -24,7 +24,7 @@ def load_factor(load: Load) -> Estimate:
     return Estimate(load.value / tested, load.low / tested, load.high / tested, 0)
 
 
-def planned_resources(plan: PlanFile, run: Run, catalog: Sequence[Size]) -> list[Resource]:
+def planned_resources(plan: PlanFile, run: PlanBasis, catalog: Sequence[Size]) -> list[GrowingResource]:
     """Every resource of the plan; one whose findings the run does not have has no terms, or no limit, and says why."""
     found = []
     for entry in plan.resources:
@@ -34,11 +34,11 @@ def planned_resources(plan: PlanFile, run: Run, catalog: Sequence[Size]) -> list
         if missing:
             why = _why_missing(run, missing[0])
         triggers = tuple(Threshold(each.title, exactly(each.at, 0), each.source) for each in entry.triggers)
-        found.append(Resource(entry.name, entry.title, entry.unit, terms, limit, floor, triggers, why))
+        found.append(GrowingResource(entry.name, entry.title, entry.unit, terms, limit, floor, triggers, why))
     return found
 
 
-def planned_demand(part: Part, plan: PlanFile, run: Run, headroom: float) -> tuple[Demand, str]:
+def planned_demand(part: PartEntry, plan: PlanFile, run: PlanBasis, headroom: float) -> tuple[Demand, str]:
     """What a part uses at the projected peak, by interval arithmetic, and a sentence on what was not measured.
 
     CPU that was not measured is bounded by the cores of the machine that carried the load of the part's `bound`.
@@ -55,7 +55,7 @@ def planned_demand(part: Part, plan: PlanFile, run: Run, headroom: float) -> tup
     return Demand({str(name): use for name, use in uses.items()}, headroom, part.threads), "; ".join(notes)
 
 
-def _limit(limit: Limit, plan: PlanFile, run: Run, catalog: Sequence[Size]) -> tuple[Estimate | None, bool, str]:
+def _limit(limit: Limit, plan: PlanFile, run: PlanBasis, catalog: Sequence[Size]) -> tuple[Estimate | None, bool, str]:
     """The limit, whether it is only known to lie no lower, and what it is."""
     if limit.value is not None:
         return exactly(limit.value * limit.scale, 0), False, limit.why
@@ -79,12 +79,12 @@ def _limit(limit: Limit, plan: PlanFile, run: Run, catalog: Sequence[Size]) -> t
     return None, False, f"not measured: no finding {limit.finding}"
 
 
-def _why_missing(run: Run, name: str) -> str:
+def _why_missing(run: PlanBasis, name: str) -> str:
     found = run.findings.get(name)
     return f"{name} {found.note}" if found and found.note else f"not measured: no finding {name}"
 
 
-def _bound(part: Part, plan: PlanFile, run: Run) -> Estimate | None:
+def _bound(part: PartEntry, plan: PlanFile, run: PlanBasis) -> Estimate | None:
     """From 0 to all cores of the machine, at the projected load: U <= cores holds of any load that was carried."""
     if part.bound is None or (finding := finding_of(run, part.bound.finding)) is None:
         return None
@@ -96,7 +96,7 @@ def _bound(part: Part, plan: PlanFile, run: Run) -> Estimate | None:
     return Estimate(high, 0.0, high, finding.count)
 
 
-def _amount(run: Run, use: Use) -> Estimate:
+def _amount(run: PlanBasis, use: Use) -> Estimate:
     if use.constant is not None:
         return exactly(use.constant * use.scale, 0)
     finding = finding_of(run, use.finding)
@@ -107,7 +107,7 @@ def _amount(run: Run, use: Use) -> Estimate:
     return Estimate(value, low, high, known.count)
 
 
-def at_peak(plan: PlanFile, run: Run, use: Use) -> Estimate:
+def at_peak(plan: PlanFile, run: PlanBasis, use: Use) -> Estimate:
     """A term at the projected peak, by `product`."""
     amount = _amount(run, use)
     if use.load is None:
@@ -127,7 +127,7 @@ def _sum(terms: Sequence[Estimate]) -> Estimate:
     return Estimate(value, low, high, min(term.count for term in terms))
 
 
-def finding_of(run: Run, name: str) -> Finding | None:
+def finding_of(run: PlanBasis, name: str) -> Finding | None:
     """A finding that has a value and a finite interval; None where the run has none."""
     found = run.findings.get(name)
     if found is None or found.value is None or not math.isfinite(found.value):

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from capacity.analysis.planning.exhaustion import RATE, Outlook, Resource, month_value
+from capacity.analysis.planning.exhaustion import RATE, GrowingResource, Outlook, month_value
 from capacity.analysis.planning.growth import Known
 from capacity.analysis.statistics.estimates import Estimate
 
-Case = tuple[Sequence[Resource], Outlook]
+Case = tuple[Sequence[GrowingResource], Outlook]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Swing:
         return abs(self.months_at_high - self.months_at_low)
 
 
-def sensitivity(resources: Sequence[Resource], outlook: Outlook) -> list[Swing]:
+def sensitivity(resources: Sequence[GrowingResource], outlook: Outlook) -> list[Swing]:
     """How the month of the first limit moves with each input that has an interval, the largest swing first."""
     known = [each for each in resources if each.known]
     swings = [
@@ -38,7 +38,7 @@ def sensitivity(resources: Sequence[Resource], outlook: Outlook) -> list[Swing]:
     return sorted(swings, key=lambda swing: -swing.span)
 
 
-def _variations(known: Sequence[Resource], outlook: Outlook) -> Iterator[tuple[str, float, float, Case, Case]]:
+def _variations(known: Sequence[GrowingResource], outlook: Outlook) -> Iterator[tuple[str, float, float, Case, Case]]:
     """Name, low and high end of each input, and resources and outlook with it at either."""
     rate = outlook.rate
     if _wide(rate):
@@ -69,7 +69,7 @@ def _variations(known: Sequence[Resource], outlook: Outlook) -> Iterator[tuple[s
             yield f"{each.title}, limit", low, high, ends[0], ends[1]
 
 
-def _first_value(resources: Sequence[Resource], outlook: Outlook) -> float:
+def _first_value(resources: Sequence[GrowingResource], outlook: Outlook) -> float:
     return min(month_value(each, outlook) for each in resources)
 
 

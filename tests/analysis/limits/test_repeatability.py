@@ -7,28 +7,28 @@ import pytest
 
 from capacity.analysis.limits.levels import response_times_ms
 from capacity.analysis.limits.repeatability import repeatability
-from capacity.analysis.limits.search_result import Searched
+from capacity.analysis.limits.search_result import SearchResult
 from capacity.analysis.statistics.repetition import seconds_needed, smallest_detectable_change
 from capacity.display.tables_levels import repeatability_text
 from capacity.findings import Verdict
-from capacity.probes.breaking_point import read_searched
+from capacity.probes.breaking_point import read_search_result
 
 RECORDED = Path(__file__).parents[3] / "data" / "recorded" / "breaking_point"
 
 
 @pytest.fixture(scope="module", params=["redis", "queue"])
-def searched(request: pytest.FixtureRequest) -> Searched:
-    return read_searched(RECORDED / request.param)
+def searched(request: pytest.FixtureRequest) -> SearchResult:
+    return read_search_result(RECORDED / request.param)
 
 
-def only(searched: Searched, *verdicts: Verdict, most: int = 100) -> Searched:
+def only(searched: SearchResult, *verdicts: Verdict, most: int = 100) -> SearchResult:
     """The search with but the first levels of these verdicts."""
     chosen = [place for place, level in enumerate(searched.levels) if level.verdict in verdicts][:most]
     levels, frames = ([each[place] for place in chosen] for each in (searched.levels, searched.frames))
-    return Searched(searched.name, searched.search, tuple(levels), tuple(frames), searched.objectives)
+    return SearchResult(searched.name, searched.search, tuple(levels), tuple(frames), searched.objectives)
 
 
-def test_the_level_that_held_most_often_is_compared_with_itself(searched: Searched) -> None:
+def test_the_level_that_held_most_often_is_compared_with_itself(searched: SearchResult) -> None:
     said = repeatability(searched.levels, searched.frames)
     assert said is not None
     same = [level for level in searched.levels if level.rate == said.rate and level.verdict is Verdict.PASS]
@@ -41,7 +41,7 @@ def test_the_level_that_held_most_often_is_compared_with_itself(searched: Search
     assert (said.change.value, said.change.high) == pytest.approx((change.value / mean, change.high / mean))
 
 
-def test_the_longest_measurement_says_how_long_one_should_be(searched: Searched) -> None:
+def test_the_longest_measurement_says_how_long_one_should_be(searched: SearchResult) -> None:
     said = searched.repeatability
     assert said is not None
     held = [
@@ -56,7 +56,7 @@ def test_the_longest_measurement_says_how_long_one_should_be(searched: Searched)
         assert (said.seconds, said.why) == (None, str(error))
 
 
-def test_one_measurement_says_nothing_of_the_next(searched: Searched) -> None:
+def test_one_measurement_says_nothing_of_the_next(searched: SearchResult) -> None:
     once = only(searched, Verdict.PASS, most=1)
     said = once.repeatability
     assert said is not None
@@ -64,7 +64,7 @@ def test_one_measurement_says_nothing_of_the_next(searched: Searched) -> None:
     assert "one measurement says nothing of the next" in repeatability_text(once)
 
 
-def test_where_no_level_held_nothing_is_said(searched: Searched) -> None:
+def test_where_no_level_held_nothing_is_said(searched: SearchResult) -> None:
     broken = only(searched, Verdict.FAIL)
     assert broken.repeatability is None
     assert repeatability_text(broken) == f"{searched.name}: no level held, so none was repeated"

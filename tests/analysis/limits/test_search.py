@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from capacity.analysis.limits.queueing import highest_arrival_rate
 from capacity.analysis.limits.search import (
-    Attempt,
     BreakingPoint,
     Conclusion,
     LevelResult,
+    NextLevel,
     Search,
     find_breaking_point,
 )
@@ -341,7 +341,7 @@ def test_step_by_step_is_the_same_search() -> None:
         assert SEARCH.next_level(results) == attempt
         results.append(LevelResult(attempt.level, attempt.seconds, held(attempt.level, attempt.seconds), "p99"))
     assert SEARCH.answer(results) == found_by(SEARCH, held)
-    assert SEARCH.next_level([]) == Attempt(10, 40)
+    assert SEARCH.next_level([]) == NextLevel(10, 40)
 
 
 def test_a_search_that_was_broken_off_recommends_nothing() -> None:

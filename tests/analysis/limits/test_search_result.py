@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from capacity.analysis.limits.search import Conclusion
-from capacity.analysis.limits.search_result import Searched, breaking_point_findings
+from capacity.analysis.limits.search_result import SearchResult, breaking_point_findings
 from capacity.display.tables_levels import answers_text, rounds_text
 from capacity.findings import Verdict, judge_all, read_objectives
-from capacity.probes.breaking_point import FILE, read_all_searched, read_searched
+from capacity.probes.breaking_point import FILE, read_search_result, read_search_results
 from capacity.probes.searches import read_searches
 from capacity.workload import read_workload
 
@@ -22,11 +22,11 @@ SLOTS_HOLD = 24 / 0.02829  # worker slots over the mean time of a job of queue_l
 
 
 @pytest.fixture(scope="module")
-def searched() -> dict[str, Searched]:
-    return read_all_searched(RECORDED)
+def searched() -> dict[str, SearchResult]:
+    return read_search_results(RECORDED)
 
 
-def test_all_parts_are_found_from_what_is_kept(searched: dict[str, Searched]) -> None:
+def test_all_parts_are_found_from_what_is_kept(searched: dict[str, SearchResult]) -> None:
     assert list(searched) == ["database", "redis", "queue", "gateway"]
     for name, found in searched.items():
         kept = json.loads((RECORDED / name / FILE).read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def test_all_parts_are_found_from_what_is_kept(searched: dict[str, Searched]) ->
         assert (kept["answer"]["low"], kept["answer"]["high"]) == (answer.low, answer.high)
 
 
-def test_the_queue_breaks_where_its_slots_are_all_at_work(searched: dict[str, Searched]) -> None:
+def test_the_queue_breaks_where_its_slots_are_all_at_work(searched: dict[str, SearchResult]) -> None:
     found = searched["queue"]
     assert found.answer.high is not None
     assert 0.8 * SLOTS_HOLD < found.answer.low < SLOTS_HOLD
@@ -58,12 +58,12 @@ def test_the_recordings_are_of_the_projects_workloads_and_small() -> None:
             assert facts["state"] == "complete"
             assert facts["workload"]["operations"] == workload.model_dump()["operations"]
     size = sum(file.stat().st_size for file in RECORDED.rglob("*") if file.is_file())
-    operations = sum(len(frames.sent) for name in searches for frames in read_searched(RECORDED / name).frames)
+    operations = sum(len(frames.sent) for name in searches for frames in read_search_result(RECORDED / name).frames)
     assert size < 4_000_000
     assert size < 12.5 * operations  # however many levels a search took
 
 
-def test_findings_hold_the_answer_and_meet_their_objectives(searched: dict[str, Searched]) -> None:
+def test_findings_hold_the_answer_and_meet_their_objectives(searched: dict[str, SearchResult]) -> None:
     found = {each.name: each for name in searched for each in breaking_point_findings(searched[name], "r")}
     for name, part in searched.items():
         held = found[f"breaking_point.{name}.highest_sustainable"]
@@ -80,7 +80,7 @@ def test_findings_hold_the_answer_and_meet_their_objectives(searched: dict[str, 
     assert all(finding is not None for _, finding, _ in judged)
 
 
-def test_later_rounds_widen_the_answer_by_how_much_they_differ(searched: dict[str, Searched]) -> None:
+def test_later_rounds_widen_the_answer_by_how_much_they_differ(searched: dict[str, SearchResult]) -> None:
     found = searched["queue"]
     low, high = found.answer.low, found.answer.high or math.inf
     held = next(each for each in found.levels if each.rate == low and each.verdict is Verdict.PASS)
@@ -101,7 +101,7 @@ def test_later_rounds_widen_the_answer_by_how_much_they_differ(searched: dict[st
 
 
 def test_a_round_with_an_open_end_is_shown_and_one_that_held_nothing_recommends_nothing(
-    searched: dict[str, Searched],
+    searched: dict[str, SearchResult],
 ) -> None:
     found = searched["queue"]
     held = next(each for each in found.levels if each.verdict is Verdict.PASS)

@@ -10,9 +10,9 @@ from scipy import stats
 
 from capacity.analysis.measured.comparison import (
     COLUMNS,
-    Answer,
     Change,
-    Outcome,
+    PromiseOutcome,
+    Significance,
     change_of,
     compare_findings,
     direction_of,
@@ -57,7 +57,7 @@ def test_the_interval_of_a_difference_is_the_published_one(
     after, before = (found(wins / total, *wilson(wins, total)) for wins, total in (one, other))
     change = change_of(before, after)
     assert (change.low, change.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
-    assert change.answer is Answer.CHANGED
+    assert change.answer is Significance.CHANGED
 
 
 def mean_of(values: np.ndarray[Any, Any]) -> Finding:
@@ -69,7 +69,7 @@ def test_an_unchanged_mean_seems_to_change_in_one_of_twenty() -> None:
     """5 % of 2,000 pairs of runs of 30 values, within three standard errors of a share (1.5 %)."""
     draw = np.random.default_rng(1)
     pairs = [[mean_of(draw.normal(size=30)) for _ in range(2)] for _ in range(2000)]
-    changed = np.mean([change_of(*pair).answer is Answer.CHANGED for pair in pairs])
+    changed = np.mean([change_of(*pair).answer is Significance.CHANGED for pair in pairs])
     assert changed == pytest.approx(0.05, abs=0.015)
 
 
@@ -82,8 +82,8 @@ def test_repetitions_keep_the_variation_between_runs_from_being_a_change() -> No
         return found(value, value - 2, value + 2)
 
     trials = [(run(), run(), [run() for _ in range(3)]) for _ in range(800)]
-    alone = np.mean([change_of(before, after).answer is Answer.CHANGED for before, after, _ in trials])
-    known = np.mean([change_of(*trial).answer is Answer.CHANGED for trial in trials])
+    alone = np.mean([change_of(before, after).answer is Significance.CHANGED for before, after, _ in trials])
+    known = np.mean([change_of(*trial).answer is Significance.CHANGED for trial in trials])
     assert alone > 0.5
     assert known < 0.073  # 5 % and three standard errors; it is less, as the run before is one of the four
 
@@ -93,7 +93,7 @@ def test_a_change_beyond_what_runs_differ_by_is_one() -> None:
     values = [100.0, 104.0, 97.0, 101.0]
     margin = stats.t.ppf(0.975, 3) * math.sqrt(2) * np.std(values, ddof=1)
     assert margin == pytest.approx(13.0, abs=0.1)
-    for value, answer in ((112, Answer.WITHIN_CHANCE), (114, Answer.CHANGED)):
+    for value, answer in ((112, Significance.WITHIN_CHANCE), (114, Significance.CHANGED)):
         change = change_of(before, found(value, value - 2, value + 2), repetitions)
         assert change.answer is answer
         assert (change.low, change.high) == (pytest.approx(value - 100 - margin), pytest.approx(value - 100 + margin))
@@ -103,38 +103,56 @@ def test_a_change_beyond_what_runs_differ_by_is_one() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "answer", "value"),
     [
-        (exact(9), exact(11), Answer.COUNTED, 2),
-        (exact(9), exact(9), Answer.WITHIN_CHANCE, 0),
-        (exact(0), found(3, 1, 5), Answer.CHANGED, 3),
-        (found(5, 4, 6), found(6, 5, 7), Answer.WITHIN_CHANCE, 1),
-        (found(5, 4, 6), found(50, 9, math.inf), Answer.CHANGED, 45),
-        (found(5, 4, 6), found(50), Answer.NOT_COMPARED, 45),
-        (found(5, 4, 6), found(None), Answer.NOT_COMPARED, None),
-        (found(math.inf, 4, math.inf), found(math.inf, 9, math.inf), Answer.NOT_COMPARED, None),
-        (found(5, 4, 6), None, Answer.NOT_COMPARED, None),
-        (None, found(5, 4, 6), Answer.NOT_COMPARED, None),
-        (found(5, 4, 6), found(9, 8, 10, unit="s"), Answer.NOT_COMPARED, None),
-        (found(5, 4, 6), found(9, 8, 10, void="the generator was the limit"), Answer.NOT_COMPARED, None),
+        (exact(9), exact(11), Significance.COUNTED, 2),
+        (exact(9), exact(9), Significance.WITHIN_CHANCE, 0),
+        (exact(0), found(3, 1, 5), Significance.CHANGED, 3),
+        (found(5, 4, 6), found(6, 5, 7), Significance.WITHIN_CHANCE, 1),
+        (found(5, 4, 6), found(50, 9, math.inf), Significance.CHANGED, 45),
+        (found(5, 4, 6), found(50), Significance.NOT_COMPARED, 45),
+        (found(5, 4, 6), found(None), Significance.NOT_COMPARED, None),
+        (found(math.inf, 4, math.inf), found(math.inf, 9, math.inf), Significance.NOT_COMPARED, None),
+        (found(5, 4, 6), None, Significance.NOT_COMPARED, None),
+        (None, found(5, 4, 6), Significance.NOT_COMPARED, None),
+        (found(5, 4, 6), found(9, 8, 10, unit="s"), Significance.NOT_COMPARED, None),
+        (found(5, 4, 6), found(9, 8, 10, void="the generator was the limit"), Significance.NOT_COMPARED, None),
     ],
 )
 def test_limit_cases_of_a_change(
-    before: Finding | None, after: Finding | None, answer: Answer, value: float | None
+    before: Finding | None, after: Finding | None, answer: Significance, value: float | None
 ) -> None:
     change = change_of(before, after)
     assert (change.answer, change.value) == (answer, value)
 
 
 def test_repetitions_tell_a_count_that_changed_from_one_that_varies() -> None:
-    assert change_of(exact(9), exact(11), [exact(8), exact(12), exact(10)]).answer is Answer.WITHIN_CHANCE
-    assert change_of(exact(9), exact(30), [exact(8), exact(12), exact(10)]).answer is Answer.CHANGED
+    assert change_of(exact(9), exact(11), [exact(8), exact(12), exact(10)]).answer is Significance.WITHIN_CHANCE
+    assert change_of(exact(9), exact(30), [exact(8), exact(12), exact(10)]).answer is Significance.CHANGED
 
 
 OUTCOMES = {
-    PASS: [Outcome.HOLDS, Outcome.REGRESSED, Outcome.IN_DOUBT, Outcome.IN_DOUBT, Outcome.IN_DOUBT],
-    FAIL: [Outcome.RESOLVED, Outcome.REMAINS, Outcome.UNDECIDED, Outcome.UNDECIDED, Outcome.UNDECIDED],
-    INCONCLUSIVE: [Outcome.HOLDS, Outcome.NEW, Outcome.OPEN, Outcome.OPEN, Outcome.OPEN],
-    NO_DATA: [Outcome.HOLDS, Outcome.NEW, Outcome.OPEN, Outcome.OPEN, Outcome.OPEN],
-    VOID: [Outcome.HOLDS, Outcome.NEW, Outcome.OPEN, Outcome.OPEN, Outcome.OPEN],
+    PASS: [
+        PromiseOutcome.HOLDS,
+        PromiseOutcome.REGRESSED,
+        PromiseOutcome.IN_DOUBT,
+        PromiseOutcome.IN_DOUBT,
+        PromiseOutcome.IN_DOUBT,
+    ],
+    FAIL: [
+        PromiseOutcome.RESOLVED,
+        PromiseOutcome.REMAINS,
+        PromiseOutcome.UNDECIDED,
+        PromiseOutcome.UNDECIDED,
+        PromiseOutcome.UNDECIDED,
+    ],
+    INCONCLUSIVE: [
+        PromiseOutcome.HOLDS,
+        PromiseOutcome.NEW,
+        PromiseOutcome.OPEN,
+        PromiseOutcome.OPEN,
+        PromiseOutcome.OPEN,
+    ],
+    NO_DATA: [PromiseOutcome.HOLDS, PromiseOutcome.NEW, PromiseOutcome.OPEN, PromiseOutcome.OPEN, PromiseOutcome.OPEN],
+    VOID: [PromiseOutcome.HOLDS, PromiseOutcome.NEW, PromiseOutcome.OPEN, PromiseOutcome.OPEN, PromiseOutcome.OPEN],
 }
 
 
@@ -145,8 +163,8 @@ def test_the_outcome_of_every_pair_of_verdicts(before: Verdict) -> None:
 
 
 def test_an_undecided_promise_regresses_where_it_got_worse() -> None:
-    assert outcome_of(INCONCLUSIVE, FAIL, "worse") is Outcome.REGRESSED
-    assert outcome_of(INCONCLUSIVE, FAIL, "better") is Outcome.NEW
+    assert outcome_of(INCONCLUSIVE, FAIL, "worse") is PromiseOutcome.REGRESSED
+    assert outcome_of(INCONCLUSIVE, FAIL, "better") is PromiseOutcome.NEW
 
 
 @pytest.mark.parametrize(
@@ -166,8 +184,8 @@ def test_which_way_is_worse_is_what_the_promise_says(
     relation: str, limit: float, value: float, direction: str | None
 ) -> None:
     objective = Objective("a.x", relation, limit, "ms")
-    assert direction_of(Change(Answer.CHANGED, value, value, value), objective) == direction
-    assert direction_of(Change(Answer.WITHIN_CHANCE, value, -2, 2), objective) is None
+    assert direction_of(Change(Significance.CHANGED, value, value, value), objective) == direction
+    assert direction_of(Change(Significance.WITHIN_CHANCE, value, -2, 2), objective) is None
 
 
 def test_two_runs_are_a_row_a_finding_in_the_order_of_the_first() -> None:

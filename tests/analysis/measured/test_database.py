@@ -11,7 +11,7 @@ from capacity.analysis.measured.database import database_findings, row_security_
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
-from capacity.analysis.planning.plan_file import read_plan, read_run
+from capacity.analysis.planning.plan_file import read_basis, read_plan
 from capacity.analysis.planning.projection import planned_demand
 from capacity.analysis.statistics.estimates import median_difference
 from capacity.findings import Finding, read_findings
@@ -120,7 +120,7 @@ def test_the_plan_takes_its_database_cpu_and_memory_from_them() -> None:
     folder = DATA / "recorded" / "findings"
     others = {each.name: each for each in read_findings(folder)}
     file, catalog = read_plan(DATA / "plan.yaml"), read_catalog(DATA / "catalog")
-    run = read_run(folder, (others | recorded(**CPU, **MEMORY)).values())
+    run = read_basis(folder, (others | recorded(**CPU, **MEMORY)).values())
     found = {each.name: each for each in plan_findings(make_plan(file, run, catalog))}
     assert found["plan.database_cpu.use"].value == pytest.approx(42)
     assert found["plan.database_cpu.months_to_limit"].value is not None
@@ -135,7 +135,7 @@ def test_the_plan_takes_its_database_cpu_and_memory_from_them() -> None:
 def test_the_plan_says_why_they_were_not_measured() -> None:
     folder = DATA / "recorded" / "findings"
     others = {each.name: each for each in read_findings(folder)}
-    run = read_run(folder, (others | recorded()).values())
+    run = read_basis(folder, (others | recorded()).values())
     plan = make_plan(read_plan(DATA / "plan.yaml"), run, read_catalog(DATA / "catalog"))
     found = {each.name: each for each in plan_findings(plan)}
     assert found["plan.database_cpu.use"].note == f"database.cpu_share {NOT_HERE}"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from capacity.analysis.planning.exhaustion import (
+    GrowingResource,
     Outlook,
-    Resource,
     Term,
     Threshold,
     events,
@@ -24,10 +24,10 @@ EXACT = Outlook({}, 0.15)
 USE, LIMIT, RATE = Estimate(50.0, 40.0, 65.0, 9), Estimate(100.0, 90.0, 110.0, 9), Estimate(0.15, 0.10, 0.20, 0)
 
 
-def resource(name: str, use: float | Estimate, limit: float | Estimate | None, **more: object) -> Resource:
+def resource(name: str, use: float | Estimate, limit: float | Estimate | None, **more: object) -> GrowingResource:
     known = use if isinstance(use, Estimate) else exactly(use, 1)
     bound = limit if isinstance(limit, Estimate) or limit is None else exactly(limit, 1)
-    return Resource(name, name.title(), "", (Term(known),), bound, **more)  # type: ignore[arg-type]
+    return GrowingResource(name, name.title(), "", (Term(known),), bound, **more)  # type: ignore[arg-type]
 
 
 def test_what_is_exact_gives_the_known_answer_without_an_interval() -> None:
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_dates_and_another_resource_changes_none() 
 
 def test_a_use_is_the_sum_of_its_terms_each_at_its_load() -> None:
     terms = (Term(exactly(10.0, 5), "users"), Term(exactly(0.5, 7), "jobs"), Term(exactly(1.0, 9)))
-    both = Resource("cpu", "CPU", "%", terms, exactly(100.0, 0))
+    both = GrowingResource("cpu", "CPU", "%", terms, exactly(100.0, 0))
     use = use_today(both, Outlook({"users": 0.7, "jobs": 20.0}, 0.15))
     assert (use.value, use.low, use.high, use.count) == (18.0, 18.0, 18.0, 5)
     wide = use_today(both, Outlook({"users": Estimate(0.7, 0.6, 0.8, 0), "jobs": 20.0}, 0.15))
@@ -116,7 +116,7 @@ def test_a_limit_known_from_below_is_at_least_and_binds_nothing() -> None:
 
 
 def test_what_was_not_measured_has_no_date() -> None:
-    unknown = Resource("x", "X", "", (), exactly(1.0, 0), why="no finding x")
+    unknown = GrowingResource("x", "X", "", (), exactly(1.0, 0), why="no finding x")
     assert events([unknown, resource("y", 1.0, None)], EXACT) == []
     with pytest.raises(ValueError, match=r"^the use of X is not known: no finding x$"):
         use_today(unknown, EXACT)
@@ -178,13 +178,13 @@ def test_a_swing_is_the_date_at_either_end_of_one_input() -> None:
 
 
 def test_an_input_of_a_resource_that_does_not_bind_moves_nothing() -> None:
-    late = Resource("late", "Late", "", (Term(Estimate(1.0, 0.9, 1.1, 9), name="late.use"),), exactly(1000.0, 0))
+    late = GrowingResource("late", "Late", "", (Term(Estimate(1.0, 0.9, 1.1, 9), name="late.use"),), exactly(1000.0, 0))
     swings = {each.name: each.span for each in sensitivity([resource("x", 50.0, 100.0), late], EXACT)}
     assert swings == {"late.use": 0.0}
 
 
 def test_a_load_moves_the_date_and_is_named_as_projected() -> None:
-    use = Resource("x", "X", "", (Term(exactly(100.0, 1), "users"),), exactly(100.0, 0))
+    use = GrowingResource("x", "X", "", (Term(exactly(100.0, 1), "users"),), exactly(100.0, 0))
     (swing,) = sensitivity([use], Outlook({"users": Estimate(0.5, 0.4, 0.8, 0), "idle": RATE}, 0.15))
     assert swing.name == "projected users"
     assert swing.months_at_low == pytest.approx(months_until(0.4, 1.0))

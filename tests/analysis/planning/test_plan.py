@@ -12,7 +12,7 @@ from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.growth import months_until
 from capacity.analysis.planning.plan import CapacityPlan, make_plan, total_monthly, varied
-from capacity.analysis.planning.plan_file import PlanFile, Run, read_plan, read_run
+from capacity.analysis.planning.plan_file import PlanBasis, PlanFile, read_basis, read_plan
 from capacity.errors import CapacityError
 from capacity.findings import Finding, finding_as_dict, finding_from_dict, read_findings
 
@@ -33,8 +33,8 @@ def plan(file: PlanFile) -> CapacityPlan:
     return make_plan(file, run_of(FOUND.values()), CATALOG)
 
 
-def run_of(findings: Iterable[Finding]) -> Run:
-    return read_run(FOLDER, findings)
+def run_of(findings: Iterable[Finding]) -> PlanBasis:
+    return read_basis(FOLDER, findings)
 
 
 def measured(name: str) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from capacity.analysis.planning.plan_file import PlanFile, read_plan, read_run
+from capacity.analysis.planning.plan_file import PlanFile, read_basis, read_plan
 from capacity.errors import CapacityError
 from capacity.findings import Finding, read_findings
 
@@ -94,7 +94,7 @@ def test_a_run_begins_on_the_day_of_its_last_recording_and_knows_the_cores(tmp_p
         Finding("redis.memory", 1.0, recording="redis", void="the generator was the limit"),
         Finding("plan.first_limit", 1.0),
     ]
-    run = read_run(tmp_path / "findings", found)
+    run = read_basis(tmp_path / "findings", found)
     assert run.day == date(2026, 4, 1)
     assert run.cores == {"database": 2, "redis": 4}
     assert set(run.findings) == {"database.throughput", "redis.throughput", "redis.memory"}
@@ -102,7 +102,7 @@ def test_a_run_begins_on_the_day_of_its_last_recording_and_knows_the_cores(tmp_p
 
 def test_findings_without_their_recordings_have_no_day(tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"so the day of the run is unknown$"):
-        read_run(tmp_path / "findings", [Finding("a.b", 1.0, recording="a")])
+        read_basis(tmp_path / "findings", [Finding("a.b", 1.0, recording="a")])
 
 
 def test_the_plan_has_no_logic_of_its_own() -> None:
