@@ -1,4 +1,4 @@
-"""A workload: weighted operations and the shapes of load, read from YAML and validated."""
+"""A workload: weighted operations and the shapes of their load, read from YAML and validated."""
 
 import math
 from pathlib import Path
@@ -8,40 +8,10 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from capacity.errors import CapacityError
 from capacity.operation import Operation, Strict
+from capacity.shape import Shape
 from capacity.yaml_file import parse_model, read_model
 
 WEIGHT_TOTAL = 100.0
-
-
-class Stage(Strict):
-    """`seconds` of load at `to` (operations per second, or users), reached in a straight line where `ramp` is set."""
-
-    name: Annotated[str, Field(min_length=1, max_length=40)]
-    seconds: PositiveFloat
-    to: Annotated[float, Field(ge=0)]
-    ramp: bool = False
-
-
-class Shape(Strict):
-    """Stages of either `rate` (open loop, operations a second) or `users` (closed loop).
-
-    A user sends, waits for the answer, thinks for `think_ms` on average (exponentially) and sends again.
-    """
-
-    kind: Literal["rate", "users"]
-    stages: Annotated[list[Stage], Field(min_length=1)]
-    arrivals: Literal["poisson", "uniform"] = "poisson"
-    think_ms: Annotated[float, Field(ge=0)] = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """How long the whole shape takes."""
-        return math.fsum(stage.seconds for stage in self.stages)
-
-    @property
-    def sustained_steps(self) -> list[int]:
-        """The numbers of the stages at a constant load: the only ones that findings are read from."""
-        return [number for number, stage in enumerate(self.stages) if not stage.ramp and stage.to > 0]
 
 
 class Workload(Strict):

@@ -8,7 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "samples", "streams", "findings", "operation", "workload", "units", "places", "writing", "yaml_file"},
+    {"errors", "samples", "streams", "findings", "units", "places", "writing"}
+    | {"yaml_file", "operation", "shape", "workload"},
     {"analysis"},
     {"recording", "load", "system", "judgement"},
     {"probes", "scenarios"},

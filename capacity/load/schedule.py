@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from capacity.shape import Shape
 from capacity.units import NS_PER_S
-from capacity.workload import Shape, Workload
+from capacity.workload import Workload
 
 CHUNK = 2048  # arrivals drawn at a time: about 0.1 ms, so that the loop is never held up
 
@@ -40,7 +41,7 @@ class Schedule:
                 range(seq, seq + len(due_ns)),
                 due_ns.tolist(),
                 operation[: len(due)][mine].tolist(),
-                self.step_at(due[mine]).tolist(),
+                self.shape.step_at(due[mine]).tolist(),
                 strict=True,
             )
             seq += len(due_ns)
@@ -57,17 +58,8 @@ class Schedule:
 
     def user_changes(self) -> list[tuple[int, int]]:
         """When a user of this shard comes (+1) or goes (−1), as (nanoseconds, change) in time order."""
-        changes: list[tuple[int, int]] = []
-        begin, level = 0.0, 0
-        for stage in self.shape.stages:
-            target = round(stage.to)
-            numbers = range(level, target) if target > level else range(level - 1, target - 1, -1)
-            for place, number in enumerate(numbers):
-                at = begin + (stage.seconds * (place + 1) / len(numbers) if stage.ramp else 0.0)
-                if number % self.shards == self.index:
-                    changes.append((int(at * NS_PER_S), 1 if target > level else -1))
-            begin, level = begin + stage.seconds, target
-        return changes
+        mine = (each for each in self.shape.user_changes() if each[1] % self.shards == self.index)
+        return [(int(at * NS_PER_S), change) for at, _, change in mine]
 
     @property
     def end_ns(self) -> int:
@@ -77,17 +69,12 @@ class Schedule:
     @property
     def step_ends_ns(self) -> list[int]:
         """The end of each stage in nanoseconds."""
-        return [int(end * NS_PER_S) for end in itertools.accumulate(stage.seconds for stage in self.shape.stages)]
-
-    def step_at(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The stage that each time falls into."""
-        ends = np.cumsum([stage.seconds for stage in self.shape.stages])
-        return np.minimum(np.searchsorted(ends, seconds, side="right"), len(ends) - 1)
+        return [int(end * NS_PER_S) for end in self.shape.ends]
 
     def _times(self) -> Iterator[NDArray[np.float64]]:
         """Arrival times in seconds, a chunk at a time: points of rate 1, bent by the inverse of the cumulative rate."""
         draw = self._generator(0)
-        expected = _expected_at_stage_ends(self.shape)
+        expected = self.shape.expected()
         last = 0.0
         while True:
             if self.shape.arrivals == "poisson":
@@ -96,7 +83,7 @@ class Schedule:
                 points = last + np.arange(1, CHUNK + 1, dtype=np.float64)
             last = float(points[-1])
             inside = points[points <= expected[-1] + 1e-9]
-            yield _time_of(inside, self.shape, expected)
+            yield self.shape.times_of(inside, expected)
             if len(inside) < CHUNK:
                 return
 
@@ -119,34 +106,3 @@ class Schedule:
 
     def _generator(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self.workload.seed, *stream])
-
-
-def _expected_at_stage_ends(shape: Shape) -> NDArray[np.float64]:
-    """The cumulative number of arrivals expected by the end of each stage."""
-    starts = _start_rates(shape)
-    areas = [(start + stage.to) / 2 * stage.seconds for start, stage in zip(starts, shape.stages, strict=True)]
-    return np.cumsum(areas)
-
-
-def _start_rates(shape: Shape) -> list[float]:
-    """The rate at the start of each stage: the former one's where it ramps, else its own."""
-    before = [0.0, *(stage.to for stage in shape.stages[:-1])]
-    return [level if stage.ramp else stage.to for level, stage in zip(before, shape.stages, strict=True)]
-
-
-def _time_of(points: NDArray[np.float64], shape: Shape, expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The time at which the cumulative rate reaches each point.
-
-    Within a stage from rate a to b over d seconds it is the root of a·t + (b−a)/(2d)·t² = y, in the form
-    2y / (a + √(a² + 2(b−a)/d·y)), which stays exact where a and b are close.
-    """
-    stage = np.minimum(np.searchsorted(expected, points), len(expected) - 1)
-    seconds = np.array([each.seconds for each in shape.stages])
-    start, end = np.array(_start_rates(shape)), np.array([each.to for each in shape.stages])
-    slope = (end - start) / seconds
-    begins, before = np.cumsum(seconds) - seconds, np.concatenate([[0.0], expected[:-1]])
-    y = points - before[stage]
-    root = np.sqrt(np.maximum(start[stage] ** 2 + 2 * slope[stage] * y, 0.0))
-    denominator = np.maximum(start[stage] + root, 1e-300)
-    times: NDArray[np.float64] = np.minimum(begins[stage] + 2 * y / denominator, begins[stage] + seconds[stage])
-    return times

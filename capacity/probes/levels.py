@@ -21,13 +21,14 @@ from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.queue import wait_until_drained
 from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
+from capacity.shape import Shape, Stage
 from capacity.system.addresses import POSTGRES_URL, REDIS_URL, System, require
 from capacity.system.application.cache import ITEMS, prepare_cache
 from capacity.system.application.database import DATASETS, connect_as_administrator, prepare_database
 from capacity.system.home import open_home
 from capacity.system.postmaster import find_postmaster
 from capacity.system.processes import Application, start_gateway, start_workers
-from capacity.workload import Shape, Stage, Workload, parse_workload, read_workload
+from capacity.workload import Workload, parse_workload, read_workload
 
 OBSERVER = "capacity.probes.observer"
 MODULES = (GENERATOR, "capacity.probes.gauges", OBSERVER)

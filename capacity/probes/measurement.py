@@ -14,8 +14,9 @@ from capacity.load.engine import clock, unix_ns_of
 from capacity.load.generator import URL as LOAD_URL
 from capacity.probes.gauges import SOURCES
 from capacity.recording import create_recording, finish_recording, note_facts
+from capacity.shape import Shape
 from capacity.system.machine import machine_facts
-from capacity.workload import Shape, Workload
+from capacity.workload import Workload
 
 GENERATOR = "capacity.load.generator"
 LEAD_NS = 200_000_000  # from the last process being ready to the common origin

@@ -46,11 +46,6 @@ def test_arrivals_follow_the_rate_of_every_stage(arrivals: str) -> None:
     assert rows[:, 0].tolist() == list(range(len(rows)))
 
 
-def test_uniform_arrivals_in_a_ramp_are_the_square_root_of_their_number() -> None:
-    due = np.array([row[1] for row in schedule(arrivals="uniform").arrivals()][:999]) / 1e9
-    assert due == pytest.approx(np.sqrt(np.arange(1, 1000) * 2 * 2 / 1000), rel=1e-6)
-
-
 def test_the_mix_follows_the_weights() -> None:
     operations = np.array([row[2] for row in schedule().arrivals()])
     assert operations.mean() == pytest.approx(0.25, abs=0.03)
@@ -73,22 +68,3 @@ def test_shards_together_are_the_whole_schedule(shards: int) -> None:
 def test_operations_take_turns_forwards_and_backwards_where_the_order_is_cycle() -> None:
     made = workload(order="cycle")
     assert list(itertools.islice(Schedule(made, made.shape("smoke")).operations(), 5000)) == [0, 1, 1, 0] * 1250
-
-
-def test_users_come_and_go_with_the_ramps() -> None:
-    made = workload(
-        shapes={
-            "smoke": {
-                "kind": "users",
-                "stages": [
-                    {"name": "ramp", "seconds": 2, "to": 4, "ramp": True},
-                    {"name": "sustain", "seconds": 4, "to": 4},
-                    {"name": "ramp-down", "seconds": 2, "to": 0, "ramp": True},
-                ],
-            }
-        }
-    )
-    changes = Schedule(made, made.shape("smoke")).user_changes()
-    up, down = [at / 1e9 for at, change in changes if change > 0], [at / 1e9 for at, change in changes if change < 0]
-    assert up == [0.5, 1.0, 1.5, 2.0]
-    assert down == [6.5, 7.0, 7.5, 8.0]
