@@ -1,17 +1,15 @@
-"""The load engine: one loop over epoll, and the only module that reads the clock."""
+"""The load engine: one loop over epoll, which writes down what it sees."""
 
 import gc
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from capacity.load.arrivals import NEVER, Arrivals
 from capacity.load.connection import CLOSES, PENDING, Connection, ConnectionLostError
 from capacity.load.health import Health
-from capacity.load.reopening import Reopener
+from capacity.load.pool import Pool, Slot
 from capacity.load.schedule import Arrival
 from capacity.load.timer import Timer
 from capacity.samples import Outcome
@@ -20,26 +18,10 @@ from capacity.streams import ROW, GaugeWriter, SampleWriter
 SPIN_NS = 20_000  # nearer than this, asking again costs less than setting the timer
 TICK_NS = 20_000_000  # how late a time-out may be noticed
 FLUSH_NS = 200_000_000  # with the tick and the write itself, a flushed sample is at most 250 ms old
-REOPEN_NS = 100_000_000  # between two attempts to open a lost connection again
 ROW_BYTES = ROW.size
 ERROR = int(Outcome.ERROR)  # a code of a class of failure is above 0, and 0 is both OK and Outcome.OK
 pack_row = ROW.pack_into
 clock = time.monotonic_ns
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A place for one connection: what is under way on it, when it was sent and answered; or when it was lost."""
-
-    connection: Connection
-    send: Callable[[int], None]
-    receive: Callable[[], int]
-    descriptor: int = -1
-    arrival: Arrival | None = None
-    sent: int = 0
-    finished: int = 0
-    lost: int = 0
-    reopen_at: int = NEVER
 
 
 class Engine:
@@ -47,8 +29,7 @@ class Engine:
 
     An operation whose connection is not free yet waits, and its response time counts from the schedule; after
     `timeout_s` of waiting it is dropped, after `timeout_s` without an answer it timed out and its connection is opened
-    anew. Free connections take turns, as those of separate clients do: the one used last would be the warmest.
-    Times are nanoseconds of the monotonic clock, in the recording from `origin_ns`.
+    anew. Times are nanoseconds of the monotonic clock, in the recording from `origin_ns`.
     """
 
     def __init__(
@@ -62,29 +43,20 @@ class Engine:
         self._arrivals = arrivals
         self._samples = samples
         self._timeout_ns = int(timeout_s * 1e9)
-        self._slots = [Slot(each, each.send, each.receive) for each in connections]
-        self._by_descriptor: dict[int, Slot] = {}
-        self._idle: deque[Slot] = deque()
+        self._pool = Pool(connections)
+        self._idle, self.refused = self._pool.idle, self._pool.refused
         self._waiting: deque[Arrival] = deque()
         self._health = Health(gauges)
-        self._epoll = select.epoll()
-        self._reopener: Reopener[Slot] = Reopener()
-        self.refused: list[str] = []
 
     def connect(self) -> int:
         """Open all connections and return how many opened; the reasons of the others are in `refused`.
 
         The heap is collected and frozen here, before the run's origin, because a collection stalls.
         """
-        for slot in self._slots:
-            try:
-                self._opened(slot, slot.connection.open())
-            except ConnectionLostError as error:
-                self.refused.append(str(error))
-        self._slots = [slot for slot in self._slots if slot.descriptor >= 0]
+        opened = self._pool.connect()
         gc.collect()
         gc.freeze()
-        return len(self._slots)
+        return opened
 
     def run(self, origin_ns: int) -> None:
         """Drive every planned operation to its end, without garbage collections meanwhile."""
@@ -97,11 +69,7 @@ class Engine:
             gc.enable()
             gc.unfreeze()
             self._samples.flush()
-            for slot in self._slots:
-                if slot.descriptor >= 0:
-                    slot.connection.close()
-            self._reopener.close()
-            self._epoll.close()
+            self._pool.close()
 
     def _loop(self) -> None:  # noqa: PLR0912, PLR0915
         """Wait, take all answers that are there, then send what is due next on their connections: one page.
@@ -112,9 +80,9 @@ class Engine:
         slot's function is bound to a name before its call: called as an attribute it is looked up in its class first.
         """
         timer, origin, waiting, samples = Timer(), self._origin, self._waiting, self._samples
-        self._epoll.register(timer.descriptor, select.EPOLLIN | select.EPOLLET)
-        self._epoll.register(self._reopener.descriptor, select.EPOLLIN)
-        arrivals, slot_of, poll, buffer = self._arrivals, self._by_descriptor.get, self._epoll.poll, samples.buffer
+        arrivals, pool, buffer = self._arrivals, self._pool, samples.buffer
+        pool.epoll.register(timer.descriptor, select.EPOLLIN | select.EPOLLET)
+        slot_of, poll = pool.by_descriptor.get, pool.epoll.poll
         numbers, operations, armed = arrivals.numbers, arrivals.operations, 0
         answered: list[Slot] = []
         self._health.begin(clock() - origin, len(self._idle))
@@ -126,7 +94,7 @@ class Engine:
                 self._dispatch(arrivals.take())
                 due = arrivals.next_due
             if now >= next_tick:
-                if due == NEVER and not waiting and all(slot.arrival is None for slot in self._slots):
+                if due == NEVER and not waiting and all(slot.arrival is None for slot in pool.slots):
                     break
                 self._expire(now)
                 next_tick = now + TICK_NS
@@ -143,7 +111,7 @@ class Engine:
             for descriptor, _ in events:
                 slot = slot_of(descriptor)
                 if slot is None:
-                    if descriptor == self._reopener.descriptor:
+                    if descriptor == pool.reopened_at:
                         self._reopened()
                     continue
                 receive = slot.receive
@@ -154,7 +122,7 @@ class Engine:
                     continue
                 if code < 0:
                     if code != PENDING:
-                        self._close(slot, CLOSES - code)
+                        self._end(slot, (CLOSES - code) and ERROR, CLOSES - code)
                     continue
                 slot.finished = now = clock()
                 arrival = slot.arrival
@@ -226,9 +194,9 @@ class Engine:
 
     def _expire(self, now: int) -> None:
         """Time out what was not answered, drop what waited too long, and open lost connections again."""
-        for slot in self._slots:
+        for slot in self._pool.slots:
             if now >= slot.reopen_at:
-                self._reopen(slot)
+                self._pool.reopen(slot)
             elif slot.arrival is not None and now - slot.sent > self._timeout_ns:
                 self._lose(slot, "timed out", Outcome.TIMEOUT)
         while self._waiting and now - self._waiting[0][1] > self._timeout_ns:
@@ -236,62 +204,31 @@ class Engine:
             self._record(arrival, now, now, Outcome.DROPPED, self._samples.error_code("no free connection"))
             self._arrivals.finished(now)
 
-    def _close(self, slot: Slot, code: int) -> None:
-        """Take an answer after which the server ends the connection, and open another."""
-        now = clock()
-        arrival, sent = slot.arrival, slot.sent
-        self._away(slot, now)
-        if arrival is not None:
-            self._record(arrival, sent, now, code and ERROR, code)
-            self._arrivals.finished(now)
-
     def _lose(self, slot: Slot, reason: str, outcome: Outcome = Outcome.ERROR) -> None:
         """Close a connection; what was under way on it failed for that reason."""
+        self._end(slot, outcome, 0 if slot.arrival is None else self._samples.error_code(reason))
+
+    def _end(self, slot: Slot, outcome: int, code: int) -> None:
+        """Note how what was under way on a connection ended, and open another in its place."""
         now = clock()
         arrival, sent = slot.arrival, slot.sent
-        self._away(slot, now)
+        self._pool.lose(slot, now)
         if arrival is not None:
-            self._record(arrival, sent, now, outcome, self._samples.error_code(reason))
+            self._record(arrival, sent, now, outcome, code)
             self._arrivals.finished(now)
 
-    def _away(self, slot: Slot, now: int) -> None:
-        """Take a connection out of use, and open it again beside the loop."""
-        with suppress(OSError):  # libpq closes a descriptor itself when the server ends the connection
-            self._epoll.unregister(slot.descriptor)
-        del self._by_descriptor[slot.descriptor]
-        slot.connection.close()
-        slot.descriptor, slot.lost = -1, now
-        if slot.arrival is None:
-            self._idle.remove(slot)
-        slot.arrival = None
-        self._reopen(slot)
-
-    def _reopen(self, slot: Slot) -> None:
-        slot.reopen_at = NEVER
-        self._reopener.begin(slot, slot.connection)
-
     def _reopened(self) -> None:
-        """Take the connections that opened again into use; the time without each is recorded."""
-        for slot, descriptor in self._reopener.finished():
-            now = clock()
-            if descriptor is None:
-                slot.reopen_at = now + REOPEN_NS
-                continue
-            self._opened(slot, descriptor)
+        """Give the connections that opened again what waits; the time without each is recorded."""
+        now = clock()
+        for slot in self._pool.reopened(now):
             self._health.reconnected(now - self._origin, now - slot.lost)
         while self._waiting and self._idle:
             self._send(self._idle.popleft(), self._waiting.popleft())
 
-    def _opened(self, slot: Slot, descriptor: int) -> None:
-        slot.descriptor = descriptor
-        self._by_descriptor[descriptor] = slot
-        self._epoll.register(descriptor, select.EPOLLIN)
-        self._idle.append(slot)
-
     def _flush(self, now: int) -> None:
         """Write the samples and the generator's own health since the last flush."""
         self._samples.flush()
-        self._health.write(now - self._origin, len(self._slots), len(self._idle), len(self._waiting))
+        self._health.write(now - self._origin, len(self._pool.slots), len(self._idle), len(self._waiting))
 
 
 def unix_ns_of(monotonic_ns: int) -> int:

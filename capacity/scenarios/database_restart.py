@@ -15,7 +15,7 @@ import psycopg
 from capacity.analysis.measured.ledger import reconcile
 from capacity.errors import CapacityError
 from capacity.findings import Finding
-from capacity.load.engine import REOPEN_NS
+from capacity.load.pool import REOPEN_NS
 from capacity.probes.measurement import Measurement
 from capacity.scenarios.course import course_findings
 from capacity.scenarios.load import PROFILE, Through, acknowledged, even_load, measure_through

@@ -24,7 +24,8 @@ from capacity.analysis.measured.ledger import reconcile
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.load.bullmq import Queue
-from capacity.load.engine import REOPEN_NS, clock, unix_ns_of
+from capacity.load.engine import clock, unix_ns_of
+from capacity.load.pool import REOPEN_NS
 from capacity.probes.measurement import Measurement
 from capacity.probes.queue import wait_until_drained
 from capacity.scenarios.load import Through, measure_through, numbered
