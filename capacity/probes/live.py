@@ -2,16 +2,14 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-
 from capacity.errors import CapacityError
+from capacity.probes.measurement import Progress, quiet
+from capacity.probes.progress import ProgressLines
 from capacity.places import in_project
-from capacity.probes.measurement import Progress
 from capacity.system.addresses import BATCH, System
 from capacity.system.embedded import open_system
 
@@ -20,25 +18,20 @@ def run_probe(live: bool, name: str, folder: Path | str, probe: Callable[[System
     """Where `live`, let `probe` measure the system that the environment names (else an embedded one) into `folder`.
 
     Returns the folder. An empty one is the project's committed recording `name`, or where `live` a new one below its
-    runs. Raises CapacityError where `live` is not a truth value: the text "false" would measure.
+    runs. Progress is shown, unless CAPACITY_BATCH is set: then who runs the notebook shows it.
+    Raises CapacityError where `live` is not a truth value: the text "false" would measure.
     """
     if not isinstance(live, bool):
         raise CapacityError(f"the parameter live is {live!r} and must be True or False")
     into = in_project(folder or (Path("runs") / f"{name}-{_now()}" if live else Path("data") / "recorded" / name))
     if live:
-        with open_system() as system, _shown(name) as progress:
-            probe(system, into, progress)
+        shown = (
+            contextlib.nullcontext() if os.environ.get(BATCH) else ProgressLines({name: None}, print).part(name, into)
+        )
+        with open_system() as system, shown:
+            probe(system, into, quiet)
     return into
 
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
-
-
-@contextlib.contextmanager
-def _shown(name: str) -> Iterator[Progress]:
-    """A function of the seconds done and planned that moves a bar; with CAPACITY_BATCH set it shows nothing."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Bars(*columns, disable=bool(os.environ.get(BATCH)), transient=True) as bars:
-        task = bars.add_task(name, total=None)
-        yield lambda done, planned: bars.update(task, completed=done, total=planned)

@@ -1,54 +1,47 @@
-"""The progress of a run in a terminal, read from the recordings that its notebooks are writing."""
+"""What the progress of a run says of its parts: how long each is expected to take, and what its promises came to."""
 
-import contextlib
-import threading
+import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from capacity.findings import Verdict, judge_all, read_findings, read_objectives
+from capacity.places import OBJECTIVES
 
-from capacity.errors import CapacityError
-from capacity.places import MANIFEST, read_manifest
-
-UPDATE_S = 0.5
-PREPARING = "preparing"
+NO_MINUTES = "Minutes: none."
+MINUTES = r"([\d.]+) with (?:the profile )?{}\b"
 
 
-@contextlib.contextmanager
-def shown_progress(name: str, recording: Path) -> Iterator[None]:
-    """Meanwhile a bar for the measurement that is under way in `recording` or below it; nothing without a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    stop = threading.Event()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(f"{name}: {PREPARING}", total=None)
-
-        def follow() -> None:
-            while not stop.wait(UPDATE_S):
-                what, done, planned = measurement_under_way(recording)
-                bars.update(task, description=f"{name}: {what}", completed=done, total=planned)
-
-        thread = threading.Thread(target=follow, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+def expected_seconds(notebook: Path, profile: str) -> float | None:
+    """The time that the first cell of a notebook states for measuring with a profile; None where it states none."""
+    said = "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"])
+    if NO_MINUTES in said:
+        return 0.0
+    stated = re.search(MINUTES.format(re.escape(profile)), said)
+    return 60 * float(stated[1]) if stated else None
 
 
-def measurement_under_way(recording: Path) -> tuple[str, float, float | None]:
-    """Its name, the seconds since it began and those planned; the last are unknown while none is under way.
+def promises_kept(project: Path, findings: Path) -> Callable[[], tuple[str, str]]:
+    """What says, later, with a mark and in words, how many promises hold on what is written to `findings` from now on.
 
-    One below `recording` is named by its folder.
+    Promises are the project's, and what the notebook expected itself.
     """
-    for manifest in sorted(recording.glob(f"**/{MANIFEST}"), reverse=True):
-        with contextlib.suppress(OSError, CapacityError, KeyError):
-            facts = read_manifest(manifest.parent)
-            if facts["state"] == "recording":
-                begun, planned = manifest.stat().st_mtime, float(facts["planned_seconds"])
-                name = facts["name"] if manifest.parent == recording else manifest.parent.name
-                return name, min(time.time() - begun, planned), planned
-    return PREPARING, 0.0, None
+    begun = time.time()
+
+    def kept() -> tuple[str, str]:
+        files = [each for each in sorted(findings.glob("*")) if each.stat().st_mtime >= begun]
+        found = [each for file in files if file.suffix == ".json" for each in read_findings(file)]
+        promised = read_objectives(project / OBJECTIVES, *{each.section for each in found}) if found else []
+        promised += [each for file in files if file.suffix == ".yaml" for each in read_objectives(file)]
+        verdicts = [verdict for _, _, verdict in judge_all(found, promised)]
+        if not verdicts:
+            return "✓", "no promises"
+        held, broken = verdicts.count(Verdict.PASS), verdicts.count(Verdict.FAIL)
+        counts = {f"{held} of {len(verdicts)} promises hold": 1, f"{broken} broken": broken}
+        undecided = len(verdicts) - held - broken
+        counts[f"{undecided} undecided"] = undecided
+        mark = "✗" if broken else "?" if undecided else "✓"
+        return mark, ", ".join(words for words, count in counts.items() if count)
+
+    return kept

@@ -11,9 +11,10 @@ from capacity.errors import CapacityError
 from capacity.findings import Judged, read_findings
 from capacity.judgement import judged_run
 from capacity.places import MANIFEST, OBJECTIVES, read_manifest
+from capacity.probes.progress import ProgressLines
 from capacity.suite.kernels import environment, prepare_kernels
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
-from capacity.suite.progress import shown_progress
+from capacity.suite.progress import expected_seconds, promises_kept
 from capacity.system.addresses import BATCH
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts
@@ -53,17 +54,19 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> l
     wanted, given = _checked(plan)
     facts = _begun(run, plan.profile)
     kernels = prepare_kernels()
+    # Parameters that are given may make a notebook longer or shorter than it says.
+    expected = {name: None if given[name] else expected_seconds(path, plan.profile) for name, path in wanted.items()}
     with open_system() as system, environment({**system.as_environment(), **kernels, BATCH: "1"}):
         facts |= {"embedded": system.embedded, "machine": machine_facts()}
         write_json(run / MANIFEST, facts)
+        progress = ProgressLines(expected, say)
         for name, path in wanted.items():
             if name in facts["finished"]:
-                say(f"{name}: finished in this run before, not repeated")
+                progress.end(name, "✓", "finished in this run before, not repeated")
                 continue
-            say(f"{name}: measuring with the profile {plan.profile}")
             recording = _unused(run / "recordings", name)
             set_by_suite = {"live": True, "profile": plan.profile, "results": str(run / "findings")}
-            with shown_progress(name, recording):
+            with progress.part(name, recording, promises_kept(plan.project, run / "findings")):
                 _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
             facts["finished"].append(name)
             write_json(run / MANIFEST, facts)

@@ -1,0 +1,136 @@
+"""The progress of measurements, a line a part: live in a terminal and a notebook, two plain lines elsewhere."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from capacity.probes.under_way import Follower, UnderWay
+
+LOOKS_PER_S = 2.0
+WIDE = 100  # columns from which a bar has room beside the share done
+BAR = 16
+NARROWEST = 8  # columns for what is measured; in a terminal that has less the line is cut
+COLOURS = {"✓": "green", "✗": "red", "?": "yellow", "–": "yellow"}
+Outcome = Callable[[], tuple[str, str]]  # a mark of COLOURS, and in words what became of a part
+
+
+def measured() -> tuple[str, str]:
+    """The outcome of a part of which no more is to be said."""
+    return "✓", "measured"
+
+
+class ProgressLines:
+    """Shows the parts of a run, each with the seconds that it is expected to take (None where that is not known).
+
+    `say` takes the plain lines that are shown where there is neither a terminal nor a notebook.
+    """
+
+    def __init__(self, expected: Mapping[str, float | None], say: Callable[[str], None]) -> None:
+        self._expected, self._say = dict(expected), say
+        self._width = max(map(len, self._expected), default=0)
+        self._console = Console(stderr=True, highlight=False)
+        self._lively = self._console.is_jupyter or self._console.is_terminal
+        self._begun = self._part_begun = time.monotonic()
+        self._part, self._follower = "", Follower(Path())
+        self._ended: list[str] = []
+
+    @contextlib.contextmanager
+    def part(self, name: str, recording: Path, outcome: Outcome = measured) -> Iterator[None]:
+        """Meanwhile a part measures into `recording` or below it; then a line says how long it took and its outcome."""
+        self._part, self._part_begun, self._follower = name, time.monotonic(), Follower(recording)
+        if not self._lively:
+            expected = self._expected.get(name)
+            self._say(f"{name}: measuring" + (f", about {clock_text(expected)}" if expected else ""))
+        mark, said = "✗", "failed"
+        try:
+            with self._live() if self._lively else contextlib.nullcontext():
+                yield
+            mark, said = outcome()
+        except KeyboardInterrupt:
+            mark, said = "–", "interrupted"
+            raise
+        finally:
+            self.end(name, mark, said, clock_text(time.monotonic() - self._part_begun))
+
+    def end(self, name: str, mark: str, said: str, took: str = "") -> None:
+        """Say what became of a part, in a line that stays."""
+        self._ended.append(name)
+        if self._lively:
+            line = Text.assemble((mark, COLOURS[mark]), f" {name:{self._width}} {took:>7}  {said}")
+            self._console.print(line, overflow="ellipsis", no_wrap=True)
+        else:
+            self._say(f"{name}: {', '.join(filter(None, (took, said)))}")
+
+    def _live(self) -> Live:
+        return Live(
+            console=self._console,
+            get_renderable=lambda: Group(*self.lines(self._console.width)),
+            refresh_per_second=LOOKS_PER_S,
+            transient=True,
+            redirect_stdout=False,  # which need not be this terminal
+        )
+
+    def lines(self, width: int) -> list[Text]:
+        """The part under way, and where there are several the whole run, in lines of at most `width` columns."""
+        seen, now = self._follower.look(), time.monotonic()
+        expected, shown = self._expected.get(self._part), []
+        here = 0.0 if seen.planned_s is None else seen.planned_s - seen.done_s
+        left = max(here, (expected or 0.0) - (now - self._part_begun))
+        known = expected is not None and left > here
+        shown.append(part_line(self._part.ljust(self._width), seen, left_text(left, known=known), width))
+        if len(self._expected) > 1:
+            later = [each for name, each in self._expected.items() if name not in (*self._ended, self._part)]
+            rest = left_text(left + sum(each or 0.0 for each in later), known=known and None not in later)
+            done = f"{len(self._ended)} of {len(self._expected)} parts in {clock_text(now - self._begun)}"
+            shown.append(Text(f"  {done}{rest and f', {rest}'}", "dim"))
+        for line in shown:
+            line.truncate(width, overflow="ellipsis")
+        return shown
+
+
+def part_line(name: str, seen: UnderWay, left: str, width: int) -> Text:
+    """A part that is measured in `width` columns: what, how far, successes a second, p95 and failures so far, rest."""
+    figures = ["", "", "", ""]
+    bar = ""
+    if seen.planned_s is not None:
+        share = seen.done_s / seen.planned_s
+        filled = round(share * BAR)
+        bar = f"{'━' * filled}{'─' * (BAR - filled)} " if width >= WIDE else ""
+        failed = seen.failed / seen.count if seen.count else 0.0
+        errors = "0 errors" if not seen.failed else "<1% err" if failed < 0.01 else f"{failed:.0%} err"
+        rate = "" if seen.rate_per_s is None else f"{seen.rate_per_s:,.0f}/s"
+        figures = [f"{share:.0%}", rate, milliseconds_text(seen.p95_ms), errors]
+    widths = (4, 9, 10, 8)
+    end = " ".join(f"{each:>{size}}" for each, size in zip(figures, widths, strict=True)) + f" {left:>10}"
+    room = max(NARROWEST, width - len(name) - len(bar) - len(end) - 4)
+    what = seen.what if len(seen.what) <= room else f"{seen.what[: room - 1]}…"
+    return Text.assemble(("▸", "cyan"), f" {name} {what:{room}} ", (bar, "cyan"), end)
+
+
+def milliseconds_text(p95_ms: float | None) -> str:
+    """A p95 in at most ten columns; empty where it is not given, and infinite where it timed out."""
+    if p95_ms is None:
+        return ""
+    if math.isinf(p95_ms):
+        return "p95 ∞"
+    if p95_ms >= 1000:
+        return f"p95 {p95_ms / 1000:.1f} s"
+    return f"p95 {p95_ms:.1f} ms" if p95_ms < 10 else f"p95 {p95_ms:.0f} ms"
+
+
+def left_text(seconds: float, *, known: bool) -> str:
+    """The time left, as `1:20 left`; as `≥1:20 left` where more may follow that is not known, or nothing."""
+    text = f"{clock_text(seconds)} left"
+    return text if known else f"≥{text}" if seconds >= 1 else ""
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as `1:05`, from an hour on as `1:01:05`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

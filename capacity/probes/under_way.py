@@ -1,0 +1,141 @@
+"""What the measurement under way has come to: read from its manifest and the new batches of its streams."""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from capacity.errors import CapacityError
+from capacity.places import MANIFEST, read_manifest
+from capacity.samples import Outcome
+from capacity.streams import STREAM_SCHEMA
+
+PREPARING = "preparing"
+BETWEEN = "no load at present"
+RESTING = "coming to rest"
+LAG_S = 0.5  # samples are on disk at most 250 ms after their end; twice that on a busy machine
+P95 = 0.95
+FEWEST = 59  # samples that bound a p95, as `minimum_samples` has it; its module loads SciPy
+PER_DOUBLING = 32  # buckets of response time: each is 2.2 % wide
+BUCKETS = 64 * PER_DOUBLING
+CENSORED = BUCKETS - 1  # took longer than it was waited for
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What is measured now, how far it is, and its operations so far; None is what cannot be told yet.
+
+    `rate_per_s` is of those that succeeded in the last whole second, `p95_ms` of all responses from the schedule.
+    """
+
+    what: str
+    done_s: float = 0.0
+    planned_s: float | None = None
+    rate_per_s: float | None = None
+    p95_ms: float | None = None
+    count: int = 0
+    failed: int = 0
+
+
+class Follower:
+    """Follows the recordings in `folder` and below it, one after the other, without keeping what they hold.
+
+    Each look costs what was written since the look before: a batch of samples is counted into buckets and let go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ended: set[Path] = set()
+        self._current: Path | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._offsets: Counter[Path] = Counter()  # of each stream, where its next batch begins
+        self._responses = np.zeros(BUCKETS, dtype=np.int64)
+        self._seconds: Counter[int] = Counter()
+        self._failed = 0
+
+    def look(self) -> UnderWay:
+        """How the measurement under way stands now; whatever cannot be read is passed over."""
+        facts = self._facts()
+        if facts is None or self._current is None:
+            return UnderWay(BETWEEN if self._ended else PREPARING)
+        below = [part for part in self._current.relative_to(self._folder).parts if not part.isdecimal()]
+        if "origin_unix_ns" not in facts:
+            return UnderWay(" ".join([*below, PREPARING]))
+        for stream in sorted(self._current.glob("samples-*.arrows")):
+            for batch in self._new_batches(stream):
+                self._count(batch)
+        planned = float(facts["planned_seconds"])
+        elapsed = max(0.0, time.time() - facts["origin_unix_ns"] / 1e9)
+        what = " ".join([*below, _stage(facts, elapsed)])
+        count = int(self._responses.sum())
+        return UnderWay(what, min(elapsed, planned), planned, self._rate(elapsed), self._p95(), count, self._failed)
+
+    def _facts(self) -> dict[str, Any] | None:
+        """The manifest of the recording under way, the next one where that has ended; None while there is none."""
+        waiting = [self._current] if self._current else self._not_ended()
+        for recording in waiting:
+            with contextlib.suppress(OSError, CapacityError):
+                facts = read_manifest(recording)
+                if facts.get("state") == "recording" and "planned_seconds" in facts:
+                    if recording != self._current:
+                        self._current = recording
+                        self._begin()
+                    return facts
+                self._ended.add(recording)
+        if self._current is None:
+            return None
+        self._current = None
+        return self._facts()
+
+    def _not_ended(self) -> list[Path]:
+        found = {manifest.parent for manifest in self._folder.glob(f"**/{MANIFEST}")}
+        return sorted(found - self._ended)
+
+    def _new_batches(self, stream: Path) -> Iterator[pa.RecordBatch]:
+        """The batches that were written whole since the last look; the stream goes when its recording is finished."""
+        with contextlib.suppress(OSError, EOFError, pa.ArrowInvalid), pa.OSFile(str(stream)) as source:
+            source.seek(self._offsets[stream])
+            while True:
+                message = pa.ipc.read_message(source)
+                if message.type == "record batch":
+                    yield pa.ipc.read_record_batch(message, STREAM_SCHEMA)
+                self._offsets[stream] = source.tell()
+
+    def _count(self, batch: pa.RecordBatch) -> None:
+        columns = {name: batch.column(name).to_numpy() for name in ("scheduled_ns", "finished_ns", "outcome")}
+        outcome, finished = columns["outcome"], columns["finished_ns"]
+        response = np.maximum(finished - columns["scheduled_ns"], 1)
+        bucket = np.minimum((np.log2(response) * PER_DOUBLING).astype(np.int64), CENSORED - 1)
+        bucket[outcome >= Outcome.TIMEOUT] = CENSORED
+        self._responses += np.bincount(bucket, minlength=BUCKETS)
+        ok = outcome == Outcome.OK
+        self._failed += len(ok) - int(ok.sum())
+        seconds, counts = np.unique(finished[ok] // 1_000_000_000, return_counts=True)
+        self._seconds.update(dict(zip(seconds.tolist(), counts.tolist(), strict=True)))
+
+    def _rate(self, elapsed: float) -> float | None:
+        last = int(elapsed - LAG_S) - 1
+        for second in [each for each in self._seconds if each < last]:
+            del self._seconds[second]
+        return float(self._seconds[last]) if last >= 0 else None
+
+    def _p95(self) -> float | None:
+        total = int(self._responses.sum())
+        if total < FEWEST:
+            return None
+        bucket = int(np.searchsorted(np.cumsum(self._responses), P95 * total))
+        return float("inf") if bucket == CENSORED else 2 ** ((bucket + 0.5) / PER_DOUBLING) / 1e6
+
+
+def _stage(facts: dict[str, Any], elapsed: float) -> str:
+    """The name of the stage that the load is in."""
+    names = (str(each["name"]) for each in facts["stages"] if elapsed < each["end_s"])
+    return next(names, RESTING)
