@@ -1,12 +1,13 @@
 """Two runs as a table of what changed, with a word of warning where they are not of one kind."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from capacity.analysis.measured.comparison import PromiseOutcome, issues
+from capacity.analysis.measured.comparison import PromiseOutcome, compare_findings, issues
 from capacity.analysis.statistics.conventions import CHANCE
 from capacity.display.tables import aligned, finding_text, number_text
 from capacity.errors import CapacityError
@@ -17,6 +18,57 @@ HOST = ("system", "processor", "cpus", "memory_gib")
 LOAD = ("stages", "connections", "generators", "prepared")
 NOT_SENT = ("title", "shapes")  # a workload's parts that say nothing of what was sent; the stages are compared instead
 MOVED = ("changed", "counted")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs compared: what became of each finding, and what is to be known of it.
+
+    `warnings` are what makes them unlike, `notes` what else differs; `repeated` whether further runs were given.
+    """
+
+    compared: pd.DataFrame
+    before: Sequence[Finding]
+    after: Sequence[Finding]
+    warnings: Sequence[str]
+    notes: Sequence[str]
+    repeated: bool
+
+    @property
+    def regressed(self) -> bool:
+        """Whether a promise that was kept before is broken after."""
+        return bool((self.compared["outcome"] == PromiseOutcome.REGRESSED).any())
+
+    def text(self, *, everything: bool) -> str:
+        """A line for each finding that changed or does not hold, or for all; then notes and counts."""
+        table = comparison_table(self.compared, self.before, self.after, everything=everything)
+        notes = [f"note: {each}" for each in self.notes]
+        return "\n".join([table, *notes, summary_text(self.compared, repeated=self.repeated)])
+
+
+def compare_runs(
+    before: Path, after: Path, *repeated: Path, objectives: Sequence[Objective], anyway: bool = False
+) -> Comparison:
+    """Compare the run `after` with the run `before`, by the objectives on what either measured.
+
+    `repeated` are further runs of what `before` measured, which show how much runs differ. Raises CapacityError for a
+    folder that is no run and, unless `anyway`, for runs of another profile, host or load.
+    """
+    (old, facts), (new, later) = read_run(before), read_run(after)
+    further = [read_run(path) for path in repeated]
+    warnings: list[str] = []
+    for path, other in zip((after, *repeated), (later, *(each for _, each in further)), strict=True):
+        problems = unlike(facts, other)
+        if problems and not anyway:
+            raise CapacityError(
+                f"{before.name} and {path.name} cannot be compared: {'; '.join(problems)}; "
+                "measure both in the same way, or give --anyway"
+            )
+        warnings += problems
+    sections = {each.section for each in (*old, *new)}
+    promised = [each for each in objectives if each.section in sections]
+    compared = compare_findings(old, new, promised, [findings for findings, _ in further])
+    return Comparison(compared, old, new, warnings, remarks(facts, later), bool(further))
 
 
 def run_facts(run: Path, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -82,15 +134,6 @@ def _differences(what: str, before: Mapping[str, Any], after: Mapping[str, Any],
 def _said(key: str, before: Any, after: Any) -> str:
     plain = not isinstance(before, dict | list) and not isinstance(after, dict | list)
     return f"{key} {before} and {after}" if plain else key
-
-
-def refuse_unlike(before: Path, after: Path, problems: Sequence[str]) -> None:
-    """CapacityError where there are problems, with all of them and how to compare nevertheless."""
-    if problems:
-        raise CapacityError(
-            f"{before.name} and {after.name} cannot be compared: {'; '.join(problems)}; "
-            "measure both in the same way, or give --anyway"
-        )
 
 
 def comparison_table(
@@ -160,9 +203,3 @@ def summary_text(compared: pd.DataFrame, *, repeated: bool) -> str:
             "give further runs of the system before with --repeated"
         )
     return "\n".join(lines)
-
-
-def promised_in(objectives: Sequence[Objective], *findings: Sequence[Finding]) -> list[Objective]:
-    """The objectives on the parts of the system that any of the runs measured."""
-    sections = {each.section for run in findings for each in run}
-    return [each for each in objectives if each.section in sections]

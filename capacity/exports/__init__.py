@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from capacity.errors import CapacityError
+from capacity.choice import chosen_names
 from capacity.exports.cloudformation import template
 from capacity.exports.findings import findings_csv, findings_json, findings_with_verdicts
 from capacity.exports.grafana import dashboard
@@ -54,10 +54,8 @@ def export_run(
     `formats` are of `FORMATS`, all where none is named. Raises CapacityError for an unknown one, a folder that is no
     run, and one that cannot be written.
     """
-    if unknown := [name for name in formats if name not in FORMATS]:
-        raise CapacityError(f"there is no format {unknown[0]!r}; accepted are {', '.join(FORMATS)}")
+    wanted = chosen_names(formats, FORMATS, "format") or list(FORMATS)
     source = read_source(project, run)
-    wanted = [name for name in FORMATS if not formats or name in formats]
     made = [FORMATS[name](source) for name in wanted]
     for file, text, _ in made:
         write_whole(folder / file, text)

@@ -10,6 +10,7 @@ from capacity.analysis.limits.levels import Frames, Level, level_of
 from capacity.analysis.limits.rounds import next_in_round
 from capacity.analysis.limits.search import Conclusion, Search
 from capacity.analysis.limits.search_result import SearchResult
+from capacity.choice import chosen_names
 from capacity.errors import CapacityError
 from capacity.findings import Objective, read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS, in_project
@@ -121,20 +122,18 @@ def read_search_results(folder: Path) -> dict[str, SearchResult]:
 
 
 def run_breaking_point_probe(
-    live: bool, profile: str, workloads: Path | str, folder: Path | str, *, parts: str = ""
+    live: bool, profile: str, workloads: Path | str, folder: Path | str, *, parts: str | Sequence[str] = ()
 ) -> Path:
     """Where `live`, search the parts of the system into `folder`; see `run_probe`.
 
     `workloads` is the folder (empty: the project's) of breaking_point.yaml and the workloads that it names; `parts` are
-    the names of those to search, apart by spaces (empty: all that the system has).
+    the names of those to search (empty: all that the system has).
     """
     searches = read_searches(in_project(workloads or WORKLOADS) / SEARCHES)
-    wanted = parts.split() or list(searches)
-    if unknown := [name for name in wanted if name not in searches]:
-        raise CapacityError(f"there is no part {unknown[0]!r} to search; accepted are {', '.join(searches)}")
+    wanted = chosen_names(parts, searches, "part")
 
     def probe(system: System, into: Path, progress: Progress) -> None:
-        present = _present(wanted, system) if not parts else wanted
+        present = wanted or _present(searches, system)
         rounds = {name: searches[name].window(profile).rounds for name in present}
         for number in range(max(rounds.values(), default=0)):
             for name in (each for each in present if number < rounds[each]):

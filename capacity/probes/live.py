@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from capacity.errors import CapacityError
+from capacity.places import in_project
 from capacity.probes.measurement import Progress, quiet
 from capacity.probes.progress import ProgressLines
-from capacity.places import in_project
 from capacity.system.addresses import BATCH, System
 from capacity.system.embedded import open_system
 

@@ -70,7 +70,7 @@ class ProgressLines:
     def _live(self) -> Live:
         return Live(
             console=self._console,
-            get_renderable=lambda: Group(*self.lines(self._console.width)),
+            get_renderable=lambda: Group(*self.lines(self._console.width - len("^C"))),
             refresh_per_second=LOOKS_PER_S,
             transient=True,
             redirect_stdout=False,  # which need not be this terminal

@@ -1,9 +1,11 @@
 """Which scenarios a run applies: a line each, by the kind of fault; those of the short form take a minute together."""
 
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from capacity.choice import chosen_names
 from capacity.errors import CapacityError
 from capacity.scenarios.database_restart import DatabaseRestart
 from capacity.scenarios.network_fault import NetworkFault
@@ -70,18 +72,15 @@ MATRIX = (
 )
 
 
-def chosen_rows(profile: str, form: str = "", scenarios: str = "") -> tuple[Row, ...]:
+def chosen_rows(profile: str, form: str = "", scenarios: str | Sequence[str] = ()) -> tuple[Row, ...]:
     """The rows of the matrix in a form: by default short with the profile smoke, and whole with any other.
 
-    `scenarios` names some instead, with commas between. Raises CapacityError for an unknown form or name.
+    `scenarios` names some instead. Raises CapacityError for an unknown form or name.
     """
     if form and form not in FORMS:
         raise CapacityError(f"the matrix has no form {form!r}; accepted are {', '.join(FORMS)}")
     rows = {row.scenario.name: row for row in MATRIX}
-    names = [name.strip() for name in scenarios.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in rows]:
-        raise CapacityError(f"there is no scenario {unknown[0]!r}; accepted are {', '.join(rows)}")
-    if names:
-        return tuple(row for name, row in rows.items() if name in names)
+    if names := chosen_names(scenarios, rows, "scenario"):
+        return tuple(rows[name] for name in names)
     short = form == "short" or (not form and profile == "smoke")
     return tuple(row for row in MATRIX if row.short or not short)

@@ -76,7 +76,9 @@ def not_run(folder: Path) -> str:
     return str(_noted(folder)["not_run"])
 
 
-def run_failover(live: bool, profile: str, folder: Path | str, *, matrix: str = "", scenarios: str = "") -> Path:
+def run_failover(
+    live: bool, profile: str, folder: Path | str, *, matrix: str = "", scenarios: str | Sequence[str] = ()
+) -> Path:
     """Where `live`, run the scenarios of the profile into `folder`; see `run_probe`, and `chosen_rows` for the rest."""
 
     def probe(system: System, into: Path, progress: Progress) -> None:

@@ -2,12 +2,13 @@
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from capacity.choice import listed
 from capacity.errors import CapacityError
 
 TAG = "parameters"
@@ -33,9 +34,18 @@ def _assigned(statement: ast.stmt, path: Path) -> tuple[str, Any]:
     raise CapacityError(f"{path.name}: line {statement.lineno} of its parameters must assign a literal to a name")
 
 
-def parse_values(words: Mapping[str, str]) -> dict[str, Any]:
-    """Values that were given as text, read as YAML reads them: true, 3, 2.5 or text."""
-    return {name: yaml.safe_load(word) for name, word in words.items()}
+def parse_values(words: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Values by their names, given as text and read as YAML reads them: true, 3, 2.5 or text.
+
+    The values of a name that is given more than once are a list. Raises CapacityError for what is not YAML.
+    """
+    values: dict[str, list[Any]] = {}
+    for name, word in words:
+        try:
+            values.setdefault(name, []).append(yaml.safe_load(word))
+        except yaml.YAMLError:
+            raise CapacityError(f"the parameter {name} is {word!r}, which YAML cannot read; put it in quotes") from None
+    return {name: given[0] if len(given) == 1 else given for name, given in values.items()}
 
 
 def chosen_parameters(
@@ -43,6 +53,7 @@ def chosen_parameters(
 ) -> dict[str, dict[str, Any]]:
     """The given values that each notebook takes, by the notebook's name; `accepted` are the parameters of each.
 
+    Where the default is a list, a value is read as one of names: `a,b`, `a b`, or given more than once.
     Raises CapacityError for a name that no notebook has, one that the suite sets itself, and a value of another type
     than the default (a whole number will do for a fraction).
     """
@@ -54,7 +65,11 @@ def chosen_parameters(
             raise CapacityError(f"no notebook has the parameter {name!r}; accepted are {', '.join(names)}")
     chosen: dict[str, dict[str, Any]] = {}
     for notebook, parameters in accepted.items():
-        chosen[notebook] = {name: value for name, value in given.items() if name in parameters}
+        chosen[notebook] = {
+            name: listed(value) if isinstance(parameters[name], list) else value
+            for name, value in given.items()
+            if name in parameters
+        }
         for name, value in chosen[notebook].items():
             _check_type(name, value, parameters[name])
     return chosen

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from capacity.choice import chosen_names
 from capacity.errors import CapacityError
 from capacity.findings import Judged, read_findings
 from capacity.judgement import judged_run
@@ -107,9 +108,8 @@ def _checked(plan: RunPlan) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]
     if plan.profile not in PROFILES:
         raise CapacityError(f"there is no profile {plan.profile!r}; accepted are {', '.join(PROFILES)}")
     notebooks = {name: path for name, path in notebooks_in(plan.project).items() if name != REPORT}
-    if unknown := [name for name in plan.only if name not in notebooks]:
-        raise CapacityError(f"there is no notebook {unknown[0]!r}; accepted are {', '.join(notebooks)}")
-    wanted = {name: path for name, path in notebooks.items() if not plan.only or name in plan.only}
+    names = chosen_names(plan.only, notebooks, "notebook") or list(notebooks)
+    wanted = {name: notebooks[name] for name in names}
     accepted = {name: notebook_parameters(path) for name, path in wanted.items()}
     return wanted, chosen_parameters(accepted, plan.parameters, RESERVED)
 

@@ -33,7 +33,7 @@ def test_all_files_are_written_and_what_is_left_out_is_said(run: Path, tmp_path:
 
 
 def test_only_the_formats_that_were_asked_for_are_written(run: Path, tmp_path: Path) -> None:
-    ran = capacity("export", str(run), "--to", str(tmp_path / "out"), "--format", "csv", "--format", "json")
+    ran = capacity("export", str(run), "--to", str(tmp_path / "out"), "--format", "csv,json")
     assert ran.returncode == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"findings.csv", "findings.json"}
     assert "not exported" not in ran.stdout

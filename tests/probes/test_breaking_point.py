@@ -115,9 +115,7 @@ def test_without_a_search_it_says_so(tmp_path: Path) -> None:
 def test_an_unknown_part_is_refused() -> None:
     with pytest.raises(CapacityError) as refused:
         run_breaking_point_probe(False, "smoke", "", "x", parts="database mainframe")
-    assert str(refused.value) == (
-        "there is no part 'mainframe' to search; accepted are database, redis, queue, gateway"
-    )
+    assert str(refused.value) == ("there is no part 'mainframe'; accepted are database, redis, queue, gateway")
 
 
 def test_the_projects_searches_begin_within_their_range() -> None:

@@ -8,7 +8,11 @@ import pytest
 from capacity.errors import CapacityError
 from capacity.suite.parameters import chosen_parameters, notebook_parameters, parse_values
 
-ACCEPTED = {"database": {"live": False, "prepared": True, "limit": 1.5}, "redis": {"live": False, "name": "x"}}
+ACCEPTED = {
+    "database": {"live": False, "prepared": True, "limit": 1.5},
+    "redis": {"live": False, "name": "x"},
+    "failover": {"scenarios": []},
+}
 
 
 def chosen(**given: object) -> dict[str, dict[str, object]]:
@@ -16,18 +20,30 @@ def chosen(**given: object) -> dict[str, dict[str, object]]:
 
 
 def test_a_value_reaches_the_notebooks_that_have_it() -> None:
-    assert chosen(prepared=False, name="y") == {"database": {"prepared": False}, "redis": {"name": "y"}}
-    assert chosen(limit=2) == {"database": {"limit": 2}, "redis": {}}
+    assert chosen(prepared=False, name="y") == {"database": {"prepared": False}, "redis": {"name": "y"}, "failover": {}}
+    assert chosen(limit=2) == {"database": {"limit": 2}, "redis": {}, "failover": {}}
+
+
+@pytest.mark.parametrize("given", ["a,b", "a b", ["a", "b"], ["a", "b,"]])
+def test_a_parameter_that_is_a_list_takes_names_in_any_form(given: object) -> None:
+    assert chosen(scenarios=given)["failover"] == {"scenarios": ["a", "b"]}
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"preparde": False}, "no notebook has the parameter 'preparde'; accepted are limit, name, prepared"),
+        (
+            {"preparde": False},
+            "no notebook has the parameter 'preparde'; accepted are limit, name, prepared, scenarios",
+        ),
         ({"prepared": "no"}, "the parameter prepared is 'no', a str, and must be a bool as True"),
         ({"prepared": 1}, "the parameter prepared is 1, a int, and must be a bool as True"),
+        ({"name": ["y", "z"]}, "the parameter name is ['y', 'z'], a list, and must be a str as 'x'"),
         ({"limit": True}, "the parameter limit is True, a bool, and must be a float as 1.5"),
-        ({"live": True}, "the parameter 'live' is set by the suite itself; accepted are limit, name, prepared"),
+        (
+            {"live": True},
+            "the parameter 'live' is set by the suite itself; accepted are limit, name, prepared, scenarios",
+        ),
     ],
 )
 def test_a_wrong_one_is_one_sentence(given: dict[str, object], sentence: str) -> None:
@@ -37,7 +53,10 @@ def test_a_wrong_one_is_one_sentence(given: dict[str, object], sentence: str) ->
 
 
 def test_values_are_read_as_yaml_reads_them() -> None:
-    assert parse_values({"a": "true", "b": "3", "c": "2.5", "d": "text"}) == {"a": True, "b": 3, "c": 2.5, "d": "text"}
+    words = [("a", "true"), ("b", "3"), ("c", "2.5"), ("d", "text"), ("e", "x"), ("e", "y")]
+    assert parse_values(words) == {"a": True, "b": 3, "c": 2.5, "d": "text", "e": ["x", "y"]}
+    with pytest.raises(CapacityError, match=r"^the parameter a is 'x: \[', which YAML cannot read; put it in quotes$"):
+        parse_values([("a", "x: [")])
 
 
 def written(path: Path, source: str) -> Path:

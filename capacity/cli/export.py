@@ -1,0 +1,30 @@
+"""`capacity export`: what monitoring needs of a run."""
+
+from pathlib import Path
+
+import click
+
+from capacity.places import project_folder
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--to", "into", required=True, type=click.Path(path_type=Path), help="the folder to write to")
+@click.option("--format", "formats", multiple=True, metavar="NAMES", help="of these alone, as prometheus,grafana")
+def export(folder: Path, into: Path, formats: tuple[str, ...]) -> None:
+    """Write a run's alert rules, dashboards, alarms and findings, and say what no metric shows.
+
+    The formats are prometheus, grafana, cloudformation, csv and json.
+    """
+    from capacity.display.tables import aligned
+    from capacity.exports import export_run
+
+    files, left_out = export_run(project_folder(), folder.resolve(), into, formats)
+    click.echo(aligned([(str(into / name), held) for name, held in files.items()]))
+    rows = []
+    for each in left_out:
+        first = each.watches[0].objective
+        limits = ", ".join(dict.fromkeys(watch.objective.promise for watch in each.watches))
+        rows.append((first.section, first.title, limits, " and ".join(each.kinds), each.reason))
+    if rows:
+        click.echo(f"\nnot exported: no metric\n{aligned(rows)}")
