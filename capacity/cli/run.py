@@ -1,5 +1,6 @@
 """`capacity run`: the whole suite, or some of its notebooks."""
 
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -8,24 +9,33 @@ import click
 
 from capacity.places import project_folder
 
+INTERRUPTED = 130  # as a shell has it of what Ctrl-C ended
+
 
 @click.command()
 @click.option("--profile", default="smoke", show_default=True, help="smoke, standard or full")
 @click.option("--only", multiple=True, metavar="NAMES", help="notebooks to run, as database,redis")
 @click.option("--into", type=click.Path(path_type=Path), help="the run's folder; one that exists is resumed")
 @click.option("--set", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="a notebook's parameter")
-def run(profile: str, only: tuple[str, ...], into: Path | None, given: tuple[tuple[str, str], ...]) -> None:
+@click.option("--all", "everything", is_flag=True, help="show the promises that hold, too")
+def run(
+    profile: str, only: tuple[str, ...], into: Path | None, given: tuple[tuple[str, str], ...], everything: bool
+) -> None:
     """Measure by the notebooks, judge what they found, and write the report.
 
     Names in a list are apart by commas or spaces, or their option is repeated.
     """
-    from capacity.display.tables import verdicts_table
+    from capacity.suite.closing import print_closing
     from capacity.suite.parameters import parse_values
     from capacity.suite.run import RunPlan, run_suite
 
     project = project_folder()
     folder = (into or project / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")).resolve()
     plan = RunPlan(project, profile, only, parse_values(given))
-    judged = run_suite(plan, folder, partial(click.echo, err=True))
-    click.echo(verdicts_table(judged))
-    click.echo(f"report: {folder / 'report.html'}")
+    try:
+        run_suite(plan, folder, partial(click.echo, err=True))
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; the same command with --into {folder} goes on from here", err=True)
+        sys.exit(INTERRUPTED)
+    print_closing(project, folder, everything=everything)
+    click.echo(f"\nreport: {folder / 'report.html'}")

@@ -6,33 +6,62 @@ from datetime import date
 
 from capacity.analysis.planning.answers import Answers, Choice, Held, Outgrown
 from capacity.analysis.planning.sizing import QUARTER
-from capacity.display.tables import aligned, finding_text, wrapped
+from capacity.display.tables import LINE_WIDTH, aligned, finding_text, wrapped
 from capacity.display.tables_plan import NEVER, OVER, short_name
 from capacity.findings import Finding, Judged, Verdict
 
 UNKNOWN = "not known"
+WIDE = 100  # columns from which what broke stands beside the numbers
 
 
-def answers_text(answers: Answers) -> list[str]:
-    """The four answers, each a line that says it and lines, indented, that say more; what was not measured, why not."""
-    rows = answers.held_back
-    back = [(str(verdict), each.title, each.promise, _found(found)) for each, found, verdict in rows]
-    head = ("", "holds, /s", "recommended, /s", "projected peak, /s", "what broke")
+def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
+    """The four answers in lines of at most `width` columns; what was not measured says why.
+
+    Each is a line that says it, and lines, indented, that say more.
+    """
     lines = [
-        wrapped(f"{answers.verdict}. {tally_text(answers.judged, answers.expected)}"),
-        *_indented(back),
+        wrapped(f"{answers.verdict}. {tally_text(answers.judged, answers.expected)}", width, "  "),
         "",
         "How much load does it hold, and what breaks first?",
-        *_indented([head, *map(_held, answers.parts)]),
+        *_parts(answers.parts, width),
         "",
         "When do we outgrow it?",
-        f"  {wrapped(first_limit_text(answers.outgrown))}",
+        wrapped(f"  {first_limit_text(answers.outgrown)}", width),
         "",
         "What should we run instead?",
-        f"  {wrapped(cost_text(answers))}",
-        *_indented([choice_texts(each) for each in answers.choices]),
+        wrapped(f"  {cost_text(answers)}", width),
+        *_indented([choice_texts(each) for each in answers.choices], width),
     ]
     return [line for said in lines for line in (said.splitlines() or [""])]
+
+
+def _parts(parts: Sequence[Held], width: int) -> list[str]:
+    """A line a part that was searched, in a narrow place with one for what broke; then why numbers are not given."""
+    rows: list[tuple[str, ...]] = [("per second", "holds", "recommended", "projected peak")]
+    broke, why = ["what broke"], dict[str, list[str]]()
+    for part in parts:
+        if reason := _why_not(part.held):
+            why.setdefault(reason, []).append(part.name)
+            continue
+        figures = {"load recommended": part.recommended, "projected peak": part.projected}
+        for name, reason in ((name, _why_not(each)) for name, each in figures.items()):
+            if reason:
+                why.setdefault(f"no {name} ({reason})", []).append(part.name)
+        texts = ("–" if _why_not(each) else finding_text(each, unit=False) for each in (part.held, *figures.values()))
+        rows.append((part.name, *texts))
+        broke.append(part.broke)
+    if width >= WIDE:
+        table = _indented([(*row, each) for row, each in zip(rows, broke, strict=True)], width)
+    else:
+        head, *lines = _indented(rows, 0)
+        table = [head, *(f"{line}\n      broke: {each}" for line, each in zip(lines, broke[1:], strict=True))]
+    said = [f"  {', '.join(names)}: {reason}" for reason, names in why.items()]
+    return [*(table if len(rows) > 1 else []), *(wrapped(line, width) for line in said)]
+
+
+def _why_not(found: Finding) -> str:
+    """Why a finding gives no number that counts; empty where it does."""
+    return f"does not count: {found.void}" if found.void else (found.note or "not given") if found.value is None else ""
 
 
 def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
@@ -83,24 +112,13 @@ def _size(size: str, monthly: float | None) -> str:
     return short_name(size) + (", price not known" if monthly is None else f", {monthly:,.0f}")
 
 
-def _held(part: Held) -> tuple[str, ...]:
-    held, projected = (_found(each, unit=False) for each in (part.held, part.projected))
-    if part.held.value is None:
-        return part.name, held, "–", projected, "–"
-    return part.name, held, _found(part.recommended, unit=False), projected, part.broke
-
-
-def _found(found: Finding | None, *, unit: bool = True) -> str:
-    return f"does not count: {found.void}" if found and found.void else finding_text(found, unit=unit)
-
-
 def _tally(judged: Sequence[Judged], name: str) -> str:
     kept, broken = (sum(given is each for _, _, given in judged) for each in (Verdict.PASS, Verdict.FAIL))
     return f"{kept} of {len(judged)} {name} hold, {broken} broken, {len(judged) - kept - broken} undecided"
 
 
-def _indented(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    return [f"  {line}" for line in aligned(rows).splitlines()]
+def _indented(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
+    return [f"  {line}" for line in aligned(rows, max(0, width - 2)).splitlines()]
 
 
 def _day(day: date | None) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the command prints tables of text, which need not wait for 
     from pandas.io.formats.style import Styler
 
 LINE_WIDTH = 110
+NARROWEST = 20  # columns in which a sentence can be read
 NOT_GIVEN = "not given"
 COLOURS = {
     Verdict.PASS: "#1b7f3b",
@@ -79,16 +80,19 @@ def verdicts_table(judged: Iterable[Judged]) -> str:
     return aligned(rows)
 
 
-def aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows of text in columns of equal width."""
+def aligned(rows: Sequence[tuple[str, ...]], width: int = 0) -> str:
+    """Rows of text in columns of equal width; where a `width` is given, the last column fits it in several lines."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
-    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    lines = ["  ".join(word.ljust(size) for word, size in zip(row, widths, strict=True)).rstrip() for row in rows]
+    begin = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    hanging = " " * (begin if width - begin >= NARROWEST else 4)
+    fitted = [line if not width else wrapped(line, width, hanging) for line in lines]
+    return "\n".join(fitted)
 
 
-def wrapped(said: str) -> str:
+def wrapped(said: str, width: int = LINE_WIDTH, indent: str = "      ") -> str:
     """A sentence in lines that fit a page, its further lines indented."""
-    return "\n".join(textwrap.wrap(said, LINE_WIDTH, subsequent_indent="      "))
+    return "\n".join(textwrap.wrap(said, width, subsequent_indent=indent, break_on_hyphens=False))
 
 
 def finding_link(finding: Any, *, unit: bool = False) -> str:

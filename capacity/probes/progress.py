@@ -68,6 +68,7 @@ class ProgressLines:
             self._say(f"{name}: {', '.join(filter(None, (took, said)))}")
 
     def _live(self) -> Live:
+        # The ^C that a terminal writes at the end of a line must not begin another one, which nothing would clear.
         return Live(
             console=self._console,
             get_renderable=lambda: Group(*self.lines(self._console.width - len("^C"))),

@@ -33,11 +33,20 @@ def test_the_four_answers_are_in_the_text_in_their_order(answers: Answers) -> No
         line = next(line for line in lines if line.split()[:1] == [part.name])
         assert finding_text(part.held, unit=False) in line
         assert finding_text(part.recommended, unit=False) in line
-        assert finding_text(part.projected, unit=False) in line
-        assert part.broke in line
+        assert (finding_text(part.projected, unit=False) in line) == (part.projected.value is not None)
+        assert part.broke in " ".join(said.split())
+    assert "  redis: no projected peak (not projected in this unit)" in lines
     assert f"{answers.outgrown.day} ({answers.outgrown.earliest} to {answers.outgrown.latest})" in said
     assert finding_text(answers.cost) in said
-    assert all("\n" not in line and len(line) <= LINE_WIDTH + 12 for line in lines)
+    assert all("\n" not in line and len(line) <= LINE_WIDTH for line in lines)
+
+
+def test_a_narrow_terminal_has_what_broke_on_a_line_of_its_own(answers: Answers) -> None:
+    lines = answers_text(answers, 80)
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line.startswith("      broke: ")] == [
+        f"      broke: {part.broke}" for part in answers.parts
+    ]
 
 
 def test_a_limit_in_the_past_and_one_that_never_comes_are_words(answers: Answers) -> None:
