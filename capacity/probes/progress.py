@@ -46,7 +46,7 @@ class ProgressLines:
         self._part, self._part_begun, self._follower = name, time.monotonic(), Follower(recording)
         if not self._lively:
             expected = self._expected.get(name)
-            self._say(f"{name}: measuring" + (f", about {clock_text(expected)}" if expected else ""))
+            self._say(f"{name}: under way" + (f", about {clock_text(expected)}" if expected else ""))
         mark, said = "✗", "failed"
         try:
             with self._live() if self._lively else contextlib.nullcontext():

@@ -84,9 +84,14 @@ def next_step(row: Judged, profile: str) -> NextStep:
 
 
 def _table(rows: Sequence[Judged], width: int) -> list[str]:
-    """A line a promise; the title is last, where a long one has room for more lines."""
+    """A line a promise, its title last, where it has room for more lines; titles alone where no number counts."""
+    counted = [found is not None and found.value is not None and not found.void for _, found, _ in rows]
+    if not any(counted):
+        titles: dict[str, list[str]] = {}
+        for each, _, _ in rows:
+            titles.setdefault(each.section, []).append(each.title)
+        return [wrapped(f"  {section}: {', '.join(names)}", width) for section, names in titles.items()]
     table = [("found", "promised", "")]
-    for each, found, _ in rows:
-        given = "–" if found is None or found.value is None or found.void else finding_text(found)
-        table.append((given, each.promise, f"{each.section}: {each.title}"))
+    for (each, found, _), counts in zip(rows, counted, strict=True):
+        table.append((finding_text(found) if counts else "–", each.promise, f"{each.section}: {each.title}"))
     return [f"  {line}" for line in aligned(table, width - 2).splitlines()]

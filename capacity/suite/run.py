@@ -71,7 +71,8 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> l
                 _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
             facts["finished"].append(name)
             write_json(run / MANIFEST, facts)
-    return reported(plan.project, run)
+    with progress.part("report", run / "report", lambda: ("✓", "written")):
+        return reported(plan.project, run)
 
 
 def reported(project: Path, run: Path) -> list[Judged]:

@@ -113,7 +113,7 @@ def test_without_a_terminal_a_part_is_a_line_at_its_begin_and_one_at_its_end(rec
     (recording / "end").touch()
     command = [sys.executable, "-c", SHOWS, str(recording)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    said = ["redis: measuring, about 1:00", "begun", "redis: 0:00, 9 of 10 promises hold, 1 undecided"]
+    said = ["redis: under way, about 1:00", "begun", "redis: 0:00, 9 of 10 promises hold, 1 undecided"]
     assert (ran.stdout.splitlines(), ran.stderr) == (said, "")
 
 
@@ -122,7 +122,7 @@ def test_a_part_that_fails_says_so(tmp_path: Path) -> None:
     shown = ProgressLines({"redis": None}, said.append)
     with pytest.raises(ZeroDivisionError), shown.part("redis", tmp_path):
         raise ZeroDivisionError
-    assert said == ["redis: measuring", "redis: 0:00, failed"]
+    assert said == ["redis: under way", "redis: 0:00, failed"]
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])

@@ -47,7 +47,8 @@ def test_a_run_holds_its_recordings_findings_and_executed_notebooks(finished: Pa
 def test_a_finished_notebook_is_not_repeated(finished: Path) -> None:
     said: list[str] = []
     run_suite(RunPlan(PROJECT, "smoke", ["database"]), finished, said.append)
-    assert said == ["database: finished in this run before, not repeated"]
+    assert said[:2] == ["database: finished in this run before, not repeated", "report: under way"]
+    assert re.fullmatch(r"report: 0:\d\d, written", said[2])
 
 
 def test_a_notebook_that_cannot_be_kept_is_a_sentence_that_says_how_to_go_on(finished: Path, tmp_path: Path) -> None:
