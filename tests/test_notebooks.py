@@ -24,7 +24,7 @@ NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 
 RECORDINGS = ("database", "database/row_security", "redis", "redis/reconnection", "queue", "gateway")
-LITERALS = (bool, int, float, str)
+LITERALS = (bool, int, float, str, list)
 
 
 AT_ONCE = 2
