@@ -14,7 +14,7 @@ from capacity.analysis.limits.levels import Frames
 from capacity.analysis.measured.jobs import job_samples
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
-from capacity.load.nursery import Nursery
+from capacity.load.fork_server import ForkServer
 from capacity.places import WORKLOADS, in_project
 from capacity.probes.measurement import GENERATOR, Measurement, Progress, Watcher, gauges_of, measure, quiet
 from capacity.probes.observer import URL as QUEUE_URL
@@ -50,7 +50,7 @@ class Rig:
     workload: Workload
     url: str
     watchers: Sequence[Watcher]
-    nursery: Nursery
+    fork_server: ForkServer
     generators: int = 1
     more: dict[str, Any] = field(default_factory=dict)
     rest: Callable[[], object] = bool
@@ -65,7 +65,7 @@ class Rig:
         )
 
         return measure(
-            measurement, self.url, self.watchers, folder, progress, settle=self.rest, start=self.nursery.start
+            measurement, self.url, self.watchers, folder, progress, settle=self.rest, start=self.fork_server.start
         )
 
 
@@ -102,9 +102,9 @@ def open_rig(
     workload = read_workload(folder / f"{part.workload}.yaml")
     workload = parse_workload(workload.model_dump() | {"connections": part.connections})
     with ExitStack() as stack:
-        nursery = Nursery(*MODULES)
-        stack.callback(nursery.close)
-        yield RIGS[name](Loaded(part, workload, folder / f"{part.workload}.yaml", profile, nursery), system, stack)
+        fork_server = ForkServer(*MODULES)
+        stack.callback(fork_server.close)
+        yield RIGS[name](Loaded(part, workload, folder / f"{part.workload}.yaml", profile, fork_server), system, stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Loaded:
     workload: Workload
     file: Path
     profile: str
-    nursery: Nursery
+    fork_server: ForkServer
 
 
 def _database(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
@@ -127,7 +127,7 @@ def _database(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
         loaded.workload,
         url,
         [_watched(sources)],
-        loaded.nursery,
+        loaded.fork_server,
         loaded.part.generators,
         rest=lambda: wait_until_idle(system.postgres_admin_url),
     )
@@ -136,7 +136,7 @@ def _database(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
 def _redis(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
     url = require(REDIS_URL, system.redis_url)
     prepare_cache(url, ITEMS[loaded.profile])
-    return Rig(loaded.workload, url, [gauges_of(redis=url)], loaded.nursery, loaded.part.generators)
+    return Rig(loaded.workload, url, [gauges_of(redis=url)], loaded.fork_server, loaded.part.generators)
 
 
 def _queue(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
@@ -155,7 +155,7 @@ def _queue(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
     if application.pids:
         more["slots"] = part.workers * part.slots_per_worker
     rest = lambda: wait_until_drained(url, queue)  # noqa: E731
-    return Rig(loaded.workload, url, watchers, loaded.nursery, part.generators, more, rest, token=True)
+    return Rig(loaded.workload, url, watchers, loaded.fork_server, part.generators, more, rest, token=True)
 
 
 def _gateway(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
@@ -177,7 +177,7 @@ def _gateway(loaded: Loaded, system: System, stack: ExitStack) -> Rig:
     queue = Queue(running.queue, running.queue_prefix)
     rest = (lambda: wait_until_drained(running.redis_url, queue)) if running.redis_url and running.queue else bool
     return Rig(
-        loaded.workload, running.gateway_url, [_watched(sources)], loaded.nursery, loaded.part.generators, rest=rest
+        loaded.workload, running.gateway_url, [_watched(sources)], loaded.fork_server, loaded.part.generators, rest=rest
     )
 
 

@@ -13,8 +13,9 @@ import pytest
 from jupyter_client import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
+from capacity.load.fork_server import ForkedProcess
 from capacity.scenarios.trial import wait_until
-from capacity.suite.kernels import PROVISIONER, KernelProcess, prepare_kernels
+from capacity.suite.kernels import PROVISIONER, prepare_kernels
 
 SERVE = """
 import sys, time
@@ -61,7 +62,7 @@ def text_of(content: dict[str, Any]) -> str:
 
 
 def test_it_has_loaded_what_notebooks_import_and_is_where_it_was_told(kernel: KernelManager, tmp_path: Path) -> None:
-    assert isinstance(kernel.provisioner.process, KernelProcess)
+    assert isinstance(kernel.provisioner.process, ForkedProcess)
     assert answer(kernel, LOADED) == "['capacity.display.charts', 'pandas', 'scipy', 'seaborn']"
     told = answer(kernel, "import os; print(os.getcwd(), os.environ['CAPACITY_TOLD'], os.getpid())")
     assert told == f"{tmp_path} so {kernel.provisioner.pid}"

@@ -1,6 +1,8 @@
-"""Starts the processes of measurements by forking one that has imported what they need.
+"""Starts processes by forking one that has imported what they need: those of measurements, and notebook kernels.
 
-To start a process anew takes as long as a short level of load, and its imports disturb what is measured beside it.
+To start a process anew takes as long as a short level of load, and its imports disturb what is measured beside it; a
+kernel that imports pandas, SciPy and Matplotlib takes several seconds. The standard library's fork server would not do:
+its processes import the caller's own script once more.
 """
 
 import contextlib
@@ -14,7 +16,7 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from capacity.errors import CapacityError
@@ -24,65 +26,89 @@ START_SECONDS = 60.0
 REQUEST_BYTES = 65_536
 
 
-class Forked:
-    """A process that the nursery forked, with the part of `subprocess.Popen` that a child's parent needs."""
+class ForkedProcess:
+    """A process that a fork server forked, with the part of `subprocess.Popen` that its users need.
 
-    def __init__(self, pid: int, stdin: int, stdout: int, stderr: int) -> None:
+    It is not our child, so how it ended is not known.
+    """
+
+    returncode: int | None = None
+
+    def __init__(self, pid: int, stdin: int, stdout: int = -1, stderr: int = -1) -> None:
         self.pid = pid
         self.stdin: IO[bytes] | None = os.fdopen(stdin, "wb")
-        self.stdout: IO[bytes] | None = os.fdopen(stdout, "rb")
-        self.stderr: IO[bytes] | None = os.fdopen(stderr, "rb")
-        self.returncode: int | None = None
+        self.stdout: IO[bytes] | None = os.fdopen(stdout, "rb") if stdout >= 0 else None
+        self.stderr: IO[bytes] | None = os.fdopen(stderr, "rb") if stderr >= 0 else None
         try:
             self._handle = os.pidfd_open(pid)
         except ProcessLookupError:  # it has ended already
             self._handle = -1
 
-    def wait(self, timeout: float | None = None) -> None:
+    def poll(self) -> int | None:
+        """None while it runs, and 0 once it has ended."""
+        try:
+            return self.wait(0.0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended; raises subprocess.TimeoutExpired."""
-        if self._handle < 0:
-            return
-        if not select.select([self._handle], [], [], timeout)[0]:
-            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
-        os.close(self._handle)
-        self._handle = -1
+        if self._handle >= 0:
+            if not select.select([self._handle], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+            os.close(self._handle)
+            self._handle = -1
+        return 0
+
+    def send_signal(self, signum: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self._handle >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signum)
 
     def kill(self) -> None:
         """End it at once."""
-        if self._handle >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
 
 
-class Nursery:
+class ForkServer:
     """A process that has imported `modules`, whose `main` its forks run; close it when all of them have ended."""
 
-    def __init__(self, *modules: str) -> None:
+    def __init__(self, *modules: str, environment: Mapping[str, str] | None = None) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(START_SECONDS)
         words = [sys.executable, "-m", __name__, str(theirs.fileno()), *modules]
         with theirs:
             self._process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
+                words,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
             )
 
     def start(self, module: str, task: Mapping[str, Any], secrets: Mapping[str, str]) -> Child:
         """A new process that runs `main` of `module` with the task, and finds the secrets in its environment."""
-        (stdin, my_stdin), (my_stdout, stdout), (my_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
+        return Child(module, task, secrets, self.fork(module, secrets))
+
+    def fork(self, module: str, secrets: Mapping[str, str], outputs: Sequence[int] = ()) -> ForkedProcess:
+        """A new process that awaits its task on stdin; `outputs` are where it writes to, in place of pipes to us."""
+        (stdin, writes), *pipes = [os.pipe() for _ in range(1 if outputs else 3)]
+        mine, theirs = [writes, *(each[0] for each in pipes)], [stdin, *(each[1] for each in pipes)]
         request = json.dumps({"module": module, "secrets": dict(secrets)}).encode()
         try:
-            socket.send_fds(self._socket, [request], [stdin, stdout, stderr])
+            socket.send_fds(self._socket, [request], [*theirs, *outputs])
             answer = self._socket.recv(64)
         except OSError:
             answer = b""
         finally:
-            for descriptor in (stdin, stdout, stderr):
+            for descriptor in theirs:
                 os.close(descriptor)
         if not answer:
-            for descriptor in (my_stdin, my_stdout, my_stderr):
+            for descriptor in mine:
                 os.close(descriptor)
-            raise CapacityError("the process that starts those of a measurement has ended; measure again")
-        return Child(module, task, secrets, Forked(int(answer), my_stdin, my_stdout, my_stderr))
+            raise CapacityError("the process that starts others has ended; run this again")
+        return ForkedProcess(int(answer), *mine)
 
     def close(self) -> None:
         """End it."""
@@ -96,7 +122,7 @@ class Nursery:
 
 def main(words: list[str]) -> None:
     """Import the modules, then fork for each request until the other end is closed."""
-    mains = {module: importlib.import_module(module).main for module in words[1:]}
+    mains = {module: getattr(importlib.import_module(module), "main", None) for module in words[1:]}
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # what has ended leaves nothing behind
     gc.collect()
     gc.freeze()
