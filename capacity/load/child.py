@@ -106,11 +106,11 @@ def say(facts: Mapping[str, Any]) -> None:
     print(json.dumps(facts), flush=True)
 
 
-def end_with_parent(stdin: int = 0) -> None:
+def end_with_parent() -> None:
     """End this process at once when its parent is gone or wants it gone; what was flushed stays."""
 
     def watch() -> None:
-        while os.read(stdin, 4096):
+        while os.read(0, 4096):
             pass
         os._exit(3)
 

@@ -166,3 +166,4 @@ def _become(work: Any, secrets: Mapping[str, str], descriptors: list[int]) -> No
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+    os._exit(0)  # libraries that count their objects would tell of those that are frozen

@@ -47,7 +47,7 @@ def test_a_measurement_by_forked_processes_is_like_any_other(
 def test_a_forked_process_ends_when_its_stdin_does_and_leaves_nothing(server: ForkServer) -> None:
     child = server.start(NETWORK, {"host": "127.0.0.1", "port": 9}, {})
     assert child.wait_ready()
-    parent = next(each for each in psutil.Process().children() if "fork_server" in " ".join(each.cmdline()))
+    parent = next(each for each in psutil.Process().children() if NETWORK in each.cmdline())
     assert len(parent.children()) == 1
     child.close()
     _, alive = psutil.wait_procs(parent.children(), timeout=10)
