@@ -14,10 +14,7 @@ import pytest
 from capacity.analysis.limits.search_result import breaking_point_findings
 from capacity.findings import Finding
 from capacity.probes.breaking_point import read_search_results
-from capacity.probes.database import read_database_findings
-from capacity.probes.gateway import read_gateway_findings
-from capacity.probes.queue import read_queue_findings
-from capacity.probes.redis import read_redis_findings
+from capacity.probes.parts import PARTS
 from capacity.scenarios.overload import BREAKER, read_overload
 from capacity.scenarios.trials import failover_findings, read_trials
 from capacity.suite.kernels import CHOSEN_BY, PROVISIONER
@@ -100,11 +97,5 @@ def read_breaking_point_findings(folder: Path) -> list[Finding]:
 @pytest.fixture(scope="session")
 def readers() -> dict[str, Callable[[Path], list[Finding]]]:
     """What computes the findings of a section from the folder of its recordings."""
-    return {
-        "database": read_database_findings,
-        "redis": read_redis_findings,
-        "queue": read_queue_findings,
-        "gateway": read_gateway_findings,
-        "failover": read_failover_findings,
-        "breaking_point": read_breaking_point_findings,
-    }
+    parts = {name: probe.findings for name, probe in PARTS.items()}
+    return parts | {"failover": read_failover_findings, "breaking_point": read_breaking_point_findings}

@@ -1,7 +1,7 @@
 """Searches the parts of a system for their breaking points, level by level, and reads what was found again."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from capacity.choice import chosen_names
 from capacity.errors import CapacityError
 from capacity.findings import Objective, read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS, in_project
-from capacity.probes.levels import Rig, open_rig, read_frames
+from capacity.probes.levels import LoadTest, open_load_test, read_frames
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Progress, quiet
+from capacity.probes.parts import PARTS
 from capacity.probes.searches import SearchSettings, read_searches
 from capacity.system.addresses import System
 from capacity.writing import write_json
@@ -28,7 +29,7 @@ MeasuredLevel = tuple[Level, Frames]
 
 
 def search_part(
-    name: str, rig: Rig, part: SearchSettings, profile: str, folder: Path, *, progress: Progress = quiet
+    name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path, *, progress: Progress = quiet
 ) -> SearchResult:
     """Measure levels of a part until its breaking point is known, each into a new recording below `folder`.
 
@@ -37,12 +38,12 @@ def search_part(
     be read.
     """
     objectives = tuple(read_objectives(in_project(OBJECTIVES), f"level_{name}"))
-    search, windows = part.search(profile), part.window(profile)
+    search, windows = settings.search(profile), settings.window(profile)
     levels: list[MeasuredLevel] = []
     repeated: list[MeasuredLevel] = []
 
     def measured(rate: float, seconds: float, into: Path) -> MeasuredLevel:
-        rig.measure(rate, seconds, windows.warm_up_seconds, into, progress)
+        test.measure(rate, seconds, windows.warm_up_seconds, into, progress)
         frames = read_frames(into)
         return _level(name, into, frames, seconds, objectives), frames
 
@@ -60,20 +61,20 @@ def search_part(
 
 
 def search_again(
-    name: str, rig: Rig, part: SearchSettings, profile: str, folder: Path, *, progress: Progress = quiet
+    name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path, *, progress: Progress = quiet
 ) -> None:
     """Look once more near what the search in `folder` found, as a further round of it, and measure its load once more.
 
     What is measured is added to its search.json when the round is over; one that was broken off is left out. Nothing is
     done where the search found no breaking point.
     """
-    facts, windows, search = _kept(folder), part.window(profile), part.search(profile)
+    facts, windows, search = _kept(folder), settings.window(profile), settings.search(profile)
     objectives, answer = [Objective(**each) for each in facts["objectives"]], facts["answer"]
     if answer["conclusion"] != Conclusion.FOUND or not answer["recommended"]:
         return
 
     def measured(rate: float, seconds: float, into: Path) -> Level:
-        rig.measure(rate, seconds, windows.warm_up_seconds, into, progress)
+        test.measure(rate, seconds, windows.warm_up_seconds, into, progress)
         return _level(name, into, read_frames(into), seconds, objectives)
 
     number, levels = len(facts["rounds"]) + 2, list[Level]()
@@ -133,26 +134,15 @@ def run_breaking_point_probe(
     wanted = chosen_names(parts, searches, "part")
 
     def probe(system: System, into: Path, progress: Progress) -> None:
-        present = wanted or _present(searches, system)
+        present = wanted or [name for name in searches if name in PARTS and PARTS[name].present(system)]
         rounds = {name: searches[name].window(profile).rounds for name in present}
         for number in range(max(rounds.values(), default=0)):
             for name in (each for each in present if number < rounds[each]):
                 look = search_again if number else search_part
-                with open_rig(name, searches[name], system, workloads, profile) as rig:
-                    look(name, rig, searches[name], profile, into / name, progress=progress)
+                with open_load_test(name, searches[name], system, workloads, profile) as test:
+                    look(name, test, searches[name], profile, into / name, progress=progress)
 
     return run_probe(live, "breaking_point", folder, probe)
-
-
-def _present(wanted: Iterable[str], system: System) -> Sequence[str]:
-    """The parts that this system has; the suite's own has all."""
-    has: Mapping[str, bool] = {
-        "database": bool(system.postgres_url),
-        "redis": bool(system.redis_url),
-        "queue": bool(system.redis_url),
-        "gateway": bool(system.gateway_url or (system.postgres_url and system.redis_url)),
-    }
-    return [name for name in wanted if has.get(name)]
 
 
 def _facts(found: SearchResult) -> dict[str, Any]:

@@ -1,27 +1,38 @@
 """The database probe: fills the tables, runs the workload, then the pairs that show what row-level security costs."""
 
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pandas as pd
+import psycopg
 
 from capacity.analysis.measured.database import database_findings, row_security_findings, row_security_pairs
 from capacity.errors import CapacityError
 from capacity.findings import Finding
-from capacity.places import WORKLOADS, in_project
-from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
+from capacity.probes.probe import Probe, SystemUnderTest
+from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import POSTGRES_URL, System, require
-from capacity.system.application.database import DATASETS, prepare_database
+from capacity.system.application.database import DATASETS, connect_as_administrator, prepare_database
 from capacity.system.postmaster import find_postmaster
-from capacity.workload import Workload, read_workload
+from capacity.workload import read_workload
 
 ROW_SECURITY = "row_security"
+REST_S = 5.0  # what is still busy then, is so for reasons of its own
+POLL_S = 0.05
+BUSY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE state = 'active' AND backend_type IN ('client backend', 'autovacuum worker') AND pid <> pg_backend_pid()
+"""
+# What filling the tables left to be done later would be done during the first levels.
+TIDY = ("VACUUM capacity.posts, capacity.connectors, capacity.job_logs, capacity.tokens", "CHECKPOINT")
 
 
 def measure_database(
     system: System,
-    workloads: tuple[Workload, Workload],
+    workloads: Path,
     profile: str,
     folder: Path,
     progress: Progress = quiet,
@@ -30,10 +41,11 @@ def measure_database(
 ) -> Path:
     """Measure PostgreSQL into a new recording in `folder`, with the pairs in its sub-folder `row_security`.
 
-    `workloads` are the mix and the pairs; `prepared` False is for a transaction pooler, which keeps no prepared
-    statements. CPU and memory of the server's processes are read beside the mix, where they are on this machine.
-    Raises CapacityError for an unknown profile or a server that is down or lets nobody in.
+    `workloads` is the folder of database.yaml and row_security.yaml; `prepared` False is for a transaction pooler,
+    which keeps no prepared statements. CPU and memory of the server's processes are read beside the mix, where they are
+    on this machine. Raises CapacityError for an unknown profile or a server that is down or lets nobody in.
     """
+    mix, pairs = (read_workload(workloads / f"{name}.yaml") for name in ("database", ROW_SECURITY))
     if profile not in DATASETS:
         raise CapacityError(f"there is no dataset for the profile {profile!r}; it has {', '.join(DATASETS)}")
     require(POSTGRES_URL, system.postgres_url)
@@ -41,27 +53,10 @@ def measure_database(
     pid = find_postmaster(system.postgres_admin_url)
     told = {"postgres": system.postgres_admin_url}
     processes = {} if pid is None else {"server": f"postgres={pid}"}
-    for workload, place, read in zip(workloads, (folder, folder / ROW_SECURITY), (told | processes, told), strict=True):
+    for workload, place, read in ((mix, folder, told | processes), (pairs, folder / ROW_SECURITY, told)):
         measurement = Measurement(workload, profile, prepared=prepared)
         measure(measurement, system.postgres_url, [gauges_of(**read)], place, progress)
     return folder
-
-
-def run_database_probe(
-    live: bool, profile: str, workloads: Path | str, folder: Path | str, *, prepared: bool = True
-) -> Path:
-    """Where `live`, measure the database into `folder`; see `run_probe`, and `measure_database` for `prepared`.
-
-    `workloads` is the folder (empty: the project's) of database.yaml and row_security.yaml.
-    """
-
-    def probe(system: System, into: Path, progress: Progress) -> None:
-        mix, pairs = (
-            read_workload(in_project(workloads or WORKLOADS) / f"{name}.yaml") for name in ("database", ROW_SECURITY)
-        )
-        measure_database(system, (mix, pairs), profile, into, progress, prepared=prepared)
-
-    return run_probe(live, "database", folder, probe)
 
 
 def read_database_findings(folder: Path) -> list[Finding]:
@@ -79,3 +74,45 @@ def read_row_security_pairs(folder: Path) -> pd.DataFrame:
     """The interleaved pairs of a recording made by `measure_database`, as `row_security_pairs` gives them."""
     pairs = open_recording(folder / ROW_SECURITY)
     return row_security_pairs(pairs.samples[pairs.samples["step"].isin(pairs.manifest["sustained_steps"])])
+
+
+def ready_database(
+    system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack
+) -> SystemUnderTest:
+    """PostgreSQL with its tables filled, which is at rest when no statement runs."""
+    url, admin = require(POSTGRES_URL, system.postgres_url), system.postgres_admin_url
+    prepare_database(admin, DATASETS[profile])
+    tidy(admin)
+    watchers = [gauges_of(postgres=admin, processes=postgres_processes(admin))]
+    return SystemUnderTest(url, watchers, lambda: wait_until_idle(admin))
+
+
+def tidy(postgres_url: str) -> None:
+    """Have PostgreSQL vacuum the tables and write its buffers out, as far as the administrator may ask for that."""
+    with connect_as_administrator(postgres_url) as connection:
+        for statement in TIDY:
+            with suppress(psycopg.Error):
+                connection.execute(statement)
+
+
+def wait_until_idle(postgres_url: str, seconds: float = REST_S) -> bool:
+    """Wait until PostgreSQL runs no statement, and vacuums no table; returns whether that came within `seconds`."""
+    deadline = time.monotonic() + seconds
+    with connect_as_administrator(postgres_url) as connection:
+        while time.monotonic() < deadline:
+            if connection.execute(BUSY).fetchone() == (0,):
+                return True
+            time.sleep(POLL_S)
+    return False
+
+
+def postgres_processes(postgres_url: str) -> str:
+    """The processes of a PostgreSQL on this machine as the reader of gauges takes them; empty where it is elsewhere."""
+    pid = find_postmaster(postgres_url)
+    return "" if pid is None else f"postgres={pid}+"
+
+
+PROBE = Probe(
+    "database", measure_database, read_database_findings, lambda system: bool(system.postgres_url), ready_database
+)
+run_database_probe = PROBE.run

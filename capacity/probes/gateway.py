@@ -1,13 +1,17 @@
 """The gateway probe: requests at their rate against an HTTP API, with its database, queue and workers behind it."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from capacity.analysis.measured.gateway import gateway_findings
 from capacity.errors import CapacityError
 from capacity.findings import Finding
-from capacity.places import WORKLOADS, in_project
-from capacity.probes.live import run_probe
-from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
+from capacity.load.bullmq import Queue
+from capacity.probes.database import postgres_processes, tidy
+from capacity.probes.measurement import Measurement, Progress, Watcher, gauges_of, measure, quiet
+from capacity.probes.probe import Probe, SystemUnderTest
+from capacity.probes.queue import wait_until_drained
+from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, prepare_database
@@ -30,30 +34,45 @@ def measure_gateway(system: System, workloads: Path, profile: str, folder: Path,
     if not system.gateway_url:
         prepare_database(system.postgres_admin_url, DATASETS[profile])
     with open_application(system, workloads / JOBS, workers=0 if system.gateway_url else WORKERS) as application:
-        running = application.system
-        addresses = {
-            "gateway": running.gateway_url,
-            "postgres": running.postgres_admin_url,
-            "redis": running.redis_url,
-            "processes": application.processes,
-        }
-        watchers = [gauges_of(**{kind: where for kind, where in addresses.items() if where})]
-        return measure(Measurement(workload, profile), running.gateway_url, watchers, folder, progress)
+        watchers = [watcher_of(application.system, application.processes)]
+        return measure(Measurement(workload, profile), application.system.gateway_url, watchers, folder, progress)
 
 
-def run_gateway_probe(live: bool, profile: str, workloads: Path | str, folder: Path | str) -> Path:
-    """Where `live`, measure the gateway into `folder`; see `run_probe`.
-
-    `workloads` is the folder (empty: the project's) of gateway.yaml and queue.yaml.
-    """
-
-    def probe(system: System, into: Path, progress: Progress) -> None:
-        measure_gateway(system, in_project(workloads or WORKLOADS), profile, into, progress)
-
-    return run_probe(live, "gateway", folder, probe)
+def watcher_of(system: System, *processes: str) -> Watcher:
+    """What reads the gauges of a gateway, of what is behind it, and of these processes."""
+    return gauges_of(
+        gateway=system.gateway_url,
+        postgres=system.postgres_admin_url,
+        redis=system.redis_url,
+        processes=" ".join(filter(None, processes)),
+    )
 
 
 def read_gateway_findings(folder: Path) -> list[Finding]:
     """The findings of a recording made by `measure_gateway`."""
     main = open_recording(folder)
     return gateway_findings(folder.name, main.samples, main.gauges, main.manifest)
+
+
+def ready_gateway(
+    system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack
+) -> SystemUnderTest:
+    """A gateway with its database, queue and workers, which is at rest when its queue is drained."""
+    if not system.gateway_url:
+        prepare_database(system.postgres_admin_url, DATASETS[profile])
+        tidy(system.postgres_admin_url)
+    workers = 0 if system.gateway_url else search.workers
+    application = stack.enter_context(open_application(system, file.with_name(JOBS), workers=workers))
+    running, queue = application.system, Queue(application.system.queue, application.system.queue_prefix)
+    watcher = watcher_of(running, application.processes, postgres_processes(running.postgres_admin_url))
+    rest = (lambda: wait_until_drained(running.redis_url, queue)) if running.redis_url and running.queue else bool
+    return SystemUnderTest(running.gateway_url, [watcher], rest)
+
+
+def has_gateway(system: System) -> bool:
+    """Whether there is one, or there is what one needs that is started."""
+    return bool(system.gateway_url or (system.postgres_url and system.redis_url))
+
+
+PROBE = Probe("gateway", measure_gateway, read_gateway_findings, has_gateway, ready_gateway)
+run_gateway_probe = PROBE.run

@@ -18,7 +18,7 @@ from capacity.shape import Shape
 from capacity.system.machine import machine_facts
 from capacity.workload import Workload
 
-GENERATOR = "capacity.load.generator"
+GENERATOR, GAUGES = "capacity.load.generator", "capacity.probes.gauges"
 LEAD_NS = 200_000_000  # from the last process being ready to the common origin
 REPORT_S = 0.5
 Progress = Callable[[float, float], None]  # seconds done, seconds planned
@@ -58,8 +58,12 @@ class Watcher:
 
 
 def gauges_of(**sources: str) -> Watcher:
-    """What reads the servers' own figures: the addresses by kind, as `postgres=url`; the first one's facts prevail."""
-    return Watcher("capacity.probes.gauges", secrets={SOURCES: json.dumps(sources)})
+    """What reads the servers' own figures: the addresses by kind, as `postgres=url`; the first one's facts prevail.
+
+    An empty one is of a server that there is not.
+    """
+    named = {kind: where for kind, where in sources.items() if where}
+    return Watcher(GAUGES, secrets={SOURCES: json.dumps(named)})
 
 
 def measure(

@@ -2,7 +2,9 @@
 
 import secrets
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import redis
@@ -11,19 +13,20 @@ from capacity.analysis.measured.jobs import job_samples
 from capacity.analysis.measured.queue import queue_findings
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
-from capacity.places import WORKLOADS, in_project
-from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, Watcher, gauges_of, measure, quiet
 from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.observer import Observer
+from capacity.probes.probe import Probe, SystemUnderTest
+from capacity.probes.searches import SearchSettings
 from capacity.recording import Recording, add_ledger, open_recording
 from capacity.system.addresses import REDIS_URL, System, require
 from capacity.system.application.ledger import read_ledger
 from capacity.system.clients import redis_client
-from capacity.system.processes import WORKERS, open_application
+from capacity.system.processes import WORKERS, Application, open_application
 from capacity.workload import read_workload
 
 FILE = "queue.yaml"
+OBSERVER = "capacity.probes.observer"
 UNFINISHED = ("wait", "paused", "prioritized", "active", "delayed")
 DRAIN_SECONDS = 120.0  # two of BullMQ's own passes over stalled jobs
 POLL_SECONDS = 0.2
@@ -31,30 +34,39 @@ TIMEOUT_S = 5
 
 
 def measure_queue(
-    system: System, jobs: Path, profile: str, folder: Path, progress: Progress = quiet, *, workers: int = WORKERS
+    system: System, workloads: Path, profile: str, folder: Path, progress: Progress = quiet, *, workers: int = WORKERS
 ) -> Path:
     """Measure a BullMQ queue into a new recording in `folder`, until every job has ended.
 
-    `jobs` is the workload file. Where the system names no queue, `workers` processes of the reference application serve
-    one and keep a ledger. Raises CapacityError for an unknown profile or a server that is down.
+    `workloads` is the folder of queue.yaml. Where the system names no queue, `workers` processes of the reference
+    application serve one and keep a ledger. Raises CapacityError for an unknown profile or a server that is down.
     """
+    jobs = workloads / FILE
     workload = read_workload(jobs)
     workload.shape(profile)
     require(REDIS_URL, system.redis_url)
     with open_application(system, jobs, workers=workers, gateway=False) as application:
         url, running = application.system.redis_url, application.system
         queue = Queue(running.queue, running.queue_prefix)
-        more = {"queue": {"name": queue.name, "prefix": queue.prefix}, "token": f"c{secrets.token_hex(4)}"}
-        sources = {"redis": url} | ({"processes": application.processes} if application.pids else {})
-        watchers = [gauges_of(**sources), Watcher("capacity.probes.observer", secrets={QUEUE_URL: url})]
 
         def settle() -> None:
             wait_until_drained(url, queue, progress)
             if running.ledger:
                 add_ledger(folder, read_ledger(Path(running.ledger)))
 
-        measurement = Measurement(workload, profile, more=more)
-        return measure(measurement, url, watchers, folder, progress, settle=settle)
+        measurement = Measurement(workload, profile, more=told_of(queue))
+        return measure(measurement, url, watchers_of(application), folder, progress, settle=settle)
+
+
+def told_of(queue: Queue) -> dict[str, Any]:
+    """What a measurement is told of a queue, and a new token by which its jobs are known."""
+    return {"queue": {"name": queue.name, "prefix": queue.prefix}, "token": f"c{secrets.token_hex(4)}"}
+
+
+def watchers_of(application: Application) -> list[Watcher]:
+    """What reads the gauges of Redis and of the workers, and what watches the queue."""
+    url = application.system.redis_url
+    return [gauges_of(redis=url, processes=application.processes), Watcher(OBSERVER, secrets={QUEUE_URL: url})]
 
 
 def wait_until_drained(url: str, queue: Queue, progress: Progress = quiet, seconds: float = DRAIN_SECONDS) -> bool:
@@ -74,20 +86,6 @@ def wait_until_drained(url: str, queue: Queue, progress: Progress = quiet, secon
     return False
 
 
-def run_queue_probe(
-    live: bool, profile: str, workloads: Path | str, folder: Path | str, *, workers: int = WORKERS
-) -> Path:
-    """Where `live`, measure the queue into `folder`; see `run_probe`, and `measure_queue` for `workers`.
-
-    `workloads` is the folder (empty: the project's) of queue.yaml.
-    """
-
-    def probe(system: System, into: Path, progress: Progress) -> None:
-        measure_queue(system, in_project(workloads or WORKLOADS) / FILE, profile, into, progress, workers=workers)
-
-    return run_probe(live, "queue", folder, probe)
-
-
 def read_queue_findings(folder: Path) -> list[Finding]:
     """The findings of a recording made by `measure_queue`."""
     main = open_recording(folder)
@@ -97,3 +95,20 @@ def read_queue_findings(folder: Path) -> list[Finding]:
 def read_job_samples(recording: Recording) -> pd.DataFrame:
     """The jobs of a recording made by `measure_queue` as samples, as `job_samples` gives them."""
     return job_samples(recording.samples, recording.jobs, recording.manifest)
+
+
+def ready_queue(system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack) -> SystemUnderTest:
+    """A queue with its workers, which is at rest when it is drained."""
+    require(REDIS_URL, system.redis_url)
+    options = ("--concurrency", str(search.slots_per_worker))
+    opened = open_application(system, file, *options, workers=search.workers, gateway=False)
+    application = stack.enter_context(opened)
+    url, queue = system.redis_url, Queue(application.system.queue, application.system.queue_prefix)
+    slots = {"slots": search.workers * search.slots_per_worker} if application.pids else {}
+    return SystemUnderTest(
+        url, watchers_of(application), lambda: wait_until_drained(url, queue), lambda: told_of(queue) | slots
+    )
+
+
+PROBE = Probe("queue", measure_queue, read_queue_findings, lambda system: bool(system.redis_url), ready_queue)
+run_queue_probe = PROBE.run

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import redis
@@ -11,53 +11,35 @@ from capacity.analysis.measured.redis import reconnection_findings, redis_findin
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.redis import CLIENT_NAME
-from capacity.places import WORKLOADS, in_project
-from capacity.probes.live import run_probe
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
+from capacity.probes.probe import Probe, SystemUnderTest
+from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import REDIS_URL, System, require
 from capacity.system.application.cache import ITEMS, prepare_cache
 from capacity.system.clients import redis_client
-from capacity.workload import Workload, read_workload
+from capacity.workload import read_workload
 
 RECONNECTION = "reconnection"
 BETWEEN_ENDS_S = 1.0
 TIMEOUT_S = 5
 
 
-def measure_redis(
-    system: System, workloads: tuple[Workload, Workload], profile: str, folder: Path, progress: Progress = quiet
-) -> Path:
+def measure_redis(system: System, workloads: Path, profile: str, folder: Path, progress: Progress = quiet) -> Path:
     """Measure Redis into a new recording in `folder`, with the reconnections in its sub-folder `reconnection`.
 
-    `workloads` are the commands and the reads during reconnection. Raises CapacityError for an unknown profile or a
-    server that is down or lets nobody in.
+    `workloads` is the folder of redis.yaml and of redis_reconnection.yaml, the reads during reconnection. Raises
+    CapacityError for an unknown profile or a server that is down or lets nobody in.
     """
     if profile not in ITEMS:
         raise CapacityError(f"there is no cache for the profile {profile!r}; it has {', '.join(ITEMS)}")
-    commands, reads = workloads
+    commands, reads = (read_workload(workloads / f"{name}.yaml") for name in ("redis", "redis_reconnection"))
     url = require(REDIS_URL, system.redis_url)
     prepare_cache(url, ITEMS[profile])
     measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, progress)
     with _connections_ended(url):
         measure(Measurement(reads, profile), url, [gauges_of(redis=url)], folder / RECONNECTION, progress)
     return folder
-
-
-def run_redis_probe(live: bool, profile: str, workloads: Path | str, folder: Path | str) -> Path:
-    """Where `live`, measure Redis into `folder`; see `run_probe`.
-
-    `workloads` is the folder (empty: the project's) of redis.yaml and redis_reconnection.yaml.
-    """
-
-    def probe(system: System, into: Path, progress: Progress) -> None:
-        commands, reads = (
-            read_workload(in_project(workloads or WORKLOADS) / f"{name}.yaml")
-            for name in ("redis", "redis_reconnection")
-        )
-        measure_redis(system, (commands, reads), profile, into, progress)
-
-    return run_probe(live, "redis", folder, probe)
 
 
 def read_redis_findings(folder: Path) -> list[Finding]:
@@ -92,3 +74,14 @@ def _connections_ended(url: str) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def ready_redis(system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack) -> SystemUnderTest:
+    """Redis with its keys filled."""
+    url = require(REDIS_URL, system.redis_url)
+    prepare_cache(url, ITEMS[profile])
+    return SystemUnderTest(url, [gauges_of(redis=url)])
+
+
+PROBE = Probe("redis", measure_redis, read_redis_findings, lambda system: bool(system.redis_url), ready_redis)
+run_redis_probe = PROBE.run

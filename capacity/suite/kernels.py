@@ -25,8 +25,7 @@ LOADED = (
     "ipykernel.kernelapp",
     "capacity.display.charts",
     "capacity.display.tables_levels",
-    "capacity.probes.database",
-    "capacity.probes.gateway",
+    "capacity.probes.breaking_point",
     "capacity.scenarios.trials",
 )
 

@@ -37,12 +37,13 @@ class Application:
 
 @contextlib.contextmanager
 def open_application(
-    system: System, jobs: Path, *, workers: int = WORKERS, gateway: bool = True
+    system: System, jobs: Path, *options: str, workers: int = WORKERS, gateway: bool = True
 ) -> Iterator[Application]:
     """The system with its application: what it does not name is started, and stopped at the end.
 
-    `jobs` is the workload file that says what the workers do with each type of job. Where the system names a queue, its
-    own workers serve it and none are started; where it names a gateway, that is the one. The tables must be there.
+    `jobs` is the workload file that says what the workers do with each type of job, and `options` are of the workers'
+    command line. Where the system names a queue, its own workers serve it and none are started; where it names a
+    gateway, that is the one. The tables must be there.
     Raises CapacityError where a process cannot be started.
     """
     starts_workers, starts_gateway = workers and not system.queue, gateway and not system.gateway_url
@@ -52,7 +53,7 @@ def open_application(
     with open_home() as home:
         running = Application(system)
         if starts_workers:
-            running = start_workers(home, running, jobs, workers)
+            running = start_workers(home, running, jobs, workers, *options)
         if starts_gateway:
             running = start_gateway(home, running)
         yield running

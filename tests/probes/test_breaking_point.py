@@ -19,7 +19,7 @@ from capacity.probes.breaking_point import (
     search_again,
     search_part,
 )
-from capacity.probes.levels import open_rig
+from capacity.probes.levels import open_load_test
 from capacity.probes.searches import SearchSettings, read_searches
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, Dataset
@@ -37,12 +37,12 @@ def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sea
     values = {"name": "sleep", "target": "postgres", "connections": 1, "operations": operations, "shapes": shapes}
     (folder / "sleep.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     windows = {"smoke": {"warm_up_seconds": 0.2, "seconds": 0.7, "confirm_seconds": 1.4, "share": 0.5, "rounds": 2}}
-    part = SearchSettings(workload="sleep", connections=SERVERS, start=700, limit=11200, step=25, windows=windows)  # type: ignore[arg-type]
+    settings = SearchSettings(workload="sleep", connections=SERVERS, start=700, limit=11200, step=25, windows=windows)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DATASETS, "smoke", Dataset(1000, 5))
-        with open_rig("database", part, system, folder) as rig:
-            searched = search_part("database", rig, part, "smoke", folder / "database")
-            search_again("database", rig, part, "smoke", folder / "database")
+        with open_load_test("database", settings, system, folder) as test:
+            searched = search_part("database", test, settings, "smoke", folder / "database")
+            search_again("database", test, settings, "smoke", folder / "database")
     return searched, folder
 
 
@@ -133,7 +133,7 @@ def test_the_projects_searches_begin_within_their_range() -> None:
     ("text", "message"),
     [
         ("redis: {workload: redis}", "the key 'parts.redis.connections' is missing (and 4 more)"),
-        ("[", "the searches"),
+        ("[", "the file of searches"),
     ],
 )
 def test_wrong_settings_are_one_sentence(tmp_path: Path, text: str, message: str) -> None:

@@ -1,6 +1,7 @@
 """The database probe end to end on a real PostgreSQL: from workloads to verdicts."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,11 +32,12 @@ def short(name: str, users: int, seconds: float) -> Workload:
 
 
 @pytest.fixture(scope="module")
-def folder(system: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(system: System, write_workloads: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(database.DATASETS, "test", Dataset(1000, 5))
-        workloads = (short("database", 8, 4.0), short("row_security", 1, 3.0))
-        return measure_database(system, workloads, "test", tmp_path_factory.mktemp("run") / "database")
+        into = tmp_path_factory.mktemp("run")
+        write_workloads(into, short("database", 8, 4.0), short("row_security", 1, 3.0))
+        return measure_database(system, into, "test", into / "database")
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +111,13 @@ def test_the_cpu_and_memory_of_the_servers_processes_are_read(folder: Path, find
 
 @pytest.mark.thorough
 def test_of_a_server_on_another_machine_they_are_not_measured(
-    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    system: System, write_workloads: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It numbers its processes as it likes."""
     monkeypatch.setattr(postmaster, "BACKEND", f"SELECT {os.getpid()}, '[local]'")
     monkeypatch.setitem(database.DATASETS, "test", Dataset(1000, 5))
-    folder = measure_database(
-        system, (short("database", 2, 0.5), short("row_security", 1, 0.5)), "test", tmp_path / "database"
-    )
+    workloads = write_workloads(tmp_path, short("database", 2, 0.5), short("row_security", 1, 0.5))
+    folder = measure_database(system, workloads, "test", tmp_path / "database")
     found = {each.name: each for each in read_database_findings(folder)}
     assert found["database.success_rate"].count > 0
     for name in ("cpu_share", "memory", "memory_utilisation"):
@@ -125,6 +126,5 @@ def test_of_a_server_on_another_machine_they_are_not_measured(
 
 
 def test_an_unknown_profile_is_one_sentence(system: System, tmp_path: Path) -> None:
-    workloads = (short("database", 1, 1.0), short("row_security", 1, 1.0))
     with pytest.raises(CapacityError, match="no dataset for the profile 'enormous'; it has smoke"):
-        measure_database(system, workloads, "enormous", tmp_path / "database")
+        measure_database(system, DATA / "workloads", "enormous", tmp_path / "database")

@@ -17,7 +17,8 @@ from capacity.analysis.limits.levels import Frames, level_of
 from capacity.analysis.limits.saturation import saturation, usage, what_broke
 from capacity.errors import CapacityError
 from capacity.findings import Objective, Verdict
-from capacity.probes.levels import Rig, at_level, open_rig, postgres_processes, read_frames, wait_until_idle
+from capacity.probes.database import postgres_processes, wait_until_idle
+from capacity.probes.levels import LoadTest, at_level, open_load_test, read_frames
 from capacity.probes.searches import SearchSettings
 from capacity.scenarios.trial import wait_until
 from capacity.system.addresses import System
@@ -59,9 +60,9 @@ def described(name: str, connections: int, folder: Path, **more: Any) -> SearchS
 
 
 @contextmanager
-def rig(name: str, part: str, connections: int, system: System, folder: Path, **more: Any) -> Iterator[Rig]:
+def load_test(name: str, part: str, connections: int, system: System, folder: Path, **more: Any) -> Iterator[LoadTest]:
     settings = described(name, connections, folder, **more)
-    with open_rig(part, settings, system, folder) as opened:
+    with open_load_test(part, settings, system, folder) as opened:
         yield opened
 
 
@@ -80,7 +81,7 @@ def rows(postgres_url: str) -> Iterator[None]:
         connection.execute("DROP TABLE capacity_scarce")
 
 
-def ranked_at(opened: Rig, folder: Path, below: float, at: float) -> tuple[pd.DataFrame, list[Frames]]:
+def ranked_at(opened: LoadTest, folder: Path, below: float, at: float) -> tuple[pd.DataFrame, list[Frames]]:
     """The machine's own CPU is left out: while tests run, others use it."""
     frames = [read_frames(opened.measure(rate, 0.8, 0.3, folder / f"{rate:g}")) for rate in (below, at)]
     ours = [replace(each, gauges=each.gauges[each.gauges["gauge"] != "machine.cpu_share"]) for each in frames]
@@ -93,7 +94,7 @@ def verdicts(frames: list[Frames]) -> list[Verdict]:
 
 @pytest.mark.thorough
 def test_a_small_pool_of_slow_queries_is_named(system: System, tmp_path: Path) -> None:
-    with rig("pool", "database", 4, system, tmp_path) as opened:
+    with load_test("pool", "database", 4, system, tmp_path) as opened:
         ranked, frames = ranked_at(opened, tmp_path, 80, 400)
     assert ranked["resource"].iloc[0] == "the load's own connections", ranked
     assert what_broke(ranked, 80, 400).startswith("the load's own connections: 100 %")
@@ -103,7 +104,7 @@ def test_a_small_pool_of_slow_queries_is_named(system: System, tmp_path: Path) -
 
 @pytest.mark.thorough
 def test_a_row_that_all_must_lock_is_named(system: System, rows: None, tmp_path: Path) -> None:
-    with rig("locks", "database", 16, system, tmp_path) as opened:
+    with load_test("locks", "database", 16, system, tmp_path) as opened:
         ranked, frames = ranked_at(opened, tmp_path, 30, 250)
     assert ranked["resource"].iloc[0] == "row locks", ranked
     assert verdicts(frames)[1] is Verdict.FAIL
@@ -111,7 +112,7 @@ def test_a_row_that_all_must_lock_is_named(system: System, rows: None, tmp_path:
 
 @pytest.mark.thorough
 def test_the_one_thread_of_redis_is_named(system: System, tmp_path: Path) -> None:
-    with rig("thread", "redis", 16, system, tmp_path) as opened:
+    with load_test("thread", "redis", 16, system, tmp_path) as opened:
         ranked, frames = ranked_at(opened, tmp_path, 40, 2000)
     work = ranked[ranked["kind"] == "work"].iloc[0]
     assert work["resource"] == "the one thread of Redis", ranked
@@ -120,7 +121,7 @@ def test_the_one_thread_of_redis_is_named(system: System, tmp_path: Path) -> Non
 
 
 def test_worker_slots_are_named_and_the_queue_is_at_rest_before_and_after(system: System, tmp_path: Path) -> None:
-    with rig("slots", "queue", 4, system, tmp_path, workers=1, slots_per_worker=4) as opened:
+    with load_test("slots", "queue", 4, system, tmp_path, workers=1, slots_per_worker=4) as opened:
         ranked, frames = ranked_at(opened, tmp_path, 80, 400)
     assert ranked["resource"].iloc[0] == "worker slots", ranked
     assert re.match(r"worker slots: (99|100) % ", what_broke(ranked, 80, 400))
@@ -164,7 +165,7 @@ def test_postgresql_is_found_by_its_processes_and_waited_for(system: System, pos
 @pytest.fixture
 def opener(system: System, tmp_path: Path) -> Callable[[str], None]:
     def opened(part: str) -> None:
-        with open_rig(part, described("pool", 4, tmp_path), system, tmp_path):
+        with open_load_test(part, described("pool", 4, tmp_path), system, tmp_path):
             raise AssertionError
 
     return opened

@@ -4,7 +4,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,9 +78,11 @@ def short(name: str) -> Workload:
     return parse_workload({**workload.model_dump(), "shapes": {"smoke": pairs if name == "row_security" else shape}})
 
 
-def test_the_probe_runs_through_it_without_an_error(pooled: System, tmp_path: Path) -> None:
+def test_the_probe_runs_through_it_without_an_error(
+    pooled: System, write_workloads: Callable[..., Path], tmp_path: Path
+) -> None:
     """90 connections of the load share 10 of the server."""
-    workloads = (short("database"), short("row_security"))
+    workloads = write_workloads(tmp_path, short("database"), short("row_security"))
     folder = measure_database(pooled, workloads, "smoke", tmp_path / "database", prepared=False)
     samples = open_recording(folder).samples
     assert len(samples) > 1000

@@ -27,9 +27,8 @@ def short(folder: Path) -> Path:
     for operation in values["operations"]:
         operation["job"]["backoff_ms"] = 50
         operation["job"]["failures"] = {"timeout": {"percent": 10, "lasting": 0.3}}
-    path = folder / "queue.yaml"
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return path
+    (folder / "queue.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")

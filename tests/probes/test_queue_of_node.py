@@ -48,7 +48,7 @@ def test_the_probe_sees_every_job_that_node_workers_did(served: System, tmp_path
     stages = [{"name": "sustain", "seconds": 4, "to": JOBS / 4}]
     values["shapes"] = {"smoke": {"kind": "rate", "arrivals": "uniform", "stages": stages}}
     (tmp_path / "queue.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    folder = measure_queue(served, tmp_path / "queue.yaml", "smoke", tmp_path / "recording")
+    folder = measure_queue(served, tmp_path, "smoke", tmp_path / "recording")
     recording = open_recording(folder)
     assert len(recording.samples) == len(recording.jobs) == JOBS
     assert set(recording.jobs["outcome"]) == {"completed"}

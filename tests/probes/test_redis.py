@@ -1,5 +1,6 @@
 """The Redis probe on a real server."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ def short(name: str) -> Workload:
 
 
 @pytest.fixture(scope="module")
-def folder(system: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    into = tmp_path_factory.mktemp("probe") / "redis"
-    return measure_redis(system, (short("redis"), short("redis_reconnection")), "smoke", into)
+def folder(system: System, write_workloads: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    into = write_workloads(tmp_path_factory.mktemp("probe"), short("redis"), short("redis_reconnection"))
+    return measure_redis(system, into, "smoke", into / "redis")
 
 
 @pytest.fixture(scope="module")
