@@ -1,6 +1,7 @@
 """Pictures: frames and findings in, matplotlib Axes out; nothing is computed here."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,23 +11,34 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
+from capacity.analysis.measured.summary import operation_slug
+from capacity.display.charts_limits import LIMIT_COLOUR, LIMIT_LINE, LIMIT_NAME, on_response_times, response_limits
 from capacity.display.tables import COLOURS
 from capacity.findings import Finding, Judged, Objective, Verdict
 from capacity.units import NS_PER_S
 
 PALETTE = sns.color_palette("colorblind")
-LIMIT_COLOUR = "#b00020"
-NAMED_SHARE = 0.08  # of the width: a narrower stage has no room for its name
+WIDTH = 6.8  # inches: the smallest text can be read at the 900 pixels of a notebook's cell and at the 390 of a phone
+HEIGHT = 2.9
+NAMED_SHARE = 0.12  # of the width: a narrower stage has no room for its name
 MOST_USED = 1.5  # of a promise: what uses more is drawn there, as an arrow
 NINES = {0.5: "p50", 0.9: "p90", 0.99: "p99", 0.999: "p99.9", 0.9999: "p99.99"}
+LONG = 30  # letters: two such names have no room beside each other
+MARK = 0.25  # of a nine, to either side: the width of an operation's own limit
 
 
 def house_style() -> None:
-    """White, a light grid, and sizes that stay readable in print."""
-    sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.85)
-    plt.rcParams.update({"figure.figsize": (9, 3.4), "figure.dpi": 130, "figure.constrained_layout.use": True})
+    """White, a light grid, and sizes that stay readable on a phone and in print."""
+    sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.875)
+    plt.rcParams.update({"figure.figsize": (WIDTH, HEIGHT), "figure.dpi": 130, "figure.constrained_layout.use": True})
     plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "grid.color": "#e6e6e6"})
-    plt.rcParams.update({"axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlepad": 16})
+    plt.rcParams.update({"axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlepad": 17})
+
+
+def stacked(rows: int) -> Sequence[Axes]:
+    """Some axes one below the other, over the same x axis: side by side they would be too small on a phone."""
+    axes: Sequence[Axes] = plt.subplots(rows, 1, figsize=(WIDTH, 0.4 + HEIGHT * 0.9 * rows), sharex=True)[1]
+    return axes
 
 
 def throughput_over_time(course: pd.DataFrame, stages: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
@@ -35,15 +47,22 @@ def throughput_over_time(course: pd.DataFrame, stages: Sequence[Mapping[str, Any
     ax.plot(course["second"], course["throughput_per_s"], color=PALETTE[0], label="succeeded")
     if (course["errors_per_s"] > 0).any():
         ax.plot(course["second"], course["errors_per_s"], color=LIMIT_COLOUR, label="failed")
-        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        _legend_above(ax)
     ax.set(title="Throughput", ylabel="operations per second", ylim=(0, None))
+    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
     return _over_stages(ax, stages)
 
 
 def latency_over_time(
-    course: pd.DataFrame, stages: Sequence[Mapping[str, Any]], objective_ms: float | None = None, ax: Axes | None = None
+    course: pd.DataFrame,
+    stages: Sequence[Mapping[str, Any]],
+    objectives: Sequence[Objective] = (),
+    ax: Axes | None = None,
 ) -> Axes:
-    """p50 and p99 of the response times of the operations due in each second; a censored one is a mark at the top."""
+    """p50 and p99 of the response times of the operations due in each second; a censored one is a mark at the top.
+
+    Of the objectives those on the response times of all operations are lines.
+    """
     ax = _axes(ax)
     for place, name in enumerate(("p50", "p99")):
         values = course[f"{name}_ms"]
@@ -53,25 +72,36 @@ def latency_over_time(
             beyond, np.ones(len(beyond)), "^", color=PALETTE[place], transform=ax.get_xaxis_transform(), clip_on=False
         )
     ax.set(title="Response time", ylabel="response time, ms", yscale="log")
-    _limit(ax, objective_ms)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    response_limits(ax, objectives)
+    _legend_above(ax)
     return _over_stages(ax, stages)
 
 
-def latency_distribution(curve: pd.DataFrame, objective_ms: float | None = None, ax: Axes | None = None) -> Axes:
-    """The percentile curve of each operation with its interval as a band; the x axis is spaced in nines."""
-    ax = _axes(ax)
+def latency_distribution(curve: pd.DataFrame, objectives: Sequence[Objective] = ()) -> Axes:
+    """The percentile curve of each operation with its interval as a band; the x axis is spaced in nines.
+
+    An objective on the response times of all operations is a line; one on an operation of its own is a bar in that
+    operation's colour, at the percentile that it limits.
+    """
+    ax = plt.subplots(figsize=(WIDTH, HEIGHT + 1.2))[1]
     for place, (name, group) in enumerate(curve.groupby("operation", observed=True)):
+        own = on_response_times(objectives, operation_slug(str(name)))
         nines, finite = -np.log10(1 - group["quantile"]), group.replace(np.inf, np.nan)
-        ax.plot(nines, finite["response_ms"], color=PALETTE[place], label=str(name))
+        label = ", ".join([str(name), *(f"{quantile} {each.promise}" for quantile, each in own.items())])
+        ax.plot(nines, finite["response_ms"], color=PALETTE[place], label=label)
         ax.fill_between(nines, finite["low_ms"], finite["high_ms"], color=PALETTE[place], alpha=0.18, linewidth=0)
+        for quantile, each in own.items():
+            at = -np.log10(1 - float(quantile.removeprefix("p")) / 100)
+            ax.hlines(each.limit, at - MARK, at + MARK, color=PALETTE[place], linewidth=3)
     farthest = float(curve["quantile"].max())
     shown = {quantile: name for quantile, name in NINES.items() if quantile <= farthest + 1e-12}
     ax.set_xticks([-np.log10(1 - quantile) for quantile in shown], list(shown.values()))
     ax.set(title="Distribution of response times", xlabel="percentile", ylabel="response time, ms", yscale="log")
-    _limit(ax, objective_ms)
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    response_limits(ax, objectives)
+    widest = max(len(str(line.get_label())) for line in ax.lines)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=1 if widest > LONG else 2, frameon=False)
     return ax
 
 
@@ -91,7 +121,8 @@ def gauges_over_time(
         mine = gauges[gauges["gauge"] == gauge]
         ax.plot(mine["at_ns"] / NS_PER_S, mine["value"] * scale, color=PALETTE[place], label=label)
     ax.set(title=title, ylabel=ylabel, ylim=(0, None))
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(labels), frameon=False)
+    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    _legend_above(ax)
     return _over_stages(ax, stages)
 
 
@@ -101,7 +132,7 @@ def promises_used(judged: Sequence[Judged], ax: Axes | None = None) -> Axes:
     For a promise from below (success over 99 %) it is the share of what may be missing. A void finding is hollow, and
     one without data has no mark.
     """
-    ax = plt.subplots(figsize=(9, 0.9 + 0.26 * len(judged)))[1] if ax is None else ax
+    ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.26 * len(judged)))[1] if ax is None else ax
     for row, (objective, finding, verdict) in enumerate(judged):
         used = _used(objective, finding)
         if used is None:
@@ -111,7 +142,7 @@ def promises_used(judged: Sequence[Judged], ax: Axes | None = None) -> Axes:
         ax.plot([low, high], [row, row], color=COLOURS[verdict], linewidth=2.5, alpha=0.45, solid_capstyle="round")
         beyond = used[0] > MOST_USED
         ax.plot(value, row, ">" if beyond else "o", markerfacecolor=fill, color=COLOURS[verdict], clip_on=False)
-    ax.axvline(1, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2)
+    ax.axvline(1, **LIMIT_LINE)
     ax.set_yticks(range(len(judged)), [f"{each.section} · {each.title}" for each, _, _ in judged])
     ax.set(title="How much of each promise is used", xlim=(0, MOST_USED), ylim=(len(judged) - 0.4, -0.6))
     ax.xaxis.set_major_locator(MultipleLocator(0.5))
@@ -139,41 +170,42 @@ def _used(objective: Objective, finding: Finding | None) -> tuple[float, float, 
     return value, low, high
 
 
-def paired_differences(
-    pairs: pd.DataFrame, cost: Finding, limit_ms: float | None = None, ax: Axes | None = None
-) -> Axes:
-    """The differences with − without within interleaved rounds, and their median with its interval."""
-    ax = _axes(ax)
+def paired_differences(pairs: pd.DataFrame, cost: Finding, objectives: Sequence[Objective] = ()) -> Axes:
+    """The differences with − without within interleaved rounds, and their median with its interval.
+
+    The objective on the cost is a line, or named at the edge where it lies beyond.
+    """
+    ax = _axes(None)
     differences = (pairs["with"] - pairs["without"]).to_numpy()
-    low, high = np.quantile(differences, [0.005, 0.995])
+    low, high = np.quantile(differences, [0.01, 0.99])
     ax.hist(differences, bins=np.linspace(low, high, 80).tolist(), color=PALETTE[0], alpha=0.6)
     if cost.value is not None and cost.low is not None and cost.high is not None:
         ax.axvspan(cost.low, cost.high, color=PALETTE[1], alpha=0.35, linewidth=0)
         ax.axvline(cost.value, color=PALETTE[1], label=f"median of {len(pairs):,} rounds")
     ax.axvline(0, color="#888888", linewidth=1)
-    if limit_ms is not None and limit_ms <= high:
-        ax.axvline(limit_ms, color=LIMIT_COLOUR, linestyle="--", label=f"objective {limit_ms:g} ms")
-    ax.set(
-        title="Cost of row-level security",
-        xlabel="with − without row-level security, ms",
-        ylabel="rounds of four queries",
-    )
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    for each in objectives:
+        if each.finding == cost.name:
+            beyond = each.limit > high
+            ax.axvline(high if beyond else each.limit, **LIMIT_LINE)
+            named = f"objective {each.promise}{', far to the right' if beyond else ''} "
+            ax.text(high, 0.97, named, transform=ax.get_xaxis_transform(), ha="right", va="top", **LIMIT_NAME)
+    ax.set(title="Cost of row-level security", xlabel="with − without row-level security, ms", ylabel="rounds")
+    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    _legend_above(ax)
     return ax
 
 
-def shares(findings: Sequence[Finding], title: str, ax: Axes | None = None) -> Axes:
+def shares(findings: Sequence[Finding], title: str) -> Axes:
     """Shares of a whole in percent as bars, the largest first, each with its interval."""
-    ax = plt.subplots(figsize=(9, 0.9 + 0.35 * len(findings)))[1] if ax is None else ax
-    known = [each for each in findings if each.value is not None and each.low is not None and each.high is not None]
-    for row, each in enumerate(sorted(known, key=lambda each: -(each.value or 0.0))):
-        value, low, high = each.value or 0.0, each.low or 0.0, each.high or 0.0
+    ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.35 * len(findings)))[1]
+    given = [each for each in findings if None not in (each.value, each.low, each.high)]
+    known = sorted(((each, each.value or 0.0, each.low or 0.0, each.high or 0.0) for each in given), key=itemgetter(1))
+    for row, (_, value, low, high) in enumerate(reversed(known)):
         ax.barh(row, value, height=0.6, color=PALETTE[0], alpha=0.75)
         ax.plot([low, high], [row, row], color="#333333", linewidth=1.5)
         ax.text(high + 1, row, f"{value:.0f} %", va="center", fontsize="small")
-    names = [each.title.rpartition(", ")[2] for each in sorted(known, key=lambda each: -(each.value or 0.0))]
-    ax.set_yticks(range(len(names)), names)
-    ax.set(title=title, xlabel="share, %", xlim=(0, 100), ylim=(len(names) - 0.4, -0.6))
+    ax.set_yticks(range(len(known)), [each.title.rpartition(", ")[2] for each, *_ in reversed(known)])
+    ax.set(title=title, xlabel="share, %", xlim=(0, 100), ylim=(len(known) - 0.4, -0.6))
     return ax
 
 
@@ -181,14 +213,14 @@ def _axes(ax: Axes | None) -> Axes:
     return plt.subplots()[1] if ax is None else ax
 
 
-def _limit(ax: Axes, limit: float | None) -> None:
-    """The objective as a line that is named at its left end."""
-    if limit is not None:
-        ax.axhline(limit, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2)
-        style: dict[str, Any] = {"color": LIMIT_COLOUR, "va": "bottom", "fontsize": "small"}
-        ax.text(0.01, limit, f"objective {limit:g} ms", transform=ax.get_yaxis_transform(), **style)
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.set_ylim(top=limit * 2)
+def _legend_above(ax: Axes) -> None:
+    """Beside the title, above the names of the stages: nowhere does it lie over data."""
+    style: dict[str, Any] = {"ncols": 4, "columnspacing": 1.2, "handlelength": 1.4}
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=1.3, frameon=False, **style)
+
+
+def _plain(value: float, _: int | None = None) -> str:
+    return f"{value:,g}"
 
 
 def _over_stages(ax: Axes, stages: Sequence[Mapping[str, Any]]) -> Axes:

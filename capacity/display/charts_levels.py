@@ -13,7 +13,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from capacity.analysis.limits.knees import Knee, scalability_curve
 from capacity.analysis.limits.scalability import ScalabilityModel
 from capacity.analysis.limits.search_result import SearchResult
-from capacity.display.charts import LIMIT_COLOUR, PALETTE
+from capacity.display.charts import PALETTE, WIDTH
+from capacity.display.charts_limits import limit_line
 from capacity.display.tables import COLOURS, NOT_GIVEN
 from capacity.findings import Verdict
 
@@ -23,10 +24,10 @@ RESOURCES = 3  # the most used ones; more lines cannot be told apart
 
 def searched_picture(found: SearchResult) -> Figure:
     """One part: times, throughput and use over the load offered; the scalability law, and the three estimates."""
-    figure = plt.figure(figsize=(10.5, 7.2))
-    grid = figure.add_gridspec(3, 2, width_ratios=[1.7, 1], height_ratios=[1.15, 1, 1.2])
-    times = figure.add_subplot(grid[0, 0])
-    done, used = (figure.add_subplot(grid[row, 0], sharex=times) for row in (1, 2))
+    figure = plt.figure(figsize=(WIDTH, 10))
+    grid = figure.add_gridspec(4, 2, height_ratios=[1.15, 1, 1.2, 1.1])
+    times = figure.add_subplot(grid[0, :])
+    done, used = (figure.add_subplot(grid[row, :], sharex=times) for row in (1, 2))
     times_by_load(found, times)
     throughput_by_load(found.table, done)
     use_by_load(found.uses, used)
@@ -37,8 +38,8 @@ def searched_picture(found: SearchResult) -> Figure:
     for ax in (times, done):
         ax.tick_params(labelbottom=False)
     used.set_xlabel("operations due per second; shaded: where the breaking point lies")
-    scalability_by_number(found.table, found.scalability[1], found.places, figure.add_subplot(grid[:2, 1]))
-    estimates(found.knees, figure.add_subplot(grid[2, 1]))
+    scalability_by_number(found.table, found.scalability[1], found.places, figure.add_subplot(grid[3, 0]))
+    estimates(found.knees, figure.add_subplot(grid[3, 1]))
     figure.suptitle(found.name, x=0.01, ha="left", weight="bold")
     return figure
 
@@ -62,9 +63,7 @@ def times_by_load(found: SearchResult, ax: Axes) -> Axes:
         unbounded = longest[np.isinf(longest[f"{column}_high"])]
         ax.vlines(unbounded["rate"], unbounded[f"{column}_low"], top, color=colour, alpha=0.35, linestyle=":")
     _marks(table, name, ax)
-    ax.axhline(limit_ms, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2)
-    style: dict[str, Any] = {"color": LIMIT_COLOUR, "va": "bottom", "fontsize": "small"}
-    ax.text(0.01, limit_ms, f"objective {limit_ms:g} ms", transform=ax.get_yaxis_transform(), **style)
+    limit_line(ax, limit_ms, f"objective {limit_ms:g} ms")
     quantile = name.rpartition("_")[2]
     ax.set(title=f"Response time, {quantile}", ylabel="ms", yscale="log", ylim=(None, max(top, limit_ms * 3)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
@@ -118,7 +117,7 @@ def scalability_by_number(table: pd.DataFrame, model: ScalabilityModel | None, p
     ax.axvline(places, color="#777777", linestyle=":", linewidth=1.2, label=f"places: {places:g}")
     ax.set(title="Scalability", xlabel="operations in service, mean", ylabel="completed per second")
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.legend(loc="lower right", frameon=False, fontsize="small")
+    ax.legend(loc="upper left", frameon=False, fontsize="small")
     return ax
 
 

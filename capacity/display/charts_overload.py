@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from capacity.display.charts import LIMIT_COLOUR, PALETTE
+from capacity.display.charts import PALETTE, WIDTH
+from capacity.display.charts_limits import LIMIT_COLOUR, limit_line
 
-SIZE = (9.5, 5.2)
+SIZE = (WIDTH, 5.2)
 RATES = {"admitted_per_s": ("admitted", PALETTE[0]), "shed_per_s": ("shed (503)", PALETTE[1])}
 FAILED = {"failed_per_s": ("failed", LIMIT_COLOUR)}
 
@@ -42,9 +43,7 @@ def overload_compared(courses: Mapping[str, pd.DataFrame], limit: float, overloa
 def _depth(ax: Axes, course: pd.DataFrame, limit: float) -> None:
     ax.fill_between(course["at_s"], course["depth"], color=PALETTE[7], alpha=0.35, linewidth=0)
     ax.plot(course["at_s"], course["depth"], color="#444444")
-    ax.axhline(limit, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2)
-    style: dict[str, Any] = {"color": LIMIT_COLOUR, "va": "bottom", "ha": "right", "fontsize": "small"}
-    ax.text(0.99, limit, f"the breaker's limit, {limit:g}", transform=ax.get_yaxis_transform(), **style)
+    limit_line(ax, limit, f"the breaker's limit, {limit:g}", right=True)
 
 
 def _rates(ax: Axes, course: pd.DataFrame) -> None:

@@ -16,10 +16,11 @@ from capacity.analysis.planning.exhaustion import GrowingResource, use_over_time
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
 from capacity.analysis.planning.sensitivity import Swing
 from capacity.analysis.planning.sizing import QUARTER
-from capacity.display.charts import LIMIT_COLOUR, PALETTE
+from capacity.display.charts import PALETTE, WIDTH
+from capacity.display.charts_limits import LIMIT_COLOUR
 from capacity.display.tables_plan import currency_of, short_name
 
-COLUMNS = 3
+COLUMNS = 2
 HIGHEST = 1.6  # of the limit: what lies above is not drawn
 TRIGGER_COLOUR = "#a15c00"
 LINE = 0.15  # of the limit: the height of a line of small text
@@ -34,7 +35,7 @@ def outgrown(plan: CapacityPlan, months: int | None = None) -> Figure:
     """
     shown = [each for each in plan.resources if each.terms and each.limit is not None]
     rows = -(-len(shown) // COLUMNS)
-    figure, grid = plt.subplots(rows, COLUMNS, figsize=(10.5, 2.15 * rows), sharex=True, sharey=True, squeeze=False)
+    figure, grid = plt.subplots(rows, COLUMNS, figsize=(WIDTH, 1.9 * rows), sharex=True, sharey=True, squeeze=False)
     for ax, resource in zip(grid.flat, shown, strict=False):
         _one(ax, plan, resource, months or plan.file.months)
     for place, ax in enumerate(grid.flat):
@@ -70,13 +71,32 @@ def _one(ax: Axes, plan: CapacityPlan, resource: GrowingResource, months: int) -
     ax.set(ylim=(0, HIGHEST), xlim=(0, months))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     _dated(ax, plan)
+    ax.tick_params(labelsize="x-small")
+
+
+def limits_as_dates(plan: CapacityPlan) -> Axes:
+    """A row a resource, the soonest on top: the date on which its limit is reached, with its 95 % interval.
+
+    A hollow mark is a limit that is only known from below, an arrow lies beyond the months that are planned.
+    """
+    reached = sorted((each for each in plan.events if each.limit), key=lambda each: each.months.value)
+    ax, end = plt.subplots(figsize=(WIDTH, 1.0 + 0.28 * len(reached)))[1], plan.file.months
+    for row, event in enumerate(reached):
+        value, low, high = (min(each, end) for each in (event.months.value, event.months.low, event.months.high))
+        ax.plot([low, high], [row, row], color=PALETTE[0], linewidth=6, alpha=0.3, solid_capstyle="butt")
+        filled = "white" if event.at_least else PALETTE[0]
+        mark = ">" if event.months.value > end else "o"
+        ax.plot(value, row, mark, color=PALETTE[0], markerfacecolor=filled, markersize=5, clip_on=False)
+    ax.set_yticks(range(len(reached)), [plan.title_of(each.resource) for each in reached])
+    ax.set(title="When each limit is reached", xlim=(0, end), ylim=(len(reached) - 0.4, -0.6))
+    _dated(ax, plan)
+    return ax
 
 
 def _dated(ax: Axes, plan: CapacityPlan) -> None:
     """Months as dates on the x axis, one every half year."""
     ax.xaxis.set_major_locator(MultipleLocator(6))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: _month(plan, month)))
-    ax.tick_params(labelsize="x-small")
 
 
 def _month(plan: CapacityPlan, month: float) -> str:
@@ -86,7 +106,7 @@ def _month(plan: CapacityPlan, month: float) -> str:
 
 def sizes_by_quarter(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     """A row a part: the size of each quarter with what it costs a month; hatched where no known size holds the load."""
-    ax = plt.subplots(figsize=(10.5, 0.8 + 0.75 * len(plan.parts)))[1] if ax is None else ax
+    ax = plt.subplots(figsize=(WIDTH, 1.1 + 0.75 * len(plan.parts)))[1] if ax is None else ax
     for row, part in enumerate(plan.parts):
         for first, last in _runs(part):
             _bar(ax, row, part, first, last)
@@ -99,7 +119,7 @@ def sizes_by_quarter(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     ax.set_title(f"Size of each quarter, {currency_of(plan)} a month")
     kinds = (("burstable, by its baseline", PALETTE[1]), ("not burstable", PALETTE[0]))
     marks = [Patch(facecolor=(*colour, 0.32), edgecolor=colour, label=label) for label, colour in kinds]
-    ax.legend(handles=marks, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize="small")
+    ax.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False, fontsize="small")
     return ax
 
 
@@ -121,18 +141,19 @@ def _bar(ax: Axes, row: int, part: PartPlan, first: int, last: int) -> None:
         return
     colour = PALETTE[1] if fit.size.burstable else PALETTE[0]
     ax.barh(row, width, left=left, height=0.72, color=colour, alpha=0.32, edgecolor=colour, linewidth=0.9)
-    name = short_name(fit.size.size).replace(" × ", "×")
+    name = short_name(fit.size.size).replace(" × ", " ×\n" if first == last else " × ")
     ax.text(left + width / 2, row, f"{name}\n{cost:,.0f}", color="#222222", **style)
 
 
 def _label(part: PartPlan) -> str:
-    return part.part.title if part.part.counted else f"{part.part.title}\n(not in the total)"
+    title = part.part.title.replace(" on ", "\non ")
+    return title if part.part.counted else f"{title}\n(not in\nthe total)"
 
 
 def swings(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     """A tornado: the months until the first limit with one input at either end of its interval, the widest on top."""
     moving = [each for each in plan.swings if each.span > 0][:SHOWN]
-    ax = plt.subplots(figsize=(9, 1.3 + 0.42 * max(1, len(moving))))[1] if ax is None else ax
+    ax = plt.subplots(figsize=(WIDTH, 1.3 + 0.42 * max(1, len(moving))))[1] if ax is None else ax
     base = plan.first.value
     for row, swing in enumerate(moving):
         for end, months, colour in (
@@ -152,6 +173,7 @@ def swings(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     low, high = min([base, *ends]), max([base, *ends])
     room = max(0.35, 0.22 * (high - low))
     ax.set_xlim(low - room, high + room)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: f"{month:g}" if month >= 0 else ""))
     ax.set_title("What moves the first limit")
     if not moving:
         ax.text(0.5, 0.5, "no input has an interval", transform=ax.transAxes, ha="center", color=QUIET)
@@ -164,7 +186,7 @@ def _short(swing: Swing, end: float) -> str:
 
 def cost_over_time(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     """What each counted part costs a month by quarter, stacked, as far as sizes are known."""
-    ax = plt.subplots(figsize=(10.5, 2.6))[1] if ax is None else ax
+    ax = plt.subplots(figsize=(WIDTH, 3.2))[1] if ax is None else ax
     counted: Sequence[PartPlan] = [part for part in plan.parts if part.part.counted]
     at = np.arange(plan.quarters) * QUARTER + QUARTER / 2
     bottom = np.zeros(plan.quarters)
@@ -178,6 +200,7 @@ def cost_over_time(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
         ax.text(at[quarter], top, text, ha="center", va="bottom", fontsize="x-small")
     ax.set(xlim=(0, QUARTER * plan.quarters), ylim=(0, max(float(bottom.max()), 1.0) * 1.22))
     ax.set_ylabel(f"{currency_of(plan)} a month")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,.0f}"))
     ax.set_title("Cost of the plan")
     ax.xaxis.set_major_locator(MultipleLocator(QUARTER))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: _month(plan, month)))

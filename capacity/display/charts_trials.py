@@ -9,7 +9,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from capacity.analysis.faults.course import FaultCourse
-from capacity.display.charts import LIMIT_COLOUR, PALETTE
+from capacity.display.charts import PALETTE, WIDTH
+from capacity.display.charts_limits import ROOM, limit_line
 from capacity.scenarios.trials import scenario_label
 
 
@@ -43,7 +44,7 @@ def fault_timeline(course: FaultCourse | None, axes: tuple[Axes, Axes] | None = 
     """
     if course is None:
         return None
-    above, below = axes or plt.subplots(2, 1, figsize=(9, 5.4), sharex=True, height_ratios=(3, 2))[1]
+    above, below = axes or plt.subplots(2, 1, figsize=(WIDTH, 5.8), sharex=True, height_ratios=(3, 2))[1]
     _draw_operations(course, above)
     _draw_answers(course, below)
     last_s = max(float(course.answers["at_s"].max()) + course.every_s, course.end_s)
@@ -66,14 +67,13 @@ def _draw_operations(course: FaultCourse, ax: Axes) -> None:
             style = {"color": look.colour, "markersize": look.size, "label": f"{look.label} ({len(mine):,})"}
             ax.plot(mine["due_s"], mine["response_ms"], look.mark, zorder=3, **style)
     ax.set(ylabel="response time, ms", yscale="log")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.axhline(course.objective_ms, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2)
-    name = f"objective {course.objective_ms:g} ms"
-    words: dict[str, Any] = {"color": LIMIT_COLOUR, "va": "bottom", "ha": "right", "fontsize": "small"}
-    ax.text(0.995, course.objective_ms, name, transform=ax.get_yaxis_transform(), **words)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.set_ylim(top=max(ax.get_ylim()[1], ROOM * course.objective_ms))
+    limit_line(ax, course.objective_ms, f"objective {course.objective_ms:g} ms", right=True)
     shaded = Patch(color=FAULT_COLOUR, label="the fault")
     drawn = [each for each in ax.get_lines() if isinstance(each, Line2D) and not str(each.get_label()).startswith("_")]
-    ax.legend(handles=[*drawn, shaded], loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, markerscale=1.6)
+    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.03), "ncols": 3, "frameon": False}
+    ax.legend(handles=[*drawn, shaded], markerscale=1.6, **below)
 
 
 def _draw_answers(course: FaultCourse, ax: Axes) -> None:
@@ -86,7 +86,7 @@ def _draw_answers(course: FaultCourse, ax: Axes) -> None:
             bottom = bottom + given[fate]
     ax.step(given["at_s"], given["due"], where="post", color="#222222", linewidth=0.9, label="due")
     ax.set(ylabel="ended per second", ylim=(0, HEADROOM * max(given["due"].max(), bottom.max())))
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=5, frameon=False)
 
 
 def _name_moments(course: FaultCourse, ax: Axes, last_s: float) -> None:
