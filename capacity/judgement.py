@@ -5,6 +5,7 @@ from pathlib import Path
 from capacity.errors import CapacityError
 from capacity.findings import (
     Judged,
+    Objective,
     finding_as_dict,
     judge_all,
     read_expectations,
@@ -12,8 +13,13 @@ from capacity.findings import (
     read_objectives,
     worst,
 )
-from capacity.places import MANIFEST, OBJECTIVES
+from capacity.places import MANIFEST, OBJECTIVES, in_project
 from capacity.writing import write_json
+
+
+def project_objectives(*sections: str) -> list[Objective]:
+    """What the project that the current folder is in promises; of some sections where these are named."""
+    return read_objectives(in_project(OBJECTIVES), *sections)
 
 
 def judged_run(project: Path, run: Path) -> list[Judged]:

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from datetime import date
 
-from capacity.analysis.planning.answers import Answers, Choice, Held, Outgrown
+from capacity.analysis.planning.answers import HELD_BACK, Answers, Choice, Held, Outgrown
 from capacity.analysis.planning.sizing import QUARTER
 from capacity.display.tables import LINE_WIDTH, aligned, finding_text, wrapped
 from capacity.display.tables_plan import NEVER, OVER, short_name
-from capacity.findings import Finding, Judged, Verdict
+from capacity.findings import Finding, Judged, Objective, Verdict, judge_all, worst
 
 UNKNOWN = "not known"
 WIDE = 100  # columns from which what broke stands beside the numbers
@@ -62,6 +62,36 @@ def _parts(parts: Sequence[Held], width: int) -> list[str]:
 def _why_not(found: Finding) -> str:
     """Why a finding gives no number that counts; empty where it does."""
     return f"does not count: {found.void}" if found.void else (found.note or "not given") if found.value is None else ""
+
+
+def part_answer_text(findings: Sequence[Finding], objectives: Sequence[Objective], *figures: str) -> str:
+    """What one notebook answers: its verdict, its `figures` with what is promised of them, and what holds it back.
+
+    A figure is the name of a finding without its section; where none is named, it is every promise.
+    """
+    judged = judge_all(findings, objectives)
+    promises = {objective.finding: (objective, verdict) for objective, _, verdict in judged}
+    by_name = {each.name.partition(".")[2]: each for each in findings}
+    rows = [_figure(by_name[name], promises.get(by_name[name].name)) for name in figures if name in by_name]
+    rows = rows or [(each.title, _found(found), str(verdict), each.promise) for each, found, verdict in judged]
+    said = {row[0] for row in rows}
+    back = [
+        (verdict, each, found) for each, found, verdict in judged if verdict in HELD_BACK and each.title not in said
+    ]
+    also = [wrapped(f"{verdict}: {each.title} {each.promise}, found {_found(found)}") for verdict, each, found in back]
+    overall = worst(verdict for _, _, verdict in judged)
+    return "\n".join([f"{overall}: {tally_text(judged)}.", aligned(rows), *also])
+
+
+def _found(found: Finding | None) -> str:
+    return f"does not count: {found.void}" if found and found.void else finding_text(found)
+
+
+def _figure(finding: Finding, promise: tuple[Objective, Verdict] | None) -> tuple[str, str, str, str]:
+    if promise is None:
+        return finding.title, _found(finding), "", ""
+    objective, verdict = promise
+    return objective.title, _found(finding), str(verdict), objective.promise
 
 
 def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:

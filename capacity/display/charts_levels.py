@@ -24,7 +24,7 @@ RESOURCES = 3  # the most used ones; more lines cannot be told apart
 
 def searched_picture(found: SearchResult) -> Figure:
     """One part: times, throughput and use over the load offered; the scalability law, and the three estimates."""
-    figure = plt.figure(figsize=(WIDTH, 10))
+    figure = plt.figure(figsize=(WIDTH, 10.4))
     grid = figure.add_gridspec(4, 2, height_ratios=[1.15, 1, 1.2, 1.1])
     times = figure.add_subplot(grid[0, :])
     done, used = (figure.add_subplot(grid[row, :], sharex=times) for row in (1, 2))
@@ -117,7 +117,7 @@ def scalability_by_number(table: pd.DataFrame, model: ScalabilityModel | None, p
     ax.axvline(places, color="#777777", linestyle=":", linewidth=1.2, label=f"places: {places:g}")
     ax.set(title="Scalability", xlabel="operations in service, mean", ylabel="completed per second")
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.3), ncols=2, frameon=False, fontsize="small")
     return ax
 
 

@@ -74,13 +74,16 @@ def _one(ax: Axes, plan: CapacityPlan, resource: GrowingResource, months: int) -
     ax.tick_params(labelsize="x-small")
 
 
-def limits_as_dates(plan: CapacityPlan) -> Axes:
+def limits_as_dates(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     """A row a resource, the soonest on top: the date on which its limit is reached, with its 95 % interval.
 
-    A hollow mark is a limit that is only known from below, an arrow lies beyond the months that are planned.
+    A hollow mark is a limit that is only known from below, an arrow lies beyond the months that are planned. What the
+    axes held before is no longer there.
     """
     reached = sorted((each for each in plan.events if each.limit), key=lambda each: each.months.value)
-    ax, end = plt.subplots(figsize=(WIDTH, 1.0 + 0.28 * len(reached)))[1], plan.file.months
+    ax = plt.subplots(figsize=(WIDTH, 1.0 + 0.28 * len(reached)))[1] if ax is None else ax
+    ax.clear()
+    end = plan.file.months
     for row, event in enumerate(reached):
         value, low, high = (min(each, end) for each in (event.months.value, event.months.low, event.months.high))
         ax.plot([low, high], [row, row], color=PALETTE[0], linewidth=6, alpha=0.3, solid_capstyle="butt")

@@ -178,6 +178,19 @@ def _part(objective: Objective, finding: Finding | None, parts: set[str]) -> str
     return folder if folder in parts else objective.section
 
 
+def load_text(manifest: Mapping[str, Any]) -> str:
+    """What load a recording holds: its mix by weight, and the stages at a constant load."""
+    closed = manifest["kind"] == "users"
+    mix = ", ".join(f"{each['name']} {each['weight']:g} %" for each in manifest["workload"]["operations"])
+    held = [
+        f"{each['to']:,g}{' users' if closed else '/s'} for {each['end_s'] - each['start_s']:g} s"
+        for each in manifest["stages"]
+        if each["step"] in manifest["sustained_steps"]
+    ]
+    loop = f"{'closed' if closed else 'open'} loop, {', then '.join(held)}, {manifest['connections']} connections"
+    return wrapped(f"{loop}: {mix}")
+
+
 def quality_text(
     samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int], manifest: Mapping[str, Any] | None = None
 ) -> str:

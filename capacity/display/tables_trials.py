@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from capacity.display.tables import aligned, finding_link, finding_text, verdict_style
+from capacity.display.tables import aligned, finding_link, finding_text, verdict_style, wrapped
 from capacity.findings import Finding, Judged, Verdict, worst
 from capacity.scenarios.trial import Trial
 from capacity.scenarios.trials import Kept, expected_of, scenario_label
@@ -42,8 +42,8 @@ def expectations_text(trials: Iterable[Trial]) -> str:
 
 
 def outcomes_text(trials: Sequence[Kept]) -> str:
-    """The verdicts of some trials in a line."""
-    return ", ".join(f"{kept.trial.scenario} {kept.trial.verdict}" for kept in trials) or "none was run here"
+    """The verdicts of some trials, as lines that fit a page."""
+    return wrapped(", ".join(f"{kept.trial.scenario} {kept.trial.verdict}" for kept in trials)) or "none was run here"
 
 
 def trial_heading(trial: Trial) -> str:

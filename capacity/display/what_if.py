@@ -7,11 +7,14 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from capacity.analysis.planning.catalog import Size, sizes_of
 from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
 from capacity.analysis.planning.plan_file import PlanBasis, PlanFile
-from capacity.display.charts_plan import outgrown
+from capacity.display.charts_plan import limits_as_dates
 from capacity.display.tables_plan import summary_text
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -71,11 +74,15 @@ def _sliders(widgets: Any, file: PlanFile, run: PlanBasis, catalog: Sequence[Siz
     # Not an output widget: who executes notebooks without a page waits for ever for the end of what it showed.
     text, picture = widgets.HTML(), widgets.Image(format="png", layout={"max_width": "60em"})
 
+    drawn: Axes | None = None
+
     def show(_: Any = None) -> None:
+        nonlocal drawn
         growth, headroom, peak, size = (each.value for each in controls.values())
         plan = what_if_plan(file, run, catalog, growth=growth, headroom=headroom, peak=peak, **{part: size})
         text.value = f"<pre>{escape(summary_text(plan))}</pre>"
-        picture.value = _drawn(plan)
+        drawn = limits_as_dates(plan, drawn)
+        picture.value = _png(drawn.get_figure(root=True))
 
     for each in controls.values():
         each.observe(show, names="value")
@@ -83,9 +90,11 @@ def _sliders(widgets: Any, file: PlanFile, run: PlanBasis, catalog: Sequence[Siz
     return widgets.VBox([*controls.values(), text, picture])
 
 
-def _drawn(plan: CapacityPlan) -> bytes:
-    figure = outgrown(plan)
+def _png(figure: Figure | None) -> bytes:
+    """The figure as bytes; its places are found the first time alone, which takes as long as all else."""
     held = BytesIO()
-    figure.savefig(held, format="png", bbox_inches="tight")
-    plt.close(figure)
+    if figure is not None:
+        plt.close(figure)  # no cell shows it a second time
+        FigureCanvasAgg(figure).print_png(held)  # type: ignore[no-untyped-call]  # savefig draws it twice
+        figure.set_layout_engine("none")
     return held.getvalue()

@@ -4,16 +4,20 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import ipywidgets
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from capacity.analysis.planning.catalog import Size, read_catalog
 from capacity.analysis.planning.growth import Exhaustion
 from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
 from capacity.analysis.planning.plan_file import PlanBasis, PlanFile, read_basis, read_plan
+from capacity.analysis.planning.sizing import choose_sizes
 from capacity.display import charts_plan, tables_plan
 from capacity.display.what_if import VIEW, _sliders, what_if, what_if_plan
 from capacity.findings import read_findings
@@ -120,6 +124,7 @@ def test_the_picture_of_sizes_has_a_bar_a_stretch_and_dates(plan: CapacityPlan) 
     words = [text.get_text() for text in ax.texts]
     assert "none\nholds it" in words
     assert any(word.startswith("m5.xlarge\n") for word in words)
+    assert "4 × t4g.micro\n47" in words and "6 ×\nt4g.micro\n70" in words
     assert sum(bar.get_width() for bar in ax.patches) == len(plan.parts) * 24  # type: ignore[attr-defined]
 
 
@@ -194,3 +199,26 @@ def test_a_moved_slider_makes_the_plan_anew(inputs: tuple[PlanFile, PlanBasis, l
     growth.value = 0.4
     assert "40% a month" in text.value
     assert bytes(picture.value) != before[1]
+
+
+def test_a_moved_slider_chooses_each_parts_sizes_once_and_draws_its_picture_once(
+    inputs: tuple[PlanFile, PlanBasis, list[Size]],
+) -> None:
+    """Which is what answers within 0.3 s: sizes were chosen three times, and fourteen panels drawn and laid out."""
+    box = _sliders(ipywidgets, *inputs, "database")
+    watched = patch("capacity.analysis.planning.plan.choose_sizes", wraps=choose_sizes)
+    with watched as chosen, patch.object(Figure, "draw", autospec=True, side_effect=Figure.draw) as drawn:
+        box.children[0].value = 0.3
+    assert chosen.call_count == len(inputs[0].parts)
+    assert drawn.call_count == 1
+
+
+def test_limits_are_dates_the_soonest_on_top_each_with_its_interval(plan: CapacityPlan) -> None:
+    ax = charts_plan.limits_as_dates(plan)
+    reached = sorted((each for each in plan.events if each.limit), key=lambda each: each.months.value)
+    assert [text.get_text() for text in ax.get_yticklabels()] == [plan.title_of(each.resource) for each in reached]
+    bars = [line for line in ax.lines if len(line.get_xdata()) == 2]  # type: ignore[arg-type]
+    ends = [(min(each.months.low, 24), min(each.months.high, 24)) for each in reached]
+    assert [tuple(np.asarray(line.get_xdata())) for line in bars] == ends
+    assert charts_plan.limits_as_dates(plan, ax) is ax
+    assert len(ax.lines) == 2 * len(reached)

@@ -4,6 +4,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -96,14 +97,21 @@ class Outlook:
 
     def drawn(self, name: str, given: Known, offset: float = 0.0) -> Floats:
         """Draws of what is known, the same for a name whatever else is drawn."""
-        if not offset and _nothing(given):
-            return np.zeros(self.draws)
-        generator = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-        return np.exp(log_draws(_above_zero(given) if not offset else given, generator, self.draws, offset)) - offset
+        return _drawn(name, given, offset, self.seed, self.draws)
 
     def growth(self) -> Floats:
         """Draws of the monthly rate."""
         return self.drawn(RATE, self.rate, offset=1.0)
+
+
+@lru_cache(maxsize=64)  # growth and loads are drawn for each resource anew; 160 kB each
+def _drawn(name: str, given: Known, offset: float, seed: int, draws: int) -> Floats:
+    if not offset and _nothing(given):
+        return np.zeros(draws)
+    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    drawn: Floats = np.exp(log_draws(_above_zero(given) if not offset else given, generator, draws, offset)) - offset
+    drawn.flags.writeable = False
+    return drawn
 
 
 def use_today(resource: GrowingResource, outlook: Outlook) -> Estimate:

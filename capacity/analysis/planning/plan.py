@@ -159,5 +159,6 @@ def _part(part: PartEntry, file: PlanFile, run: PlanBasis, catalog: Sequence[Siz
     now = find_size(catalog, part.service, part.current, file.region) if part.current else None
     quarters, cost = -(-file.months // QUARTER), file.change_cost
     rates = (file.growth.value, file.growth.low, file.growth.high)
-    steps, slow, fast = (choose_sizes(sizes, demand, rate, quarters, current=now, change_cost=cost) for rate in rates)
+    chosen = {rate: choose_sizes(sizes, demand, rate, quarters, current=now, change_cost=cost) for rate in {*rates}}
+    steps, slow, fast = (chosen[rate] for rate in rates)
     return PartPlan(part, demand, judge_size(now, demand) if now else None, steps, slow, fast, note)
