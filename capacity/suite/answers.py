@@ -1,5 +1,6 @@
 """The four answers of a run, read from its folders."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from capacity.analysis.limits.search_result import SECTION, SearchResult
@@ -17,9 +18,10 @@ PLAN = Path("data") / "plan.yaml"
 CATALOG = Path("data") / "catalog"
 
 
-def read_answers(findings: Path, recordings: Path, project: Path) -> Answers:
+def read_answers(findings: Path, recordings: Path, project: Path, plan: CapacityPlan | None = None) -> Answers:
     """The answers from the folder of a run's `findings`, that of its `recordings`, and the data of a project.
 
+    The plan is made by the project's own data where no other is given.
     What a run did not measure is in them with its cause. Raises CapacityError where there are no findings at all.
     """
     found = read_findings(findings)
@@ -30,7 +32,7 @@ def read_answers(findings: Path, recordings: Path, project: Path) -> Answers:
         name: _searched(recordings, by_name.get(f"{SECTION}.{name}.highest_sustainable"))
         for name in read_searches(project / WORKLOADS / SEARCHES)
     }
-    return answers_of(judge_all(found, promised), expected, found, parts, _planned(findings, found, project))
+    return answers_of(judge_all(found, promised), expected, found, parts, plan or _planned(findings, project))
 
 
 def _searched(recordings: Path, held: Finding | None) -> SearchResult | str:
@@ -43,9 +45,17 @@ def _searched(recordings: Path, held: Finding | None) -> SearchResult | str:
         return str(error)
 
 
-def _planned(folder: Path, found: list[Finding], project: Path) -> CapacityPlan | str:
+def read_capacity_plan(
+    findings: Path, plan: Path, catalog: Path, own_catalogs: Sequence[Path] = (), seed: int = 1
+) -> CapacityPlan:
+    """The plan of a run by the folder of its findings, the plan's file and catalogues; see `make_plan`."""
+    basis = read_basis(findings, read_findings(findings))
+    return make_plan(read_plan(plan), basis, read_catalog(catalog, own_catalogs), seed)
+
+
+def _planned(folder: Path, project: Path) -> CapacityPlan | str:
     """The plan by the project's own data, or why there is none."""
     try:
-        return make_plan(read_plan(project / PLAN), read_basis(folder, found), read_catalog(project / CATALOG, []))
+        return read_capacity_plan(folder, project / PLAN, project / CATALOG)
     except CapacityError as error:
         return str(error)

@@ -39,8 +39,8 @@ class RunPlan:
 
 
 def notebooks_in(project: Path) -> dict[str, Path]:
-    """The suite's notebooks by name, as `database` for 10_database.ipynb, in their order."""
-    found = sorted((project / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    """The suite's notebooks by name, as `database` for 10_database.ipynb, in their order; 00 is for people alone."""
+    found = sorted((project / "notebooks").glob("[1-9][0-9]_*.ipynb"))
     if not found:
         raise CapacityError(f"there are no notebooks in {project / 'notebooks'}; run this in the project's own folder")
     return {path.stem.partition("_")[2]: path for path in found}
