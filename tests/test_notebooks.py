@@ -17,12 +17,15 @@ from capacity.scenarios.matrix import chosen_rows
 from capacity.scenarios.overload import BREAKER, read_overload
 from capacity.scenarios.trial import settings_of
 from capacity.scenarios.trials import failover_expectations, read_trials
+from capacity.suite.run import notebooks_in
 from capacity.workload import read_workload
 
 PROJECT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 
+READERS = (NOTEBOOKS[0], NOTEBOOKS[-1])  # 00 and the report measure nothing
+ANSWERING = [path for path in NOTEBOOKS if path.stem != "80_readiness_report"]
 RECORDINGS = ("database", "database/row_security", "redis", "redis/reconnection", "queue", "gateway")
 LITERALS = (bool, int, float, str, list)
 
@@ -64,15 +67,55 @@ def test_a_notebook_holds_no_logic_and_its_parameters_are_literals(path: Path) -
         assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda)]
         if "parameters" in cell.metadata.get("tags", []):
             values = {node.targets[0].id: ast.literal_eval(node.value) for node in tree.body}  # type: ignore[attr-defined]
-            assert "report" in path.stem or {"live", "profile", "recording", "results"} <= set(values)
+            assert path in READERS or {"live", "profile", "recording", "results"} <= set(values)
             assert values.get("live", False) is False
             assert all(isinstance(value, LITERALS) for value in values.values())
+
+
+@pytest.mark.parametrize("path", ANSWERING, ids=lambda path: path.stem)
+def test_a_notebook_shows_its_answer_before_its_imports_which_are_folded(path: Path) -> None:
+    title, parameters, answer, imports, *rest = nbformat.read(path, 4).cells
+    assert title.source.splitlines()[0].startswith("# ") and title.source.splitlines()[0].endswith("?")
+    assert parameters.metadata.tags == ["parameters"]
+    assert {"nbval-check-output", "keep_output"} <= set(answer.metadata.tags)
+    assert "promises hold" in "".join(each.text for each in answer.outputs)
+    assert imports.metadata.jupyter.source_hidden
+    assert all(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.parse(imports.source).body)
+    assert not [cell for cell in rest if cell.cell_type == "code" and "import " in cell.source]
+
+
+def test_the_answer_of_a_part_is_read_at_a_glance() -> None:
+    for path in ANSWERING[1:-1]:
+        lines = "".join(each.text for each in nbformat.read(path, 4).cells[2].outputs).strip().splitlines()
+        assert len(lines) <= 7
+        assert max(map(len, lines)) <= 110
+
+
+def test_no_limit_is_typed_into_a_notebook_beside_the_objectives() -> None:
+    drawn = ("latency_over_time", "latency_distribution", "paired_differences")
+    cells = [cell for path in NOTEBOOKS for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    calls = [node for cell in cells for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
+    pictures = [each for each in calls if ast.unparse(each.func) in {f"charts.{name}" for name in drawn}]
+    assert len(pictures) == 9
+    for call in pictures:
+        assert "objectives" in [ast.unparse(each) for each in call.args]
+        assert not [each for each in call.args if isinstance(each, ast.Constant)]
+
+
+def test_the_notebook_to_start_with_is_for_people_and_no_part_of_a_run() -> None:
+    assert NOTEBOOKS[0].stem == "00_start_here"
+    assert list(notebooks_in(PROJECT).values()) == NOTEBOOKS[1:]
+
+
+def test_the_notebook_to_start_with_leads_to_all_others() -> None:
+    said = "".join(cell.source for cell in nbformat.read(NOTEBOOKS[0], 4).cells if cell.cell_type == "markdown")
+    assert all(f"[{path.stem}]({path.name})" in said for path in NOTEBOOKS[1:])
 
 
 @pytest.mark.thorough
 def test_an_edited_number_in_a_checked_cell_is_noticed(tmp_path: Path) -> None:
     """The check itself can fail."""
-    path = NOTEBOOKS[0]
+    path = NOTEBOOKS[1]
     notebook = nbformat.read(path, 4)
     checked = [cell for cell in notebook.cells if "nbval-check-output" in cell.metadata.get("tags", [])]
     checked[-1].outputs[0].text = checked[-1].outputs[0].text.replace("PASS", "FAIL")
