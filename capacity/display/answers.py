@@ -12,6 +12,7 @@ from capacity.findings import Finding, Judged, Objective, Verdict, judge_all, wo
 
 UNKNOWN = "not known"
 WIDE = 100  # columns from which what broke stands beside the numbers
+MOST = 2  # promises that are named beside the figures of a notebook's answer: it is read at a glance
 
 
 def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
@@ -75,12 +76,11 @@ def part_answer_text(findings: Sequence[Finding], objectives: Sequence[Objective
     rows = [_figure(by_name[name], promises.get(by_name[name].name)) for name in figures if name in by_name]
     rows = rows or [(each.title, _found(found), str(verdict), each.promise) for each, found, verdict in judged]
     said = {row[0] for row in rows}
-    back = [
-        (verdict, each, found) for each, found, verdict in judged if verdict in HELD_BACK and each.title not in said
-    ]
-    also = [wrapped(f"{verdict}: {each.title} {each.promise}, found {_found(found)}") for verdict, each, found in back]
+    unsaid = [row for verdict in HELD_BACK for row in judged if row[2] is verdict and row[0].title not in said]
+    also = [f"{verdict}: {each.title} {each.promise}, found {_found(found)}" for each, found, verdict in unsaid[:MOST]]
+    more = [f"and {len(unsaid) - MOST} more, see the verdicts below"] if len(unsaid) > MOST else []
     overall = worst(verdict for _, _, verdict in judged)
-    return "\n".join([f"{overall}: {tally_text(judged)}.", aligned(rows), *also])
+    return "\n".join([f"{overall}: {tally_text(judged)}", aligned(rows), *map(wrapped, also), *more])
 
 
 def _found(found: Finding | None) -> str:

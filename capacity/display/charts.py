@@ -68,9 +68,9 @@ def latency_over_time(
         values = course[f"{name}_ms"]
         ax.plot(course["second"], values.replace(np.inf, np.nan), color=PALETTE[place], label=name)
         beyond = course.loc[np.isinf(values), "second"]
-        ax.plot(
-            beyond, np.ones(len(beyond)), "^", color=PALETTE[place], transform=ax.get_xaxis_transform(), clip_on=False
-        )
+        if len(beyond):  # no mark at all would still take room, at the figure's corner
+            top: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+            ax.plot(beyond, np.ones(len(beyond)), "^", color=PALETTE[place], **top)
     ax.set(title="Response time", ylabel="response time, ms", yscale="log")
     ax.yaxis.set_major_formatter(FuncFormatter(_plain))
     response_limits(ax, objectives)

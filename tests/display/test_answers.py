@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from capacity.analysis.planning.answers import Answers
-from capacity.display.answers import answers_text, day_text, first_limit_text
+from capacity.display.answers import answers_text, day_text, first_limit_text, part_answer_text
 from capacity.display.tables import LINE_WIDTH, finding_text
+from capacity.findings import Finding
 from capacity.suite.answers import read_answers
 
 PROJECT = Path(__file__).parents[2]
@@ -62,3 +63,26 @@ def test_a_plan_from_a_void_measurement_does_not_count(answers: Answers) -> None
     assert first_limit_text(replace(answers.outgrown, months=void)) == (
         "does not count, since it comes from a measurement that is void: database.cpu_share: slow generator"
     )
+
+
+def test_a_part_is_answered_by_its_figures_each_with_its_promise_and_by_what_holds_it_back(answers: Answers) -> None:
+    findings = [found for _, found, _ in answers.judged if found and found.section == "database"]
+    objectives = [each for each, _, _ in answers.judged if each.section == "database"]
+    extra = Finding("database.throughput", 1965.0, "/s", 1950.0, 1980.0, 120, title="per second")
+    lines = part_answer_text([extra, *findings], objectives, "throughput", "response_p99").splitlines()
+    assert lines[0] == "INCONCLUSIVE: 11 of 12 promises hold, 0 broken, 1 undecided"
+    assert lines[1].split("  ")[0] == "per second" and lines[1].endswith("1,965 /s (1,950 to 1,980)")
+    assert lines[2].startswith("Query latency p99") and lines[2].endswith("PASS  < 500 ms")
+    assert lines[3:] == ["INCONCLUSIVE: Row lock contention < 0.1 %, found 0.4 % (0.1 to 1.3)"]
+
+
+def test_a_part_of_which_nothing_was_measured_says_so_and_names_no_more_than_two(answers: Answers) -> None:
+    objectives = [each for each, _, _ in answers.judged if each.section == "redis"]
+    lines = part_answer_text([], objectives).splitlines()
+    assert lines[0] == "NO_DATA: 0 of 11 promises hold, 0 broken, 11 undecided"
+    assert [line.split("  ")[0] for line in lines[1:]] == [each.title for each in objectives]
+    assert all("not measured" in line and "NO_DATA" in line for line in lines[1:])
+    slow = Finding("redis.response_p99", 12.0, "ms", 11.0, 13.0, 9)
+    lines = part_answer_text([slow], objectives, "response_p99").splitlines()
+    assert lines[1].endswith("FAIL  < 10 ms")
+    assert lines[2].startswith("NO_DATA: ") and lines[4:] == ["and 8 more, see the verdicts below"]

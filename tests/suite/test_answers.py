@@ -8,7 +8,7 @@ import pytest
 from capacity.display.answers import answers_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
-from capacity.suite.answers import read_answers
+from capacity.suite.answers import read_answers, read_capacity_plan
 
 PROJECT = Path(__file__).parents[2]
 RECORDED = PROJECT / "data" / "recorded"
@@ -63,3 +63,13 @@ def test_without_recordings_the_numbers_stay_and_the_plan_says_why_there_is_none
 def test_a_folder_without_findings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"there are no findings in .*; measure first"):
         read_answers(tmp_path, tmp_path, PROJECT)
+
+
+def test_a_plan_that_is_given_is_in_the_place_of_the_projects_own() -> None:
+    own = read_capacity_plan(
+        RECORDED / "findings", PROJECT / "data" / "plan.yaml", PROJECT / "data" / "catalog", seed=2
+    )
+    answers = read_answers(RECORDED / "findings", RECORDED, PROJECT, own)
+    assert answers.plan is own
+    assert answers.outgrown.months.value == own.first.value
+    assert read_answers(RECORDED / "findings", RECORDED, PROJECT).plan != own
