@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from capacity.load.arrivals import NEVER, Arrivals
 from capacity.load.connection import CLOSES, PENDING, Connection, ConnectionLostError
 from capacity.load.health import Health
-from capacity.load.pool import Pool, Slot
+from capacity.load.pool import ConnectionPool, Slot
 from capacity.load.schedule import Arrival
 from capacity.load.timer import Timer
 from capacity.samples import Outcome
@@ -43,7 +43,7 @@ class Engine:
         self._arrivals = arrivals
         self._samples = samples
         self._timeout_ns = int(timeout_s * 1e9)
-        self._pool = Pool(connections)
+        self._pool = ConnectionPool(connections)
         self._idle, self.refused = self._pool.idle, self._pool.refused
         self._waiting: deque[Arrival] = deque()
         self._health = Health(gauges)

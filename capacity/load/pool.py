@@ -34,7 +34,7 @@ class Slot:
     reopen_at: int = NEVER
 
 
-class Pool:
+class ConnectionPool:
     """Connections that take turns, as those of separate clients do: the one used last would be the warmest.
 
     `epoll` waits for what arrives on them, and for `reopened_at`, which says that one has opened again or failed to.

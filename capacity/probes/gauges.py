@@ -1,45 +1,34 @@
 """A process that reads the servers' own figures a few times a second, beside the load and not within it."""
 
 import contextlib
-import http.client
 import json
 import os
 import select
-from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import psutil
-import psycopg
-import redis
 
 from capacity.load.child import read_line, run_child, say
 from capacity.load.engine import clock
-from capacity.probes.readers import Reader
-from capacity.probes.readers.metrics import metrics_reader
-from capacity.probes.readers.postgres import postgres_reader
-from capacity.probes.readers.processes import processes_reader
-from capacity.probes.readers.redis import redis_reader
-from capacity.probes.readers.server import server_reader
+from capacity.probes import readers
 from capacity.streams import GaugeWriter
 
 SOURCES = "CAPACITY_GAUGES_SOURCES"
 INTERVAL_S = 0.2
 SETTLE_S = 0.5  # PostgreSQL's backends add their counts when they end; a task that needs none may say so
-READERS: Mapping[str, Callable[[str], tuple[Reader, dict[str, Any]]]] = {
-    "postgres": postgres_reader,
-    "redis": redis_reader,
-    "gateway": metrics_reader,
-    "processes": processes_reader,
-    "server": server_reader,
-}
-# A server that is down has no figures.
-DOWN = (psycopg.Error, redis.RedisError, OSError, http.client.HTTPException)
+# A source's kind is the module of `readers` whose `<kind>_reader` reads it: a further kind is a further module.
+MODULES = {each.name: import_module(f"{readers.__name__}.{each.name}") for each in iter_modules(readers.__path__)}
+# A server that is down has no figures; `DOWN` is what a module's own library raises then.
+DOWN = (OSError, *(module.DOWN for module in MODULES.values() if hasattr(module, "DOWN")))
 
 
 def main(task: dict[str, Any]) -> None:
     """Read the gauges of all sources until stdin ends, and once more when the load is gone."""
-    opened = {name: READERS[name](where) for name, where in json.loads(os.environ[SOURCES]).items()}
+    sources = json.loads(os.environ[SOURCES])
+    opened = {kind: getattr(MODULES[kind], f"{kind}_reader")(where) for kind, where in sources.items()}
     writers = {name: GaugeWriter(Path(task["folder"]), name) for name in opened}
     facts = [facts for _, facts in opened.values()]
     servers = [each["server"] for each in facts if "server" in each]

@@ -21,7 +21,7 @@ from capacity.findings import Finding, Objective
 from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement
 from capacity.probes.queue import wait_until_drained
-from capacity.probes.readers.metrics import metrics_reader
+from capacity.probes.readers.gateway import gateway_reader
 from capacity.scenarios.load import Through, measure_through, numbered
 from capacity.scenarios.outbox_system import BODY, HELD, PATH, Served, effects, jobs_under_way, restored, serve
 from capacity.scenarios.redis_restart import (
@@ -127,7 +127,7 @@ class OutboxRestart:
             through = measure_through(measurement, url, folder, fault)
             rows = restored(served.system)
         drained = wait_until_drained(served.system.redis_url, Queue(QUEUE), seconds=DRAIN_SECONDS)
-        reenqueued = metrics_reader(url)[0]()["gateway.jobs_reenqueued_total"]
+        reenqueued = gateway_reader(url)[0]()["gateway.jobs_reenqueued_total"]
         completed = read_ledger(ledger).query("event == 'completed'")["job"].tolist()
         writes = _writes(through)
         findings = (

@@ -29,6 +29,7 @@ SELECT coalesce(sum(reads), 0)::float8 AS reads, coalesce(sum(read_time), 0) AS 
 FROM pg_stat_io
 """
 SETTINGS = ("max_connections", "superuser_reserved_connections", "reserved_connections", "shared_buffers")
+DOWN = psycopg.Error
 
 
 def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:

@@ -8,6 +8,8 @@ from capacity.errors import CapacityError
 from capacity.probes.readers import TIMEOUT_S, Reader
 from capacity.system.clients import redis_client
 
+DOWN = redis.RedisError
+
 
 def redis_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     """A function that reads Redis's gauges, and the facts of the server; CapacityError where it is down."""

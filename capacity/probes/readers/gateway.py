@@ -11,9 +11,10 @@ from capacity.probes.readers import TIMEOUT_S, Reader
 
 LINE = re.compile(r"^([A-Za-z_:][\w:]*) (\S+)$", re.MULTILINE)
 PATH = "/metrics"
+DOWN = http.client.HTTPException
 
 
-def metrics_reader(url: str) -> tuple[Reader, dict[str, Any]]:
+def gateway_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     """A function that reads the lines `name value` of the gateway at `url`, as gauges `gateway.name`.
 
     Of a name that begins with `gateway_` that is left out.
