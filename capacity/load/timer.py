@@ -6,7 +6,6 @@ import time
 
 NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 ABSOLUTE = 1
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Timespec(ctypes.Structure):
@@ -19,6 +18,8 @@ class Timer:
     """A Linux timerfd; register `descriptor` edge-triggered, so that an expiry needs no read."""
 
     def __init__(self) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)  # here, since only Linux's has a timerfd, and others read recordings
+        self._settime = libc.timerfd_settime
         self.descriptor = libc.timerfd_create(time.CLOCK_MONOTONIC, NONBLOCK_CLOEXEC)
         if self.descriptor < 0:
             raise OSError(ctypes.get_errno(), "cannot make a timer")
@@ -28,7 +29,7 @@ class Timer:
     def set(self, at_ns: int) -> None:
         """Expire at that moment of the monotonic clock, in place of any moment set before."""
         self._spec.value_s, self._spec.value_ns = divmod(at_ns, 1_000_000_000)
-        libc.timerfd_settime(self.descriptor, ABSOLUTE, self._pointer, None)
+        self._settime(self.descriptor, ABSOLUTE, self._pointer, None)
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -12,6 +12,7 @@ from capacity.probes.measurement import Progress, quiet
 from capacity.probes.progress import ProgressLines
 from capacity.system.addresses import BATCH, System
 from capacity.system.embedded import open_system
+from capacity.system.machine import require_linux
 
 
 def run_probe(live: bool, name: str, folder: Path | str, probe: Callable[[System, Path, Progress], object]) -> Path:
@@ -19,12 +20,13 @@ def run_probe(live: bool, name: str, folder: Path | str, probe: Callable[[System
 
     Returns the folder. An empty one is the project's committed recording `name`, or where `live` a new one below its
     runs. Progress is shown, unless CAPACITY_BATCH is set: then who runs the notebook shows it.
-    Raises CapacityError where `live` is not a truth value: the text "false" would measure.
+    Raises CapacityError where this is not Linux, or `live` is not a truth value: the text "false" would measure.
     """
     if not isinstance(live, bool):
         raise CapacityError(f"the parameter live is {live!r} and must be True or False")
     into = in_project(folder or (Path("runs") / f"{name}-{_now()}" if live else Path("data") / "recorded" / name))
     if live:
+        require_linux()
         shown = (
             contextlib.nullcontext() if os.environ.get(BATCH) else ProgressLines({name: None}, print).part(name, into)
         )

@@ -18,7 +18,7 @@ from capacity.suite.parameters import chosen_parameters, notebook_parameters
 from capacity.suite.progress import expected_seconds, promises_kept
 from capacity.system.addresses import BATCH
 from capacity.system.embedded import open_system
-from capacity.system.machine import machine_facts
+from capacity.system.machine import machine_facts, require_linux
 from capacity.writing import write_json
 
 PROFILES = ("smoke", "standard", "full")
@@ -53,6 +53,7 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> l
     names and parameters, and where a notebook fails; what was measured until then stays.
     """
     wanted, given = _checked(plan)
+    require_linux()
     facts = _begun(run, plan.profile)
     kernels = prepare_kernels()
     # Parameters that are given may make a notebook longer or shorter than it says.

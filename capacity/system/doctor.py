@@ -1,15 +1,17 @@
 """What this machine has of what a measurement needs, each with what to do where it is missing."""
 
 import os
+import platform
 import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from capacity.errors import CapacityError
-from capacity.system.machine import machine_facts
+from capacity.system.machine import NEEDS_LINUX, machine_facts
 from capacity.system.programs import postgres_programs, redis_server
 
 CORES = 2  # one for a generator process and one for the rest
@@ -38,6 +40,7 @@ def examined() -> list[Check]:
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     free_gib = shutil.disk_usage(Path.cwd()).free / 2**30
     return [
+        _system(),
         _program("PostgreSQL", lambda: postgres_programs() / "postgres"),
         _program("Redis", redis_server),
         Check("cores", facts["cpus"] >= CORES, False, f"{facts['cpus']}; {CORES} or more, or load makes itself slow"),
@@ -46,6 +49,13 @@ def examined() -> list[Check]:
         Check("time without a core", *_scheduler()),
         *(_tool(name, why) for name, why in TOOLS.items()),
     ]
+
+
+def _system() -> Check:
+    linux = sys.platform == "linux"
+    there = f"{platform.system()} {platform.release()}"
+    said = there if linux else f"{NEEDS_LINUX}, and this is {there}; what was recorded can be read"
+    return Check("system", linux, True, said)
 
 
 def _program(name: str, find: Callable[[], Path]) -> Check:
