@@ -23,7 +23,7 @@ from capacity.scenarios.redis_restart import Persistence, RedisRestart
 from capacity.scenarios.trial import Scenario, Trial, run_scenario
 from capacity.system.addresses import System
 from capacity.system.embedded import postgres_url, run_postgres
-from capacity.system.home import open_home
+from capacity.system.server_directory import open_server_directory
 
 REPETITIONS = 10
 TRIALS = 5
@@ -36,8 +36,8 @@ SAID = "What was observed stands with the number of trials; in agreement are tri
 def pool_exhaustion(scratch: Path) -> Iterator[dict[str, Any]]:
     """150 clients of an ordinary role on `max_connections = 100`, directly and through a pool of 100."""
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # each refusal is in the counts, not a line
-    with open_home() as home:
-        port = run_postgres(home).port
+    with open_server_directory() as directory:
+        port = run_postgres(directory).port
         system = System(postgres_url=postgres_url("plain", port), postgres_admin_url=postgres_url("postgres", port))
         with psycopg.connect(system.postgres_admin_url, autocommit=True) as connection:
             connection.execute("CREATE ROLE plain LOGIN")
@@ -51,7 +51,7 @@ def redis_restart(scratch: Path) -> Iterator[dict[str, Any]]:
     """Redis ends under a queue, by each signal, with each persistence."""
     figures = {"lost_of_pending": "jobs_lost_of_pending", "lost_of_later": "jobs_lost_of_later"}
     for persistence, how in product(Persistence, ENDS):
-        trials = _trials(RedisRestart(persistence, how, **SHORT), TRIALS, scratch)
+        trials = _trials(RedisRestart(how, persistence, **SHORT), TRIALS, scratch)
         yield {"persistence": persistence.value, "ends_by": how.name, **_compared(trials, figures)}
 
 
@@ -65,7 +65,7 @@ def outbox_restart(scratch: Path) -> Iterator[dict[str, Any]]:
         "writes_refused": "writes_refused",
     }
     for persistence, how in product(Persistence, ENDS):
-        trials = _trials(OutboxRestart(persistence, how, **SHORT), TRIALS, scratch)
+        trials = _trials(OutboxRestart(how, persistence, **SHORT), TRIALS, scratch)
         restored = [each for each in (_value(trial, "jobs_restored") for trial in trials) if each is not None]
         row = {"persistence": persistence.value, "ends_by": how.name, **_compared(trials, figures)}
         yield row | {"restored_ms_max": max(restored, default=math.nan)}

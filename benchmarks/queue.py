@@ -27,7 +27,7 @@ from bullmq import Queue
 from capacity.analysis.measured.ledger import Reconciliation, reconcile
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.ledger import read_ledger
-from capacity.system.application.worker import worker_command
+from capacity.system.processes import worker_command
 from capacity.workload import Workload, read_workload
 
 PROJECT = Path(__file__).parents[1]
@@ -242,10 +242,10 @@ def main() -> None:
     import tempfile
 
     from capacity.system.embedded import start_redis
-    from capacity.system.home import open_home
+    from capacity.system.server_directory import open_server_directory
 
-    with open_home() as home, tempfile.TemporaryDirectory() as place:
-        url = start_redis(home)
+    with open_server_directory() as directory, tempfile.TemporaryDirectory() as place:
+        url = start_redis(directory)
         for measured in (queue_at_a_rate, queue_rates):
             for row in measured(url, Path(place)):
                 print(json.dumps(row), flush=True)

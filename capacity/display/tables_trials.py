@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from capacity.display.tables import aligned, finding_link, finding_text, verdict_style, wrapped
 from capacity.findings import Finding, Judged, Verdict, worst
 from capacity.scenarios.trial import Trial
-from capacity.scenarios.trials import Kept, expected_of, scenario_label
+from capacity.scenarios.trials import StoredTrial, expected_of, scenario_label
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -41,9 +41,12 @@ def expectations_text(trials: Iterable[Trial]) -> str:
     return aligned(rows)
 
 
-def outcomes_text(trials: Sequence[Kept]) -> str:
+def outcomes_text(trials: Sequence[StoredTrial]) -> str:
     """The verdicts of some trials, as lines that fit a page."""
-    return wrapped(", ".join(f"{kept.trial.scenario} {kept.trial.verdict}" for kept in trials)) or "none was run here"
+    return (
+        wrapped(", ".join(f"{stored.trial.scenario} {stored.trial.verdict}" for stored in trials))
+        or "none was run here"
+    )
 
 
 def trial_heading(trial: Trial) -> str:
@@ -63,7 +66,7 @@ def expectations_style(trial: Trial) -> "Styler":
     return styled.set_properties(subset=["expected", "seen"], **{"white-space": "nowrap"})
 
 
-def costs_style(trials: Sequence[Kept]) -> "Styler":
+def costs_style(trials: Sequence[StoredTrial]) -> "Styler":
     """A column a scenario that had load through its fault: times, what became of operations and jobs, and the backlog.
 
     A row that none of them has is left out. Numbers lead to the line of their finding.
@@ -71,13 +74,13 @@ def costs_style(trials: Sequence[Kept]) -> "Styler":
     import pandas as pd
 
     columns = {}
-    for kept in trials:
-        by_figure = {each.name.rpartition(".")[2]: each for each in kept.trial.findings}
+    for stored in trials:
+        by_figure = {each.name.rpartition(".")[2]: each for each in stored.trial.findings}
         found = {
             row: next((by_figure[each] for each in names if each in by_figure), None) for row, names in COSTS.items()
         }
         if any(found.values()):
-            columns[scenario_label(kept.trial.scenario)] = found
+            columns[scenario_label(stored.trial.scenario)] = found
     table = pd.DataFrame(columns, index=list(COSTS), dtype=object)
     return table[table.notna().any(axis=1)].style.format(_cell)
 

@@ -1,36 +1,30 @@
-"""PostgreSQL is stopped or killed under writes and started again; every acknowledged write is looked for afterwards."""
+"""PostgreSQL is stopped or killed under writes and started again; then each acknowledged write is looked for."""
 
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import psutil
-import psycopg
 
 from capacity.analysis.measured.ledger import reconcile
-from capacity.errors import CapacityError
-from capacity.findings import Finding
-from capacity.load.pool import REOPEN_NS
+from capacity.findings import Finding, Objective
 from capacity.probes.measurement import Measurement
-from capacity.scenarios.course import course_findings
-from capacity.scenarios.load import PROFILE, Through, acknowledged, even_load, measure_through
-from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
+from capacity.scenarios.fault_findings import course_findings
+from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, numbered
+from capacity.scenarios.server_restart import FIRST_MS, TIMEOUT_MS, WHY_FIRST, ServerRestart
+from capacity.scenarios.trial import Observed, Ready, counted, expected, wait_until
 from capacity.system.addresses import System
+from capacity.system.application.database import connect_as_administrator
 from capacity.system.embedded import RunningServer, postgres_url, run_postgres
-from capacity.system.home import open_home
+from capacity.system.server_directory import open_server_directory
 from capacity.workload import Workload, parse_workload
 
 NAMES = {signal.SIGINT: "fast_stop", signal.SIGKILL: "kill", None: "undisturbed"}
-TIMEOUT_MS = 3000
 CONNECTIONS = 10
-CONNECT_SECONDS = 5
 SETTLE_SECONDS = 20.0
 TABLE = "CREATE TABLE writes (number bigint PRIMARY KEY); CREATE ROLE writer LOGIN; GRANT INSERT ON writes TO writer"
+INSERT = {"sql": "INSERT INTO writes VALUES ($1::bigint)", "parameters": ["number"]}
 SEQUENCE = {"kind": "sequence", "start": 1}
 UNWRITTEN_DELAYS = 3  # of wal_writer_delay: what PostgreSQL's manual gives as the most that asynchronous commits lose
 SETTINGS = """
@@ -41,21 +35,15 @@ OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client bac
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseRestart:
-    """A PostgreSQL of its own is ended with a signal at `at_s`, and started again `down_s` later.
+class DatabaseRestart(ServerRestart):
+    """A PostgreSQL of its own is restarted under inserts; `how` is SIGINT (the fast stop), SIGKILL, or None.
 
-    `how` is SIGINT (the fast stop), SIGKILL, or None for no fault. `synchronous_commit` is the server's setting; off
-    acknowledges before the log is written.
+    `synchronous_commit` is the server's setting; off acknowledges a write before it is in the log on disk.
     """
 
-    how: signal.Signals | None
     synchronous_commit: str = "on"
-    rate_per_s: float = 200.0
-    seconds: float = 6.0
-    at_s: float = 2.0
-    down_s: float = 0.3
-    objective_ms: float = 100.0
-    destructive: bool = True
+    rate_per_s: float = field(default=200.0, kw_only=True)
+    seconds: float = field(default=6.0, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -65,101 +53,65 @@ class DatabaseRestart:
 
     @contextmanager
     def ready(self, system: System) -> Iterator[Ready]:
-        """Acknowledged writes that may be lost: none, but by a kill with asynchronous commits what was not written yet.
-
-        Of the operations only those under way may fail, one a connection; the others wait for the server. The first
-        good answer comes when a connection is tried again, within the time limit of a connect.
-        """
-        with open_home() as home:
-            server = run_postgres(home, synchronous_commit=self.synchronous_commit)
-            with _connected(server) as connection:
-                connection.execute(TABLE)
-                synchronous, fsync, delay_s = _row(connection, SETTINGS)
-            unwritten = self.how is signal.SIGKILL and synchronous == "off"
-            lost = self.rate_per_s * UNWRITTEN_DELAYS * delay_s if unwritten else 0.0
-            why = f"synchronous_commit {synchronous}, fsync {fsync}"
-            if unwritten:
-                why += f": {self.rate_per_s:g}/s × {UNWRITTEN_DELAYS} × wal_writer_delay {delay_s:g} s"
-            first_ms = REOPEN_NS / 1e6 + TIMEOUT_MS
-            expects, tries = partial(expected, self.name), "between two tries, and the limit of a connect"
-            expectations = (
-                expects("lost_writes", "<=" if unwritten else "==", lost, why),
-                expects("unexpected_writes", "==", 0, "nothing is written that was not sent"),
-                expects("failed", "<=", CONNECTIONS, f"{CONNECTIONS} connections, one operation each"),
-                expects("first_success", "<=", first_ms, tries, unit="ms"),
-            )
+        """Start the server; what may be lost follows from its own settings."""
+        with open_server_directory() as directory:
+            server = run_postgres(directory, synchronous_commit=self.synchronous_commit)
+            _ask(server, TABLE)
+            ((synchronous, fsync, delay_s),) = _ask(server, SETTINGS)
+            expectations = tuple(self._expectations(str(synchronous), str(fsync), float(str(delay_s))))
             yield Ready(expectations, lambda folder: self._observe(server, folder))
 
-    def _observe(self, server: RunningServer, folder: Path) -> Observed:
-        before = _identity(server)
-        measurement = Measurement(self._workload(), PROFILE)
-        url = postgres_url("writer", server.port)
-        through = measure_through(measurement, url, folder, (self.at_s, lambda: self._restart(server)))
-        after = _identity(server)
-        settled = wait_until(lambda: _others(server) == 0, SETTLE_SECONDS)
-        with _connected(server) as connection:
-            written = [number for (number,) in connection.execute("SELECT number FROM writes").fetchall()]
-        findings = (
-            *self._account(through, written),
-            *course_findings(self.name, through, self.objective_ms, CONNECTIONS),
-        )
-        return Observed(_proof(before, after), findings, "" if settled else "connections of the load are still there")
+    def _expectations(self, synchronous: str, fsync: str, delay_s: float) -> Iterator[Objective]:
+        """No acknowledged write is lost. The exception is a kill with asynchronous commits.
 
-    def _restart(self, server: RunningServer) -> None:
-        if self.how is not None:
-            server.end(self.how)
-            time.sleep(self.down_s)
-            server.start_again()
+        Then the last writes are not in the log yet. Each connection has one operation under way when the server ends,
+        and only these may fail: the others wait.
+        """
+        expects, settings = partial(expected, self.name), f"synchronous_commit {synchronous}, fsync {fsync}"
+        if self.how is signal.SIGKILL and synchronous == "off":
+            why = f"{settings}: {self.rate_per_s:g}/s × {UNWRITTEN_DELAYS} × wal_writer_delay {delay_s:g} s"
+            yield expects("lost_writes", "<=", self.rate_per_s * UNWRITTEN_DELAYS * delay_s, why)
+        else:
+            yield expects("lost_writes", "==", 0.0, f"{settings}: a write is on disk before it is acknowledged")
+        yield expects("unexpected_writes", "==", 0, "nothing is written that was not sent")
+        yield expects("failed", "<=", CONNECTIONS, f"{CONNECTIONS} connections have one operation each under way")
+        yield expects("first_success", "<=", FIRST_MS, WHY_FIRST, unit="ms")
+
+    def _observe(self, server: RunningServer, folder: Path) -> Observed:
+        def identity() -> str:
+            ((started,),) = _ask(server, "SELECT pg_postmaster_start_time()::text")
+            return f"the server started at {started}"
+
+        measurement, url = Measurement(self._workload(), PROFILE), postgres_url("writer", server.port)
+        recorded, proof = self.measure(measurement, url, folder, server, identity)
+        settled = wait_until(lambda: _ask(server, OTHERS) == [(0,)], SETTLE_SECONDS)
+        written = [int(str(number)) for (number,) in _ask(server, "SELECT number FROM writes")]
+        findings = (
+            *self._account(recorded, written),
+            *course_findings(self.name, recorded, self.objective_ms, CONNECTIONS),
+        )
+        return Observed(proof, findings, "" if settled else "connections of the load are still there")
 
     def _workload(self) -> Workload:
         """Inserts of the numbers 1, 2, 3, … at an even rate, each once."""
-        insert = {"sql": "INSERT INTO writes VALUES ($1::bigint)", "parameters": ["number"]}
-        operation = {"name": "insert", "weight": 100, "statements": [insert], "parameters": {"number": SEQUENCE}}
+        operation = {"name": "insert", "weight": 100, "statements": [INSERT], "parameters": {"number": SEQUENCE}}
         more = {"connections": CONNECTIONS, "timeout_ms": TIMEOUT_MS}
-        return parse_workload(even_load("postgres", [operation], self.rate_per_s, self.seconds, **more))
+        return parse_workload(constant_rate("postgres", [operation], self.rate_per_s, self.seconds, **more))
 
-    def _account(self, through: Through, written: list[int]) -> Iterator[Finding]:
-        found = reconcile(acknowledged(through.recording.samples, first=1), written)
-        tried = len(through.recording.samples)
+    def _account(self, recorded: FaultRecording, written: list[int]) -> Iterator[Finding]:
+        found = reconcile(numbered(recorded.samples, first=1)["outcome"] == "ok", written)
         figures = {
             "acknowledged_writes": (found.acknowledged, "writes acknowledged"),
-            "lost_writes": (found.lost, "acknowledged and not there afterwards"),
-            "recovered_writes": (found.recovered, "there although their answer was lost"),
-            "unexpected_writes": (found.unexpected, "there and never sent"),
+            "lost_writes": (found.lost, "acknowledged writes that are not there afterwards"),
+            "recovered_writes": (found.recovered, "writes that are there although their answer was lost"),
+            "unexpected_writes": (found.unexpected, "writes that are there and were never sent"),
         }
         for name, (value, title) in figures.items():
-            yield counted(self.name, name, value, title=title, count=tried)
+            yield counted(self.name, name, value, title=title, count=len(recorded.samples))
 
 
-@contextmanager
-def _connected(server: RunningServer) -> "Iterator[psycopg.Connection]":
-    url = postgres_url("postgres", server.port)
-    try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
-            yield connection
-    except psycopg.Error as error:
-        raise CapacityError(f"the scenario's PostgreSQL failed: {' '.join(str(error).split())}") from None
-
-
-def _row(connection: "psycopg.Connection", query: str) -> tuple[Any, ...]:
-    return connection.execute(query.encode()).fetchone() or ()
-
-
-def _others(server: RunningServer) -> int:
-    with _connected(server) as connection:
-        (count,) = _row(connection, OTHERS)
-    return int(count)
-
-
-def _identity(server: RunningServer) -> tuple[int, str]:
-    """The process that serves, and when it says that it started."""
-    with _connected(server) as connection:
-        (started,) = _row(connection, "SELECT pg_postmaster_start_time()::text")
-    return server.pid, started
-
-
-def _proof(before: tuple[int, str], after: tuple[int, str]) -> Proof:
-    gone = before[0] != after[0] and not psutil.pid_exists(before[0])
-    if gone and before[1] != after[1]:
-        return Proof(True, f"process {before[0]} is gone, and the server started at {after[1]} and not at {before[1]}")
-    return Proof(False, f"process {before[0]} still serves, since {before[1]}")
+def _ask(server: RunningServer, query: str) -> list[tuple[object, ...]]:
+    """The rows of a query; none of a statement that has no rows."""
+    with connect_as_administrator(postgres_url("postgres", server.port)) as connection:
+        cursor = connection.execute(query.encode())
+        return cursor.fetchall() if cursor.description else []

@@ -9,24 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.load.engine import clock
 from capacity.probes.measurement import Measurement
 from capacity.recording import add_ledger
 from capacity.samples import response_ns
-from capacity.scenarios.course import course_findings
-from capacity.scenarios.load import PROFILE, Through, even_load, measure_through
+from capacity.scenarios.fault_findings import course_findings
+from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, measure_with_fault
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
+from capacity.scenarios.trial_application import write_jobs
 from capacity.scenarios.writes import (
     OPERATIONS,
     OWNERS,
     account,
     all_done,
     can_write,
-    jobs_file,
     own_queue,
     prepare_tables,
     read_written,
@@ -36,9 +34,9 @@ from capacity.scenarios.writes import (
 from capacity.system.addresses import GATEWAY_URL, POSTGRES_URL, REDIS_URL, System, require
 from capacity.system.application import job_queue, outbox, pool
 from capacity.system.application.ledger import read_ledger
-from capacity.system.home import open_home
 from capacity.system.network import Fault
-from capacity.system.proxy import Look, Proxy, look, open_proxy
+from capacity.system.proxy import ConnectionOutcome, Proxy, open_proxy, try_connection
+from capacity.system.server_directory import open_server_directory
 from capacity.workload import Workload, parse_workload
 
 TRIPS = 1  # exchanges of a write with either server: its transaction goes in one, and a job is added by one script
@@ -121,11 +119,10 @@ class NetworkFault:
         require(REDIS_URL, system.redis_url)
         prepare_tables(system.postgres_admin_url)
         url = system.postgres_url if self.server == "postgres" else system.redis_url
-        with own_queue(system) as apart, open_home() as home, open_proxy(url) as proxy:
-            jobs, way = home.folder / "jobs.yaml", proxy.before(url)
-            jobs.write_text(yaml.safe_dump(jobs_file()), encoding="utf-8")
-            through = replace(apart, postgres_url=way) if self.server == "postgres" else replace(apart, redis_url=way)
-            running = start_application(home, apart, through, jobs, "--pool-wait", str(self.wait_s))
+        with own_queue(system) as apart, open_server_directory() as directory, open_proxy(url) as proxy:
+            jobs, way = write_jobs(directory.folder, 5, 10, attempts=3), proxy.before(url)
+            proxied = replace(apart, postgres_url=way) if self.server == "postgres" else replace(apart, redis_url=way)
+            running = start_application(directory, apart, proxied, jobs, self.wait_s)
             if not wait_until(lambda: can_write(running.gateway_url), START_SECONDS):
                 raise CapacityError(f"the gateway could not write within {START_SECONDS:g} s through the proxy")
             yield Ready(tuple(self.expectations()), lambda folder: self._observe(running, proxy, way, folder))
@@ -139,7 +136,7 @@ class NetworkFault:
         yield expects("jobs_lost", "==", 0, "a job is in the outbox when its write is acknowledged")
         yield expects("jobs_duplicated", "==", 0, "the queue takes an id once")
         yield expects("unanswered", "==", 0, "each wait of the gateway has a time limit")
-        yield expects("failed_otherwise", "==", 0, f"a server that is away is {AWAY}")
+        yield expects("failed_otherwise", "==", 0, f"the gateway answers {AWAY} when a server is away")
         yield expects("slowest", "<=", slowest_ms, f"{self._limits()} {busy}", unit="ms")
         yield expects("restored", "<=", back_ms, f"{self.back_s:g} s between two tries {busy}", unit="ms")
         if self.server == "redis" or not self.destructive:
@@ -166,26 +163,22 @@ class NetworkFault:
         """The requests at an even rate, over as many connections as can wait for their answers at once."""
         limit_s, seconds = self.deadline_s + ALLOWANCE_MS / 500, self.at_s + self.down_s + self.back_s + AFTER_S
         more = {"connections": math.ceil(self.rate_per_s * limit_s) + OWNERS, "timeout_ms": 1000 * limit_s}
-        return parse_workload(even_load("http", OPERATIONS, self.rate_per_s, seconds, **more))
+        return parse_workload(constant_rate("http", OPERATIONS, self.rate_per_s, seconds, **more))
 
     def _observe(self, system: System, proxy: Proxy, way: str, folder: Path) -> Observed:
-        proofs: list[Proof] = []
-        settled = [False]
-
-        def settle() -> None:
-            settled[0] = all_done(system)
+        def settle() -> bool:
+            settled = all_done(system)
             add_ledger(folder, read_ledger(Path(system.ledger)))
+            return settled
 
-        fault = (self.at_s, lambda: proofs.append(self._applied(proxy, way)))
-        through = measure_through(
-            Measurement(self._workload(), PROFILE), system.gateway_url, folder, fault, settle=settle
-        )
+        measurement, fault = Measurement(self._workload(), PROFILE), (self.at_s, lambda: self._applied(proxy, way))
+        recorded = measure_with_fault(measurement, system.gateway_url, folder, fault, settle=settle)
         findings = (
-            *self._answers(through),
-            *account(self.name, through, read_written(system)),
-            *course_findings(self.name, through, self.objective_ms, pool.SIZE),
+            *self._answers(recorded),
+            *account(self.name, recorded, read_written(system)),
+            *course_findings(self.name, recorded, self.objective_ms, pool.SIZE),
         )
-        return Observed(proofs[0], findings, "" if settled[0] else "jobs of the outbox are not done")
+        return Observed(recorded.applied, findings, "" if recorded.settled else "jobs of the outbox are not done")
 
     def _applied(self, proxy: Proxy, way: str) -> Proof:
         """Do it, look through the proxy meanwhile, and undo it."""
@@ -193,33 +186,37 @@ class NetworkFault:
         try:
             if self.fault:
                 proxy.apply(self.fault, self.delay_ms if self.fault is Fault.DELAY else 0.0)
-            seen = look(way, PATIENCE_S + self.delay_ms / 1000)
+            seen = try_connection(way, PATIENCE_S + self.delay_ms / 1000)
             time.sleep(max(0.0, self.down_s - (clock() - began) / 1e9))
             held_ms = proxy.passage().delay_ms or 0.0
         finally:
             proxy.lift()
         return self._proof(seen, held_ms)
 
-    def _proof(self, seen: Look, held_ms: float) -> Proof:
+    def _proof(self, seen: ConnectionOutcome, held_ms: float) -> Proof:
         said = f"a new connection through the proxy was {seen.met} after {seen.after_ms:.1f} ms"
         if self.fault is not Fault.DELAY:
             return Proof(self.fault is not None and seen.met == MET[self.fault], said)
         enough = seen.met == MET[self.fault] and min(seen.after_ms, held_ms) >= self.delay_ms
         return Proof(enough, f"{said}, and an exchange was held for {held_ms:.1f} ms")
 
-    def _answers(self, through: Through) -> Iterator[Finding]:
+    def _answers(self, recorded: FaultRecording) -> Iterator[Finding]:
         """How all requests were answered, and what a delay added to the typical write."""
-        samples = through.recording.samples
+        samples = recorded.samples
         failed = samples[samples["outcome"] == "error"]
         answered = samples[samples["outcome"].isin(["ok", "error"])]
         give = partial(counted, self.name, count=len(samples))
         yield give("unanswered", len(samples) - len(answered), title="requests that had no answer")
-        yield give("failed_in_all", len(failed), title="requests that failed, the time after the fault included")
-        yield give("failed_otherwise", int((failed["error"] != AWAY).sum()), title=f"failed otherwise than by {AWAY}")
+        yield give("failed_in_all", len(failed), title="requests that failed, in and after the fault")
+        yield give(
+            "failed_otherwise",
+            int((failed["error"] != AWAY).sum()),
+            title=f"requests that failed otherwise than by {AWAY}",
+        )
         yield give("slowest", float(response_ns(answered).max()) / 1e6, unit="ms", title="the slowest answer")
         writes = writes_of(samples)
         due, taken_ms = writes["scheduled_ns"], response_ns(writes) / 1e6
-        before = taken_ms[writes["finished_ns"] < through.begin_ns].median()
-        during = taken_ms[due.between(through.begin_ns, through.end_ns)].median()
-        yield give("write_before", float(before), unit="ms", title="the typical write before it")
-        yield give("delay_felt", float(during - before), unit="ms", title="added to the typical write by it")
+        before = taken_ms[writes["finished_ns"] < recorded.begin_ns].median()
+        during = taken_ms[due.between(recorded.begin_ns, recorded.end_ns)].median()
+        yield give("write_before", float(before), unit="ms", title="time of a typical write before the fault")
+        yield give("delay_felt", float(during - before), unit="ms", title="time that it added to a typical write")

@@ -5,15 +5,13 @@ and it admits all again when the overload is over. Without it nobody is refused,
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import yaml
 
 from capacity.analysis.faults.overload import (
     HALVES,
@@ -31,14 +29,14 @@ from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
 from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.queue import wait_until_drained
 from capacity.recording import open_recording
+from capacity.scenarios.fault_injection import PROFILE, constant_rate
 from capacity.scenarios.trial import Observed, Proof, Ready, Trial, read_trial, run_scenario
+from capacity.scenarios.trial_application import start_servers, write_jobs
 from capacity.system.addresses import System
-from capacity.system.application.database import Dataset, prepare_database
-from capacity.system.application.job_queue import JOB_TYPES
+from capacity.system.application.database import Dataset
 from capacity.system.application.services import SAMPLE_S
-from capacity.system.embedded import postgres_url, redis_url, run_postgres, run_redis
-from capacity.system.home import Home, open_home
 from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
+from capacity.system.server_directory import open_server_directory
 from capacity.workload import Workload, parse_workload
 
 WRITE, READ = "POST /api/publish", "GET /api/connectors"
@@ -97,71 +95,62 @@ class Overload:
     @contextmanager
     def ready(self, system: System) -> Iterator[Ready]:
         """All numbers follow from the settings; the workers are at best as fast as these say."""
-        with open_home() as home:
-            admin = postgres_url("postgres", run_postgres(home, synchronous_commit="off").port)
-            prepare_database(admin, DATASET)
-            servers = System(
-                postgres_url=admin.replace("postgres@", "authenticator@"),
-                postgres_admin_url=admin,
-                redis_url=redis_url(run_redis(home).port),
-            )
-            jobs = home.folder / "jobs.yaml"
-            jobs.write_text(yaml.safe_dump(self._jobs()), encoding="utf-8")
-            options = ("--concurrency", str(self.slots))
-            workers = start_workers(home, Application(servers), jobs, 1, *options)
-            yield Ready(
-                (*self._expected_with(), *self._expected_without()), partial(self._observe, home, workers, jobs)
-            )
+        with open_server_directory() as directory:
+            servers = start_servers(directory, DATASET, synchronous_commit="off")
+            jobs = write_jobs(directory.folder, self.service_ms, self.service_ms)
+            workers = start_workers(directory, Application(servers), jobs, 1, concurrency=self.slots)
+
+            def start(depth: int) -> Application:
+                settings = {"depth_limit": depth, "cooldown": self.cooldown_s}
+                return start_gateway(directory, workers, workload=jobs, **settings)
+
+            yield Ready((*self._expected_with(), *self._expected_without()), partial(self._observe, start))
 
     def _expected_with(self) -> Iterator[Objective]:
-        promised, deepest = partial(_promised, WITH), self.deepest
+        expects, deepest = partial(_expected, WITH), self.deepest
         came, served = self.writes_per_s * self.seconds, self.most_served_per_s * self.seconds
         shed = max(1, math.floor(came - served - deepest))
         closes_s = round(self.cooldown_s + deepest / self.most_served_per_s + 2 * SAMPLE_S, 2)
-        looks = f"{self.growth_per_s:g}/s × {LATE_LOOKS} × {SAMPLE_S:g} s"
-        room = f"limit {self.limit} + {looks} + {CONNECTIONS} under way"
-        yield promised("depth_peak", ("<=", deepest, "jobs"), room)
-        yield promised("shed", (">=", shed, ""), f"{came:g} come − {served:g} served − {deepest} in the queue")
-        yield promised("failed", ("==", 0, ""), "a refusal is a 503 that says when to come again")
-        yield promised("reads_refused", ("==", 0, ""), "the breaker is for what adds to the queue")
-        yield promised("admitted_within", (">=", WITHIN, "%"), f"p95 of admitted writes ≤ {self.objective_ms:g} ms")
-        yield promised("waited_behind", ("<=", deepest, "jobs"), f"longest wait × μ: behind the {room}")
-        yield promised("closed_after", ("<=", closes_s, "s"), "cooldown, drain, and a look at depth and at state")
+        room = (
+            f"the limit is {self.limit} jobs, {CONNECTIONS} writes are under way, and the queue grows by "
+            f"{self.growth_per_s:g}/s for up to {LATE_LOOKS} × {SAMPLE_S:g} s until the breaker looks"
+        )
+        rest = f"{came:g} writes come, the workers serve {served:g}, {deepest} wait: the rest must be refused"
+        within = f"the p95 of the admitted writes is to be {self.objective_ms:g} ms at the most"
+        closes = f"{self.cooldown_s:g} s of cooldown, the time to drain the queue, and a look each at depth and state"
+        yield expects("depth_peak", "<=", deepest, room, unit="jobs")
+        yield expects("shed", ">=", shed, rest)
+        yield expects("failed", "==", 0, "a 503 that says when to come again is no failure")
+        yield expects("reads_refused", "==", 0, "the breaker refuses only what adds to the queue")
+        yield expects("admitted_within", ">=", WITHIN, within, unit="%")
+        yield expects("waited_behind", "<=", deepest, f"no job waits behind a longer queue: {room}", unit="jobs")
+        yield expects("closed_after", "<=", closes_s, closes, unit="s")
 
     def _expected_without(self) -> Iterator[Objective]:
-        promised = partial(_promised, WITHOUT)
-        backlog = SLACK * self.growth_per_s * self.seconds
-        wait_ms = math.floor(1000 * backlog / self.writes_per_s)
-        size, wait = f"{SLACK:g} × (λ − μ) × {self.seconds:g} s", f"{SLACK:g} × (1 − μ / λ) × {self.seconds:g} s"
-        yield promised("depth_end", (">=", math.floor(backlog), "jobs"), size)
-        yield promised("wait_longest", (">=", wait_ms, "ms"), wait)
-        yield promised("shed", ("==", 0, ""), "nothing is refused")
-        yield promised("failed", ("==", 0, ""), "the queue takes all")
+        expects, backlog = partial(_expected, WITHOUT), SLACK * self.growth_per_s * self.seconds
+        wait_ms, unsharp = (
+            math.floor(1000 * backlog / self.writes_per_s),
+            "since the load's begin and end are not sharp",
+        )
+        size = f"the queue grows by {self.growth_per_s:g}/s for {self.seconds:g} s, less {1 - SLACK:.0%} {unsharp}"
+        yield expects("depth_end", ">=", math.floor(backlog), size, unit="jobs")
+        yield expects("wait_longest", ">=", wait_ms, f"the last writes wait behind that queue: {size}", unit="ms")
+        yield expects("shed", "==", 0, "without the breaker no write is refused")
+        yield expects("failed", "==", 0, "the queue takes all writes")
 
-    def _observe(self, home: Home, workers: Application, jobs: Path, folder: Path) -> Observed:
+    def _observe(self, start: Callable[[int], Application], folder: Path) -> Observed:
         """Both halves; where the first does not reach the limit there is nothing to compare it with."""
-        drained, found = self._half(home, workers, jobs, (WITH, self.limit), folder)
+        drained, found = self._half(WITH, start(self.limit), folder / WITH)
         deepest = float(queue_depth(found.gauges).max())
         said = f"the queue was {deepest:g} deep, and the breaker's limit is {self.limit}"
         halves = [found]
         if deepest > self.limit:
-            halves.append(self._half(home, workers, jobs, (WITHOUT, NO_LIMIT), folder)[1])
+            halves.append(self._half(WITHOUT, start(NO_LIMIT), folder / WITHOUT)[1])
         findings = tuple(each for half in halves for each in overload_findings(half))
         return Observed(Proof(deepest > self.limit, said), findings, "" if drained else "jobs still wait")
 
-    def _half(
-        self, home: Home, workers: Application, jobs: Path, limit: tuple[str, int], folder: Path
-    ) -> tuple[bool, Half]:
-        """One half by its name and the limit that the gateway is given, and whether its queue was drained."""
-        name, depth = limit
-        options = ("--workload", str(jobs), "--depth-limit", str(depth), "--cooldown", str(self.cooldown_s))
-        drained = self._measure(name, start_gateway(home, workers, *options), folder / name)
-        recording = open_recording(folder / name)
-        frames = recording.samples, recording.gauges, recording.jobs
-        return drained, Half(name, name, *frames, recording.manifest, self.seconds, WRITE, self.objective_ms)
-
-    def _measure(self, half: str, gateway: Application, folder: Path) -> bool:
-        """Whether the queue was drained; without the breaker it is left to its end."""
+    def _half(self, name: str, gateway: Application, folder: Path) -> tuple[bool, Half]:
+        """One half, and whether its queue was drained; without the breaker the queue is left to its end."""
         running, queue = gateway.system, Queue(QUEUE)
         more = {"queue": {"name": queue.name, "prefix": queue.prefix}, "token": ""}
         watchers = [
@@ -171,12 +160,13 @@ class Overload:
         drained = [True]
 
         def settle() -> None:
-            if half == WITH:
+            if name == WITH:
                 drained[0] = wait_until_drained(running.redis_url, queue, seconds=DRAIN_SECONDS)
 
-        measurement = Measurement(self._workload(half), "trial", more=more)
-        measure(measurement, running.gateway_url, watchers, folder, settle=settle)
-        return drained[0]
+        measurement = Measurement(self._workload(name), PROFILE, more=more)
+        recording = open_recording(measure(measurement, running.gateway_url, watchers, folder, settle=settle))
+        frames = recording.samples, recording.gauges, recording.jobs
+        return drained[0], Half(name, name, *frames, recording.manifest, self.seconds, WRITE, self.objective_ms)
 
     def _workload(self, half: str) -> Workload:
         """Writes and reads at an even rate; after the overload of the breaker's half, a load that it should admit."""
@@ -193,18 +183,8 @@ class Overload:
         if half == WITH:
             rate = RECOVERY * self.most_served_per_s / WRITE_SHARE
             stages.append({"name": "recovery", "seconds": self.recovery_s, "to": rate})
-        shapes = {"trial": {"kind": "rate", "arrivals": "uniform", "stages": stages}}
-        values: dict[str, Any] = {"name": self.name, "target": "http", "connections": CONNECTIONS}
-        return parse_workload(values | {"timeout_ms": TIMEOUT_MS, "operations": operations, "shapes": shapes})
-
-    def _jobs(self) -> dict[str, Any]:
-        """The application's jobs, each of which takes the same time and is tried once."""
-        job = {"attempts": 1, "service_ms": {"median": self.service_ms, "p99": self.service_ms}}
-        weight = 100 / len(JOB_TYPES)
-        operations = [{"name": kind, "weight": weight, "job": job} for kind in JOB_TYPES]
-        stage = {"name": "none", "seconds": 1, "to": 1}
-        values = {"name": "jobs", "target": "bullmq", "connections": 1, "operations": operations}
-        return values | {"shapes": {"trial": {"kind": "rate", "stages": [stage]}}}
+        more = {"connections": CONNECTIONS, "timeout_ms": TIMEOUT_MS}
+        return parse_workload(constant_rate("http", operations, stages=stages, **more) | {"name": self.name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +205,8 @@ def breaker_courses(folder: Path) -> dict[str, pd.DataFrame]:
     return made
 
 
-def _promised(half: str, figure: str, promise: tuple[str, float, str], why: str) -> Objective:
-    return Objective(f"{SECTION}.{half}.{figure}", *promise, source="settings", why=why)
+def _expected(half: str, figure: str, relation: str, limit: float, why: str, *, unit: str = "") -> Objective:
+    return Objective(f"{SECTION}.{half}.{figure}", relation, limit, unit, source="settings", why=why)
 
 
 def run_overload(live: bool, folder: Path) -> Path:

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, LiteralString, TypeVar
+from typing import TypeVar
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -19,68 +19,15 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from capacity.errors import CapacityError
 from capacity.load.engine import clock
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
-from capacity.system.addresses import POSTGRES_URL, System, require
+from capacity.system.addresses import System
+from capacity.system.connection_slots import ConnectionSlots, read_connection_slots
 
 Result = TypeVar("Result")
 CONNECT_SECONDS = 10
 SETTLE_SECONDS = 10.0
 # A refusal at the connect has no SQLSTATE in libpq, so its text must tell it from other failures.
 REFUSALS = ("too many clients already", "remaining connection slots are reserved", "too many connections for role")
-RESERVED = """
-SELECT current_setting('max_connections')::int, rolsuper,
-       coalesce(current_setting('superuser_reserved_connections', true), '0')::int,
-       coalesce(current_setting('reserved_connections', true), '0')::int,
-       to_regrole('pg_use_reserved_connections') IS NOT NULL
-           AND pg_has_role(current_user, to_regrole('pg_use_reserved_connections')::oid, 'member')
-FROM pg_roles WHERE rolname = current_user
-"""
-USED = """
-SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
-"""
-LEAVE = "SELECT pg_terminate_backend(pg_backend_pid())"  # returns when the server has given the slot back
 EDGE = 0.2  # of a turn: nearer to its end, chance decides whether a client is served
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """The connections that a role can have: the server's limit, what is reserved for others, and what others use."""
-
-    limit: int
-    reserved: int
-    used: int
-
-    @property
-    def free(self) -> int:
-        """How many more the server lets in."""
-        return max(0, self.limit - self.reserved - self.used)
-
-    @property
-    def sum(self) -> str:
-        """The arithmetic in words."""
-        return f"{self.limit} max_connections − {self.reserved} reserved − {self.used} in use"
-
-
-def read_slots(system: System) -> Slots:
-    """The slots for the system's ordinary role, from the server's settings; none is taken by this look any more.
-
-    Only the administrator sees what others use. Raises CapacityError where the server does not answer.
-    """
-    url = require(POSTGRES_URL, system.postgres_url)
-    limit, superuser, for_superusers, for_members, member = _asked(url, RESERVED)
-    reserved = 0 if superuser else for_superusers + (0 if member else for_members)
-    (used,) = _asked(system.postgres_admin_url or url, USED)
-    return Slots(limit, reserved, used)
-
-
-def _asked(url: str, query: LiteralString) -> tuple[Any, ...]:
-    try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
-            row = connection.execute(query).fetchone()
-            with suppress(psycopg.OperationalError):
-                connection.execute(LEAVE)
-    except psycopg.Error as error:
-        raise CapacityError(f"PostgreSQL does not answer: {' '.join(str(error).split())}") from None
-    return row or ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +46,12 @@ class DirectExhaustion:
     def ready(self, system: System) -> Iterator[Ready]:
         """Refused = clients − (max_connections − reserved − in use by others)."""
         slots = _at_rest(system)
-        reason = f"{self.clients} clients − ({slots.sum})"
         refused = max(0, self.clients - slots.free)
-        refusal = expected(self.name, "refused", "==", refused, reason, source="the server's settings")
-        yield Ready((refusal,), lambda _: self._observe(system, slots))
+        reason = f"{self.clients} clients come, and {slots.free} find a connection: {slots.sum}"
+        expectation = expected(self.name, "refused", "==", refused, reason, source="the server's settings")
+        yield Ready((expectation,), lambda _: self._observe(system, slots))
 
-    def _observe(self, system: System, slots: Slots) -> Observed:
+    def _observe(self, system: System, slots: ConnectionSlots) -> Observed:
         url = system.postgres_url
         with ExitStack() as held:
             tried = _all_at_once(self.clients, lambda: _connected(url))
@@ -115,16 +62,19 @@ class DirectExhaustion:
                 held.callback(connection.close)
             proof = _proof_of_one_more(url)
             released = clock()
-        readmitted = wait_until(lambda: _connected_once(url) is None, SETTLE_SECONDS)
+        readmitted = wait_until(lambda: not _connected_once(url), SETTLE_SECONDS)
         waited_ms = (clock() - released) / 1e6 if readmitted else None
         said = [each for each in again if isinstance(each, str)]
         refused, crowded = sum(map(_is_refusal, said)), len(turned_away) - len(said)
+        give = partial(counted, self.name, count=self.clients)
         findings = (
-            counted(self.name, "refused", refused, title="clients refused", count=self.clients),
-            counted(self.name, "admitted", len(admitted), title="clients let in", count=self.clients),
-            counted(self.name, "other_failures", len(said) - refused, title="failed otherwise", count=self.clients),
-            counted(self.name, "crowded_out", crowded, title="turned away with a slot free", count=self.clients),
-            counted(self.name, "readmitted", waited_ms, unit="ms", title="until the next client was let in", count=1),
+            give("refused", refused, title="clients refused"),
+            give("admitted", len(admitted), title="clients let in"),
+            give("other_failures", len(said) - refused, title="clients that failed otherwise"),
+            give("crowded_out", crowded, title="clients turned away with a slot free"),
+            counted(
+                self.name, "readmitted", waited_ms, unit="ms", title="time until the next client was let in", count=1
+            ),
         )
         return Observed(proof, findings, _still_there(system, slots))
 
@@ -161,15 +111,23 @@ class PoolExhaustion:
         slots = _at_rest(system)
         connections, turns = min(self.size, slots.free), 1 + math.floor(self.wait_s / self.hold_s)
         refused, hidden = max(0, self.clients - connections * turns), max(0, self.size - slots.free)
-        reason = f"{self.clients} clients − min({self.size} in the pool, {slots.sum}) × {turns} turn{'s' * (turns > 1)}"
-        expects = partial(expected, self.name)
+        reason = (
+            f"{self.clients} clients come, and {connections} connections serve {turns} each before the others give up: "
+            f"the pool has {self.size}, and the server lets in {slots.sum}"
+        )
+        expects = partial(expected, self.name, source="the pool's and server's settings")
         expectations = (
-            expects("refused", "==", refused, reason, source="the pool's and server's settings"),
-            expects("hidden_refusals", ">=", hidden, f"{self.size} in the pool − ({slots.sum})", source=""),
+            expects("refused", "==", refused, reason),
+            expects(
+                "hidden_refusals",
+                ">=",
+                hidden,
+                f"the pool wants {self.size} connections, and the server lets in {slots.sum}",
+            ),
         )
         yield Ready(expectations, lambda _: self._observe(system, slots, connections))
 
-    def _observe(self, system: System, slots: Slots, connections: int) -> Observed:
+    def _observe(self, system: System, slots: ConnectionSlots, connections: int) -> Observed:
         with ConnectionPool(
             system.postgres_url,
             min_size=self.size,
@@ -184,12 +142,11 @@ class PoolExhaustion:
         served = [each for each in waits if each is not None]
         without, hidden = figures.get("requests_queued", 0), figures.get("connections_errors", 0)
         said = f"{without} of {self.clients} clients found none of {connections} connections free"
+        refused, longest = self.clients - len(served), max(served, default=None)
         findings = (
-            counted(self.name, "refused", self.clients - len(served), title="clients given up on", count=self.clients),
+            counted(self.name, "refused", refused, title="clients that got no connection in time", count=self.clients),
             counted(self.name, "hidden_refusals", hidden, title="refusals that the pool hid", count=self.size),
-            counted(
-                self.name, "longest_wait", max(served, default=None), unit="ms", title="longest wait of a served one"
-            ),
+            counted(self.name, "longest_wait", longest, unit="ms", title="longest wait of a served client"),
         )
         return Observed(Proof(full and without > 0, said), findings, _still_there(system, slots))
 
@@ -225,33 +182,32 @@ def _connected(url: str) -> "psycopg.Connection | str":
         return " ".join(str(error).split())
 
 
-def _connected_once(url: str) -> str | None:
-    """The text of the failure of one client that leaves at once; None where it was let in."""
+def _connected_once(url: str) -> str:
+    """The text of the failure of one client that leaves at once; empty where it was let in."""
     tried = _connected(url)
     if isinstance(tried, str):
         return tried
     tried.close()
-    return None
+    return ""
 
 
 def _proof_of_one_more(url: str) -> Proof:
     """No connection is left where one more client is refused."""
-    failure = _connected_once(url)
-    if failure is None:
-        return Proof(False, "one more client was let in, so there were connections left")
-    return Proof(_is_refusal(failure), f"one more client was told: {failure.rpartition('FATAL: ')[2].strip()}")
+    if failure := _connected_once(url):
+        return Proof(_is_refusal(failure), f"one more client was told: {failure.rpartition('FATAL: ')[2].strip()}")
+    return Proof(False, "one more client was let in, so there were connections left")
 
 
 def _is_refusal(text: str) -> bool:
     return any(each in text for each in REFUSALS)
 
 
-def _at_rest(system: System) -> Slots:
+def _at_rest(system: System) -> ConnectionSlots:
     """The slots when nobody comes or goes: the same number is in use at two looks."""
-    seen = [read_slots(system)]
+    seen = [read_connection_slots(system)]
 
     def unchanged() -> bool:
-        seen.append(read_slots(system))
+        seen.append(read_connection_slots(system))
         return seen[-1] == seen[-2]
 
     if not wait_until(unchanged, SETTLE_SECONDS):
@@ -261,12 +217,12 @@ def _at_rest(system: System) -> Slots:
     return seen[-1]
 
 
-def _still_there(system: System, before: Slots) -> str:
+def _still_there(system: System, before: ConnectionSlots) -> str:
     """What has not gone after a time of waiting, empty where all is as before."""
     left = [0]
 
     def gone() -> bool:
-        left[0] = read_slots(system).used - before.used
+        left[0] = read_connection_slots(system).used - before.used
         return left[0] <= 0
 
     return "" if wait_until(gone, SETTLE_SECONDS) else f"{left[0]} connections of the clients are still there"

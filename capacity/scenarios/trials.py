@@ -28,8 +28,8 @@ PROPER = {"redis": "Redis", "rdb": "RDB", "aof": "AOF", "postgres": "PostgreSQL"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A trial as it was kept: its kind of fault, and its folder, in which its recording is where it has one."""
+class StoredTrial:
+    """A trial as it was stored: its kind of fault, and its folder, in which its recording is where it has one."""
 
     kind: Kind
     trial: Trial
@@ -57,18 +57,18 @@ def run_rows(rows: Sequence[Row], system: System, folder: Path, progress: Progre
     progress(len(borne), len(borne))
 
 
-def read_trials(folder: Path) -> list[Kept]:
+def read_trials(folder: Path) -> list[StoredTrial]:
     """The trials that were kept in a folder by `run_rows`, in the matrix's order; one that did not begin is missing."""
     return [
-        Kept(Kind(each["kind"]), read_trial(folder / each["name"]), folder / each["name"])
+        StoredTrial(Kind(each["kind"]), read_trial(folder / each["name"]), folder / each["name"])
         for each in _noted(folder)["trials"]
         if (folder / each["name"]).exists()
     ]
 
 
-def trials_of(trials: Sequence[Kept], kind: str) -> list[Kept]:
+def trials_of(trials: Sequence[StoredTrial], kind: str) -> list[StoredTrial]:
     """Those of one kind of fault."""
-    return [kept for kept in trials if kept.kind == Kind(kind)]
+    return [stored for stored in trials if stored.kind == Kind(kind)]
 
 
 def not_run(folder: Path) -> str:
@@ -87,39 +87,43 @@ def run_failover(
     return run_probe(live, "failover", folder, probe)
 
 
-def read_course(kept: Kept) -> FaultCourse | None:
+def read_course(stored: StoredTrial) -> FaultCourse | None:
     """The course of a trial by its recording; None where it has none, or does not say when its fault began.
 
     It is the course of the jobs where these were watched, else of the operations. The scenario must have a setting
     `objective_ms`.
     """
-    objective_ms = kept.trial.settings.get("objective_ms")
-    if objective_ms is None or not (kept.folder / MANIFEST).exists():
+    objective_ms = stored.trial.settings.get("objective_ms")
+    if objective_ms is None or not (stored.folder / MANIFEST).exists():
         return None
-    recording = open_recording(kept.folder)
+    recording = open_recording(stored.folder)
     samples = read_job_samples(recording) if len(recording.jobs) else recording.samples
-    return fault_course(kept.trial.scenario, samples, kept.trial.findings, float(objective_ms))
+    return fault_course(stored.trial.scenario, samples, stored.trial.findings, float(objective_ms))
 
 
-def failover_findings(trials: Sequence[Kept]) -> list[Finding]:
+def failover_findings(trials: Sequence[StoredTrial]) -> list[Finding]:
     """The findings of all trials, each with the recording or trial that it comes from."""
     return [
-        replace(each, recording=f"{kept.folder.parent.name}/{kept.folder.name}")
-        for kept in trials
-        for each in kept.trial.findings
+        replace(each, recording=f"{stored.folder.parent.name}/{stored.folder.name}")
+        for stored in trials
+        for each in stored.trial.findings
     ]
 
 
-def failover_expectations(trials: Sequence[Kept]) -> list[Objective]:
-    """What was expected of all trials; the title says of what."""
+def trial_expectations(trial: Trial) -> list[Objective]:
+    """What was expected of a trial; the title says of what."""
     return [
         replace(
             objective,
-            title=f"{scenario_label(kept.trial.scenario)}: {expected_of(objective, finding)}",
+            title=f"{scenario_label(trial.scenario)}: {expected_of(objective, finding)}",
         )
-        for kept in trials
-        for objective, finding, _ in kept.trial.verdicts
+        for objective, finding, _ in trial.verdicts
     ]
+
+
+def failover_expectations(trials: Sequence[StoredTrial]) -> list[Objective]:
+    """Those of all trials."""
+    return [each for stored in trials for each in trial_expectations(stored.trial)]
 
 
 def scenario_label(name: str) -> str:

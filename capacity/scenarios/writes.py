@@ -1,4 +1,4 @@
-"""Requests to a gateway of the suite's own, of which each write brings a code of its own and is found again by it.
+"""Requests to a gateway of the suite's own. Each write brings its own code, by which it is found again.
 
 It is looked for as a row, as a job of the outbox, and as a job that was done.
 """
@@ -21,14 +21,15 @@ from capacity.analysis.measured.ledger import reconcile
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.queue import wait_until_drained
-from capacity.scenarios.load import Through, numbered
+from capacity.scenarios.fault_findings import account_findings
+from capacity.scenarios.fault_injection import FaultRecording, numbered
 from capacity.scenarios.trial import counted, wait_until
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
 from capacity.system.application.outbox import job_id
 from capacity.system.clients import redis_client
-from capacity.system.home import Home
 from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
+from capacity.system.server_directory import ServerDirectory
 
 READ, WRITE = "GET /api/connectors", "POST /api/oauth/{platform}/callback"
 PATH = "/api/oauth/mastodon/callback"
@@ -76,14 +77,16 @@ def own_queue(system: System) -> Iterator[System]:
                 client.unlink(key)
 
 
-def start_application(home: Home, system: System, through: System, jobs: Path, *options: str) -> System:
-    """Start a worker on the servers of `system`, and a gateway on those of `through`; returns where both are.
+def start_application(
+    directory: ServerDirectory, system: System, proxied: System, jobs: Path, pool_wait_s: float
+) -> System:
+    """Start a worker on the servers of `system`, and a gateway on those of `proxied`; returns where both are.
 
-    `jobs` is the workload file of the jobs, and `options` are of the gateway's command line.
+    `jobs` is the workload file of the jobs. A request waits `pool_wait_s` for a connection of the gateway's pool.
     """
     with ThreadPoolExecutor(2) as starting:
-        worker = starting.submit(start_workers, home, Application(system), jobs, 1)
-        gateway = starting.submit(start_gateway, home, Application(through), *options)
+        worker = starting.submit(start_workers, directory, Application(system), jobs, 1)
+        gateway = starting.submit(start_gateway, directory, Application(proxied), pool_wait=pool_wait_s)
     return replace(worker.result().system, gateway_url=gateway.result().system.gateway_url)
 
 
@@ -118,18 +121,15 @@ def read_written(system: System) -> dict[int, str]:
     return {int(str(code)): "" if number is None else job_id(int(str(number))) for code, number in rows}
 
 
-def account(scenario: str, through: Through, written: dict[int, str]) -> Iterator[Finding]:
+def account(scenario: str, recorded: FaultRecording, written: dict[int, str]) -> Iterator[Finding]:
     """What became of the writes and of their jobs."""
-    taken, done = writes_of(through.recording.samples)["outcome"] == "ok", _done_ns(through, written)
-    found = reconcile(taken, list(written))
-    for name in ("acknowledged", "lost", "recovered", "unexpected"):
-        yield counted(scenario, f"requests_{name}", getattr(found, name), title=f"writes {name}", count=len(taken))
-    jobs = reconcile(taken, done.index.tolist())
-    for name in ("ok", "lost", "duplicated", "recovered"):
-        yield counted(scenario, f"jobs_{name}", getattr(jobs, name), title=f"their jobs {name}", count=len(taken))
-    yield counted(
-        scenario, "caught_up", _caught_up_s(through, done), unit="s", title="from its end until its jobs were done"
-    )
+    taken, done = writes_of(recorded.samples)["outcome"] == "ok", _done_ns(recorded, written)
+    requests, jobs = reconcile(taken, list(written)), reconcile(taken, done.index.tolist())
+    terms = ("acknowledged", "lost", "recovered", "unexpected"), ("ok", "lost", "duplicated", "recovered")
+    yield from account_findings(scenario, "requests", requests, len(taken), terms[0])
+    yield from account_findings(scenario, "jobs", jobs, len(taken), terms[1])
+    title = "time from the fault's end until the jobs of its time were done"
+    yield counted(scenario, "caught_up", _caught_up_s(recorded, done), unit="s", title=title)
 
 
 def writes_of(samples: pd.DataFrame) -> pd.DataFrame:
@@ -137,29 +137,20 @@ def writes_of(samples: pd.DataFrame) -> pd.DataFrame:
     return numbered(samples[samples["operation"] == WRITE], first=1)
 
 
-def _done_ns(through: Through, written: dict[int, str]) -> "pd.Series[int]":
+def _done_ns(recorded: FaultRecording, written: dict[int, str]) -> "pd.Series[int]":
     """When each job was done, by the code of its write and on the recording's clock; again each time."""
-    ledger = through.recording.ledger
-    assert ledger is not None
+    ledger = recorded.ledger
     code_of = {job: code for code, job in written.items() if job}
     done = ledger[(ledger["event"] == "completed") & ledger["job"].isin(list(code_of))]
-    at_ns = done["at_ns"].to_numpy() - int(through.recording.manifest["origin_unix_ns"])
+    at_ns = done["at_ns"].to_numpy() - recorded.origin_ns
     return pd.Series(at_ns, index=[code_of[job] for job in done["job"]])
 
 
-def _caught_up_s(through: Through, done: "pd.Series[int]") -> float | None:
+def _caught_up_s(recorded: FaultRecording, done: "pd.Series[int]") -> float | None:
     """From the fault's end until the jobs of the writes acknowledged during it were all done."""
-    writes = writes_of(through.recording.samples)
-    during = writes[(writes["outcome"] == "ok") & writes["finished_ns"].between(through.begin_ns, through.end_ns)]
+    writes = writes_of(recorded.samples)
+    during = writes[(writes["outcome"] == "ok") & writes["finished_ns"].between(recorded.begin_ns, recorded.end_ns)]
     first = done.groupby(level=0).min().reindex(during.index)
     if during.empty or first.isna().any():
         return None
-    return max(0.0, (float(first.max()) - through.end_ns) / 1e9)
-
-
-def jobs_file() -> dict[str, Any]:
-    """The workload file that says how long a worker takes for the jobs of these writes."""
-    job = {"service_ms": {"median": 5, "p99": 10}}
-    shapes = {"trial": {"kind": "rate", "stages": [{"name": "sustain", "seconds": 1, "to": 1}]}}
-    operations = [{"name": "TokenRefresh", "weight": 100, "job": job}]
-    return {"name": "jobs", "target": "bullmq", "connections": 1, "operations": operations, "shapes": shapes}
+    return max(0.0, (float(first.max()) - recorded.end_ns) / 1e9)

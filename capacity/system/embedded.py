@@ -18,8 +18,8 @@ import redis
 from capacity.errors import CapacityError
 from capacity.system.addresses import System, system_from
 from capacity.system.clients import redis_client
-from capacity.system.home import Home, open_home
 from capacity.system.programs import postgres_programs, redis_server
+from capacity.system.server_directory import ServerDirectory, open_server_directory
 
 NOBODY = 65534  # PostgreSQL refuses to run as root
 START_SECONDS = 30.0
@@ -64,14 +64,14 @@ class Server:
 class RunningServer:
     """A server of ours, which can be ended in any way and started again on its port and in its folder."""
 
-    home: Home
+    directory: ServerDirectory
     server: Server
     port: int
     pid: int
 
     def end(self, how: signal.Signals) -> None:
         """End it with a signal, and wait until its process is gone."""
-        self.home.end(self.pid, how)
+        self.directory.end(self.pid, how)
 
     def start_again(self) -> None:
         """Start it again, and wait until it answers; what is left of a killed one may keep it from that for a moment.
@@ -80,7 +80,7 @@ class RunningServer:
         """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if (pid := _try_to_start(self.home, self.server, self.port)) is not None:
+            if (pid := _try_to_start(self.directory, self.server, self.port)) is not None:
                 self.pid = pid
                 return
         raise _not_started(self.server)
@@ -97,36 +97,36 @@ def open_system(environment: Mapping[str, str] = os.environ) -> Iterator[System]
     if (named.postgres_url and named.redis_url) or named.gateway_url or named.queue:
         yield named
         return
-    with open_home() as home:
+    with open_server_directory() as directory:
         system = named
         if not system.postgres_url:
-            admin, ordinary = start_postgres(home)
+            admin, ordinary = start_postgres(directory)
             system = replace(system, postgres_url=ordinary, postgres_admin_url=admin)
         if not system.redis_url:
-            system = replace(system, redis_url=start_redis(home))
+            system = replace(system, redis_url=start_redis(directory))
         yield replace(system, embedded=not (named.postgres_url or named.redis_url))
 
 
-def start_postgres(home: Home) -> tuple[str, str]:
-    """Start PostgreSQL in `home`; returns the addresses of its superuser and of the application's ordinary role."""
-    port = run_postgres(home).port
+def start_postgres(directory: ServerDirectory, **settings: str) -> tuple[str, str]:
+    """As `run_postgres`; returns the addresses of its superuser and of the application's ordinary role."""
+    port = run_postgres(directory, **settings).port
     return postgres_url("postgres", port), postgres_url("authenticator", port)
 
 
-def run_postgres(home: Home, **settings: str) -> RunningServer:
-    """Start PostgreSQL in `home`, with these settings beside those of the embedded one."""
-    programs, other_user = _runnable_programs(home)
-    data, log = home.folder / "postgres", home.folder / "postgres.log"
+def run_postgres(directory: ServerDirectory, **settings: str) -> RunningServer:
+    """Start PostgreSQL in `directory`, with these settings beside those of the embedded one."""
+    programs, other_user = _runnable_programs(directory)
+    data, log = directory.folder / "postgres", directory.folder / "postgres.log"
     initialise = f"-D {data} -U postgres -A trust -E UTF8 --no-sync --no-locale".split()
     options: dict[str, Any] = {"env": _bare_environment(), **other_user}
     made = subprocess.run([programs / "initdb", *initialise], cwd="/", capture_output=True, check=False, **options)
     if made.returncode:
-        raise CapacityError(f"PostgreSQL could not be set up in {home.folder}: {last_line(made.stderr)}")
+        raise CapacityError(f"PostgreSQL could not be set up in {directory.folder}: {last_line(made.stderr)}")
     given = POSTGRES_SETTINGS | settings
     words = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
 
     def command(port: int) -> list[str | Path]:
-        return [programs / "postgres", "-D", data, "-p", str(port), "-k", home.folder / "socket", *words]
+        return [programs / "postgres", "-D", data, "-p", str(port), "-k", directory.folder / "socket", *words]
 
     def answers(port: int) -> bool:
         try:
@@ -135,21 +135,21 @@ def run_postgres(home: Home, **settings: str) -> RunningServer:
             return False
         return True
 
-    return _start(home, Server("PostgreSQL", command, answers, signal.SIGINT, log, options))
+    return _start(directory, Server("PostgreSQL", command, answers, signal.SIGINT, log, options))
 
 
-def start_redis(home: Home) -> str:
-    """Start Redis in `home`; returns its address."""
-    return redis_url(run_redis(home).port)
+def start_redis(directory: ServerDirectory) -> str:
+    """Start Redis in `directory`; returns its address."""
+    return redis_url(run_redis(directory).port)
 
 
-def run_redis(home: Home, **settings: str) -> RunningServer:
-    """Start Redis in `home`, with these settings beside those of the embedded one."""
+def run_redis(directory: ServerDirectory, **settings: str) -> RunningServer:
+    """Start Redis in `directory`, with these settings beside those of the embedded one."""
     program = redis_server()
     words = [word for name, value in (REDIS_SETTINGS | settings).items() for word in (f"--{name}", value)]
 
     def command(port: int) -> list[str | Path]:
-        return [program, "--port", str(port), "--dir", home.folder, *words]
+        return [program, "--port", str(port), "--dir", directory.folder, *words]
 
     def answers(port: int) -> bool:
         try:
@@ -158,7 +158,7 @@ def run_redis(home: Home, **settings: str) -> RunningServer:
         except redis.RedisError:
             return False
 
-    return _start(home, Server("Redis", command, answers, signal.SIGTERM, home.folder / "redis.log", {}))
+    return _start(directory, Server("Redis", command, answers, signal.SIGTERM, directory.folder / "redis.log", {}))
 
 
 def redis_url(port: int) -> str:
@@ -166,24 +166,24 @@ def redis_url(port: int) -> str:
     return f"redis://127.0.0.1:{port}/0"
 
 
-def _start(home: Home, server: Server) -> RunningServer:
+def _start(directory: ServerDirectory, server: Server) -> RunningServer:
     """Start a server on a free port and wait until it answers."""
     for _ in range(TRIES):
         port = free_port()
-        if (pid := _try_to_start(home, server, port)) is not None:
-            return RunningServer(home, server, port, pid)
+        if (pid := _try_to_start(directory, server, port)) is not None:
+            return RunningServer(directory, server, port, pid)
     raise _not_started(server)
 
 
-def _try_to_start(home: Home, server: Server, port: int) -> int | None:
+def _try_to_start(directory: ServerDirectory, server: Server, port: int) -> int | None:
     """The process of a server that answers on that port, or None where it does not in time."""
-    pid = home.start(server.command(port), server.stop, server.log, **server.options)
+    pid = directory.start(server.command(port), server.stop, server.log, **server.options)
     deadline = time.monotonic() + START_SECONDS
-    while home.running and time.monotonic() < deadline:
+    while directory.running and time.monotonic() < deadline:
         if server.answers(port):
             return pid
         time.sleep(POLL_SECONDS)
-    home.stop_last()
+    directory.stop_last()
     return None
 
 
@@ -191,17 +191,17 @@ def _not_started(server: Server) -> CapacityError:
     return CapacityError(f"{server.name} did not start: {last_line(server.log.read_bytes())}")
 
 
-def _runnable_programs(home: Home) -> tuple[Path, dict[str, Any]]:
+def _runnable_programs(directory: ServerDirectory) -> tuple[Path, dict[str, Any]]:
     """The programs of PostgreSQL and the user to run them as; as root they may need a copy that others can reach."""
     programs = postgres_programs()
     if os.geteuid() != 0:
-        (home.folder / "socket").mkdir()
+        (directory.folder / "socket").mkdir()
         return programs, {}
     other_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     for folder in ("socket", "postgres"):
-        (home.folder / folder).mkdir()
-        os.chown(home.folder / folder, NOBODY, NOBODY)
-    return (programs if _runs_as(programs, other_user) else _copied(programs, home)), other_user
+        (directory.folder / folder).mkdir()
+        os.chown(directory.folder / folder, NOBODY, NOBODY)
+    return (programs if _runs_as(programs, other_user) else _copied(programs, directory)), other_user
 
 
 def _runs_as(programs: Path, user: dict[str, Any]) -> bool:
@@ -212,14 +212,14 @@ def _runs_as(programs: Path, user: dict[str, Any]) -> bool:
     return tried.returncode == 0
 
 
-def _copied(programs: Path, home: Home) -> Path:
+def _copied(programs: Path, directory: ServerDirectory) -> Path:
     """A copy of an installation with the libraries that its wheel keeps beside it."""
     tree = programs.parent.parent
-    shutil.copytree(tree, home.folder / tree.name, symlinks=True)
+    shutil.copytree(tree, directory.folder / tree.name, symlinks=True)
     libraries = tree.with_name(f"{tree.name}.libs")
     if libraries.exists():
-        shutil.copytree(libraries, home.folder / libraries.name)
-    return home.folder / programs.relative_to(tree.parent)
+        shutil.copytree(libraries, directory.folder / libraries.name)
+    return directory.folder / programs.relative_to(tree.parent)
 
 
 def _bare_environment() -> dict[str, str]:

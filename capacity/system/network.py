@@ -8,6 +8,7 @@ import struct
 import threading
 from collections import deque
 from enum import StrEnum
+from functools import partialmethod
 from typing import Any
 
 from capacity.load.child import read_line, run_child, say
@@ -43,8 +44,7 @@ class End(asyncio.Protocol):
         self._held: deque[tuple[int, bytes]] = deque()  # when it arrived; no bytes are the end of the stream
         self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._other_is_slow = False
-        self._ended = False
+        self._other_is_slow = self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take part in the network; nothing is read before the other end is there."""
@@ -78,14 +78,6 @@ class End(asyncio.Protocol):
         elif self.other and self.other._transport:
             self.other._transport.close()
 
-    def pause_writing(self) -> None:
-        """Take no more from the other side while this one is slow to read."""
-        self._slow(True)
-
-    def resume_writing(self) -> None:
-        """Take more from the other side again."""
-        self._slow(False)
-
     def end(self, *, reset: bool) -> None:
         """Close at once, with a reset or as a process that ends does."""
         if self._transport:
@@ -98,8 +90,7 @@ class End(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        now, hold_ns = clock(), self._network.hold_ns
-        silent = self._network.silent
+        now, hold_ns, silent = clock(), self._network.hold_ns, self._network.silent
         while self._held and self.other and not silent and self._held[0][0] + hold_ns <= now:
             self._send(*self._held.popleft(), now)
         if self._held and self.other and not silent:
@@ -110,9 +101,13 @@ class End(asyncio.Protocol):
             (self._transport.pause_reading if blocked else self._transport.resume_reading)()
 
     def _slow(self, slow: bool) -> None:
+        """Take no more from the other side while this one is slow to read."""
         if self.other:
             self.other._other_is_slow = slow
             self.other.release()
+
+    pause_writing = partialmethod(_slow, True)
+    resume_writing = partialmethod(_slow, False)
 
     def _send(self, arrived: int, data: bytes, now: int) -> None:
         if self.other is None or self.other._transport is None:
@@ -134,8 +129,7 @@ class Network:
     def __init__(self, host: str, port: int) -> None:
         self.ends: set[End] = set()
         self.hold_ns = 0
-        self._address = (host, port)
-        self._fault = Fault.PASS
+        self._address, self._fault = (host, port), Fault.PASS
         self._place = _bound(0)  # keeps the port while nobody listens on it
         self._server: asyncio.Server | None = None
         self._kept_waiting: list[End] = []
@@ -149,8 +143,7 @@ class Network:
     @property
     def port(self) -> int:
         """Where the proxy listens."""
-        port: int = self._place.getsockname()[1]
-        return port
+        return int(self._place.getsockname()[1])
 
     async def change(self, fault: Fault, delay_ms: float) -> int:
         """Begin a fault in the place of the one before; returns when it stood, in ns of the monotonic clock."""
@@ -195,9 +188,8 @@ class Network:
     def passage(self) -> dict[str, Any]:
         """The counts since the last change, as `Passage` has them."""
         delay_ms = 2 * self._held_ns / self._pieces / 1e6 if self._pieces else None
-        open_ends = len(self.ends) // 2
-        counts = {"accepted": self._accepted, "open": open_ends, "passed_bytes": self._bytes, "delay_ms": delay_ms}
-        return {"fault": self._fault, **counts}
+        counts = {"accepted": self._accepted, "open": len(self.ends) // 2, "passed_bytes": self._bytes}
+        return {"fault": self._fault, **counts, "delay_ms": delay_ms}
 
     def _connect(self, near: End) -> None:
         task = asyncio.get_running_loop().create_task(self._connected(near))

@@ -1,4 +1,4 @@
-"""The reference application's processes: a gateway and workers, started beside the servers, ended with their home."""
+"""The reference application's processes: a gateway and workers, started and ended with the servers."""
 
 import contextlib
 import os
@@ -7,18 +7,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from capacity.errors import CapacityError
 from capacity.system.addresses import System
 from capacity.system.embedded import POLL_SECONDS, START_SECONDS, free_port, last_line
-from capacity.system.home import Home, open_home
+from capacity.system.server_directory import ServerDirectory, open_server_directory
 
 QUEUE = "capacity"
 WORKERS = 4  # processes, as the report has them
-CONCURRENCY = 50  # jobs at a time of each
 READY = b"ready"
 
 
@@ -50,38 +49,46 @@ def open_application(
     if not (starts_workers or starts_gateway):
         yield Application(system)
         return
-    with open_home() as home:
+    with open_server_directory() as directory:
         running = Application(system)
         if starts_workers:
-            running = start_workers(home, running, jobs, workers, *options)
+            running = start_workers(directory, running, jobs, workers, *options)
         if starts_gateway:
-            running = start_gateway(home, running)
+            running = start_gateway(directory, running)
         yield running
 
 
+def worker_command(directory: Path, ledger: Path, jobs: Path, number: int = 1, **options: float) -> list[str]:
+    """The command that starts a worker; `options` are further ones of its command line, as lock_s=2."""
+    given = {"directory": directory, "ledger": ledger, "jobs": jobs, "number": number, **options}
+    return [*_python("worker"), *_words(given)]
+
+
 def start_workers(
-    home: Home, before: Application, jobs: Path, count: int, *options: str, first: int = 0
+    directory: ServerDirectory, before: Application, jobs: Path, count: int, *, first: int = 0, **options: float
 ) -> Application:
-    """Start worker processes on the queue `capacity`, numbered from `first`, and wait until all of them take jobs."""
-    ledger = home.folder / "ledger"
+    """Start worker processes on the queue `capacity`, numbered from `first`, and wait until all of them take jobs.
+
+    `options` are as for `worker_command`.
+    """
+    ledger = directory.folder / "ledger"
     ledger.mkdir(exist_ok=True)
     system = replace(before.system, queue=QUEUE, ledger=str(ledger))
-    words = [*_python("worker"), "--home", home.folder, "--ledger", ledger, "--jobs", jobs, *options]
-    logs = {number: home.folder / f"worker-{number}.log" for number in range(first, first + count)}
+    logs = {number: directory.folder / f"worker-{number}.log" for number in range(first, first + count)}
+    commands = {number: worker_command(directory.folder, ledger, jobs, number, **options) for number in logs}
     pids = [
-        home.start([*words, "--number", str(number)], signal.SIGTERM, log, env=_environment(system))
-        for number, log in logs.items()
+        directory.start(commands[number], signal.SIGTERM, log, env=_environment(system)) for number, log in logs.items()
     ]
-    _wait(home, "the workers", [*logs.values()], lambda: all(READY in log.read_bytes() for log in logs.values()))
+    _wait(directory, "the workers", [*logs.values()], lambda: all(READY in log.read_bytes() for log in logs.values()))
     return Application(system, {**before.pids, "workers": pids})
 
 
-def start_gateway(home: Home, before: Application, *options: str) -> Application:
-    """Start a gateway on a free port, and wait until it answers."""
-    port, log = free_port(), home.folder / "gateway.log"
+def start_gateway(directory: ServerDirectory, before: Application, **options: float | Path) -> Application:
+    """Start a gateway on a free port, and wait until it answers; `options` are further ones of its command line."""
+    port, log = free_port(), directory.folder / "gateway.log"
     system = replace(before.system, gateway_url=f"http://127.0.0.1:{port}", queue=before.system.queue or QUEUE)
-    words = [*_python("gateway"), "--home", home.folder, "--port", str(port), *options]
-    pid = home.start(words, signal.SIGTERM, log, env=_environment(system))
+    words = [*_python("gateway"), *_words({"directory": directory.folder, "port": port, **options})]
+    pid = directory.start(words, signal.SIGTERM, log, env=_environment(system))
 
     def answers() -> bool:
         try:
@@ -90,12 +97,17 @@ def start_gateway(home: Home, before: Application, *options: str) -> Application
         except (urllib.error.URLError, OSError):
             return False
 
-    _wait(home, "the gateway", [log], answers)
+    _wait(directory, "the gateway", [log], answers)
     return Application(system, {**before.pids, "gateway": [pid]})
 
 
-def _python(module: str) -> list[str | Path]:
+def _python(module: str) -> list[str]:
     return [sys.executable, "-m", f"capacity.system.application.{module}"]
+
+
+def _words(options: Mapping[str, object]) -> list[str]:
+    """Options as a command line has them."""
+    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def _environment(system: System) -> dict[str, str]:
@@ -104,9 +116,9 @@ def _environment(system: System) -> dict[str, str]:
     return {**others, **system.as_environment()}
 
 
-def _wait(home: Home, name: str, logs: list[Path], ready: Callable[[], bool]) -> None:
+def _wait(directory: ServerDirectory, name: str, logs: list[Path], ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while home.running and time.monotonic() < deadline:
+    while directory.running and time.monotonic() < deadline:
         if ready():
             return
         time.sleep(POLL_SECONDS)

@@ -27,7 +27,7 @@ Met = Literal["answered", "closed", "refused", "reset", "silent"]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ConnectionOutcome:
     """What a new connection met, and the ms until then: its greeting `answered` or the connection `closed`, or worse.
 
     `silent` is one that heard nothing within the time that it waited.
@@ -114,12 +114,12 @@ def open_proxy(url: str) -> Iterator[Proxy]:
         proxy.close()
 
 
-def look(url: str, seconds: float) -> Look:
+def try_connection(url: str, seconds: float) -> ConnectionOutcome:
     """What a new connection to the server of an address meets that greets it and waits so long for its answer."""
     parts = urlsplit(url)
     began = clock()
     met = _met((parts.hostname or "", parts.port or 0), GREETINGS[parts.scheme], seconds)
-    return Look(met, (clock() - began) / 1e6)
+    return ConnectionOutcome(met, (clock() - began) / 1e6)
 
 
 def _met(address: tuple[str, int], greeting: bytes, seconds: float) -> Met:

@@ -15,7 +15,7 @@ from capacity.display.tables_trials import (
 from capacity.findings import Finding, Objective, Verdict, judge_all, read_expectations, read_findings
 from capacity.scenarios.matrix import Kind
 from capacity.scenarios.trial import Proof, Trial, counted
-from capacity.scenarios.trials import Kept, read_trials
+from capacity.scenarios.trials import StoredTrial, read_trials
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 LOST = Objective("failover.redis_aof_kill.lost", "==", 3, "", "5 jobs − 2 kept", "settings")
@@ -25,7 +25,7 @@ SEEN = (
     counted("redis_aof_kill", "first_success", 12.5, unit="ms", title="first good answer", count=5),
 )
 TRIAL = Trial("redis_aof_kill", (LOST, BACK), Proof(True, "process 12 is gone"), SEEN)
-KEPT = Kept(Kind.REDIS, TRIAL, Path("nowhere"))
+KEPT = StoredTrial(Kind.REDIS, TRIAL, Path("nowhere"))
 
 
 def test_an_expectation_stands_beside_what_was_seen() -> None:
@@ -53,11 +53,11 @@ def test_the_heading_says_verdict_and_proof() -> None:
 
 
 def test_costs_are_of_those_with_load_and_rows_that_nobody_has_are_left_out() -> None:
-    pool = Kept(
+    pool = StoredTrial(
         Kind.POOL, Trial("connection_pool", (), Proof(True, ""), (counted("connection_pool", "refused", 3),)), Path()
     )
     never = Finding("failover.database_kill.restored", None, "ms", note="it did not come within the recording")
-    database = Kept(Kind.DATABASE, Trial("database_kill", (), Proof(True, ""), (never,)), Path())
+    database = StoredTrial(Kind.DATABASE, Trial("database_kill", (), Proof(True, ""), (never,)), Path())
     style = costs_style([pool, KEPT, database])
     table = style.data
     assert list(table.columns) == ["Redis AOF kill", "database kill"]

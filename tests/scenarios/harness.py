@@ -13,16 +13,16 @@ import psutil
 
 from capacity.probes.measurement import Measurement
 from capacity.scenarios.database_restart import DatabaseRestart
-from capacity.scenarios.load import measure_through
+from capacity.scenarios.fault_injection import measure_with_fault
 from capacity.scenarios.outbox_restart import OutboxRestart
 from capacity.scenarios.redis_restart import Persistence, RedisRestart
 from capacity.scenarios.trial import Scenario, run_scenario
 from capacity.system.addresses import System
 from capacity.system.embedded import run_postgres, start_redis
-from capacity.system.home import open_home
 from capacity.system.network import Fault
 from capacity.system.processes import Application, start_workers
 from capacity.system.proxy import open_proxy
+from capacity.system.server_directory import open_server_directory
 from capacity.workload import parse_workload
 
 JOBS = Path(__file__).parents[2] / "data" / "workloads" / "queue.yaml"
@@ -33,16 +33,16 @@ READS = {"name": "reads", "target": "redis", "connections": 4, "operations": [RE
 
 def stopped_worker(folder: Path) -> None:
     """A worker that is stopped, and its Redis."""
-    with open_home() as home:
-        running = start_workers(home, Application(System(redis_url=start_redis(home))), JOBS, 1)
+    with open_server_directory() as directory:
+        running = start_workers(directory, Application(System(redis_url=start_redis(directory))), JOBS, 1)
         os.kill(running.pids["workers"][0], signal.SIGSTOP)
         signal.pause()
 
 
 def stopped_database(folder: Path) -> None:
     """A PostgreSQL of which every process is stopped."""
-    with open_home() as home:
-        server = psutil.Process(run_postgres(home).pid)
+    with open_server_directory() as directory:
+        server = psutil.Process(run_postgres(directory).pid)
         for process in (server, *server.children()):
             process.suspend()
         signal.pause()
@@ -50,11 +50,11 @@ def stopped_database(folder: Path) -> None:
 
 def proxy(folder: Path) -> None:
     """A proxy that keeps back everything between a load and its Redis."""
-    with open_home() as home:
-        url = start_redis(home)
+    with open_server_directory() as directory:
+        url = start_redis(directory)
         with open_proxy(url) as between:
             reads = Measurement(parse_workload(READS), "trial")
-            measure_through(reads, between.before(url), folder, (1.0, lambda: between.apply(Fault.BLACK_HOLE)))
+            measure_with_fault(reads, between.before(url), folder, (1.0, lambda: between.apply(Fault.BLACK_HOLE)))
 
 
 def trial(scenario: Scenario) -> Callable[[Path], object]:
@@ -66,9 +66,9 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "stopped_database": stopped_database,
     "proxy": proxy,
     "stopped_worker": stopped_worker,
-    "redis_restart": trial(RedisRestart(Persistence.AOF, signal.SIGKILL, seconds=3.0, at_s=1.0)),
+    "redis_restart": trial(RedisRestart(signal.SIGKILL, Persistence.AOF, seconds=3.0, at_s=1.0)),
     "database_restart": trial(DatabaseRestart(signal.SIGKILL, seconds=3.0, at_s=1.0)),
-    "outbox_restart": trial(OutboxRestart(Persistence.RDB, signal.SIGTERM, seconds=3.0, at_s=1.0)),
+    "outbox_restart": trial(OutboxRestart(signal.SIGTERM, Persistence.RDB, seconds=3.0, at_s=1.0)),
 }
 
 

@@ -62,7 +62,7 @@ def test_a_server_that_nobody_stops_makes_it_void(tmp_path: Path) -> None:
     trial = run_scenario(DatabaseRestart(None, seconds=2.0, at_s=1.0), OURS, tmp_path)
     assert values(trial)["lost_writes"] == 0
     assert trial.verdict is Verdict.VOID
-    (pid,) = re.findall(r"^process (\d+) still serves, since ", trial.proof.said)
+    (pid,) = re.findall(r"^process (\d+) still serves, and the server started at ", trial.proof.said)
     assert not psutil.pid_exists(int(pid))
 
 

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from capacity.scenarios.trial import wait_until
-from capacity.system.home import open_home
+from capacity.system.server_directory import open_server_directory
 
 PROJECT = Path(__file__).parents[2]
 KINDS = ("stopped_database", "proxy", "stopped_worker", "redis_restart", "database_restart", "outbox_restart")
@@ -135,8 +135,8 @@ def test_harnesses_killed_at_random_moments_leave_nothing_after_the_next_start(
 
     monkeypatch.setattr(tempfile, "tempdir", str(harnesses.home))
     began = time.monotonic()
-    with open_home() as home:
+    with open_server_directory() as directory:
         assert wait_until(lambda: not harnesses.left(), WITHIN_S), harnesses.left()
         print(f"nothing of them ran {time.monotonic() - began:.1f} s after the next start began")
-        assert list(harnesses.home.iterdir()) == [home.folder]
+        assert list(harnesses.home.iterdir()) == [directory.folder]
     assert not list(harnesses.home.iterdir())

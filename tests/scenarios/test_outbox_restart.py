@@ -14,16 +14,16 @@ import pytest
 from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
-from capacity.scenarios import outbox_system
+from capacity.scenarios import trial_application
 from capacity.scenarios.outbox_restart import OutboxRestart
-from capacity.scenarios.outbox_system import HELD
 from capacity.scenarios.redis_restart import Persistence
 from capacity.scenarios.trial import Trial, run_scenario
+from capacity.scenarios.trial_application import HELD
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
 from capacity.system.application.outbox import OLDER_THAN_S
 from capacity.system.embedded import start_postgres
-from capacity.system.home import open_home
+from capacity.system.server_directory import open_server_directory
 
 OURS = System(embedded=True)
 NONE, RDB, AOF = Persistence
@@ -44,7 +44,7 @@ def values(trial: Trial) -> dict[str, float]:
 def test_nothing_is_lost_and_what_redis_forgot_is_enqueued_again_and_takes_effect_once(
     tmp_path: Path, persistence: Persistence, how: signal.Signals, forgotten: int
 ) -> None:
-    trial = run_scenario(OutboxRestart(persistence, how, **SHORT), OURS, tmp_path)
+    trial = run_scenario(OutboxRestart(how, persistence, **SHORT), OURS, tmp_path)
     assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert "is gone, and the run_id is" in trial.proof.said
     found = values(trial)
@@ -66,13 +66,13 @@ def test_nothing_is_lost_and_what_redis_forgot_is_enqueued_again_and_takes_effec
 
 @pytest.mark.thorough
 def test_a_redis_that_nobody_stops_makes_it_void_and_nothing_is_left(tmp_path: Path) -> None:
-    trial = run_scenario(OutboxRestart(NONE, None, seconds=1.4, at_s=1.0), OURS, tmp_path)
+    trial = run_scenario(OutboxRestart(None, NONE, seconds=1.4, at_s=1.0), OURS, tmp_path)
     found = values(trial)
     assert trial.verdict is Verdict.VOID
     assert {verdict for _, _, verdict in trial.verdicts} == {Verdict.VOID}
     assert found["jobs_lost"] == found["jobs_reenqueued"] == found["jobs_duplicated"] == 0
     assert found["jobs_acknowledged"] == HELD + 140
-    (pid,) = re.findall(r"^process (\d+) still serves, with the run_id ", trial.proof.said)
+    (pid,) = re.findall(r"^process (\d+) still serves, and the run_id is ", trial.proof.said)
     assert not psutil.pid_exists(int(pid))
 
 
@@ -80,9 +80,9 @@ def test_a_redis_that_nobody_stops_makes_it_void_and_nothing_is_left(tmp_path: P
 def test_without_its_reconciler_an_outbox_loses_what_redis_forgot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_system, "EFFECTS", outbox_system.EFFECTS + NEVER_OLD)
-    monkeypatch.setattr(outbox_system, "SETTLE_SECONDS", OLDER_THAN_S + 2)
-    trial = run_scenario(OutboxRestart(NONE, KILL, seconds=1.6, at_s=1.0), OURS, tmp_path)
+    monkeypatch.setattr(trial_application, "EFFECTS", trial_application.EFFECTS + NEVER_OLD)
+    monkeypatch.setattr(trial_application, "SETTLE_SECONDS", OLDER_THAN_S + 2)
+    trial = run_scenario(OutboxRestart(KILL, NONE, seconds=1.6, at_s=1.0), OURS, tmp_path)
     found = values(trial)
     assert trial.verdict is Verdict.FAIL
     lost = found["jobs_pending"] - HELD + found["jobs_away"]  # those under way were in the worker's hands
@@ -92,11 +92,11 @@ def test_without_its_reconciler_an_outbox_loses_what_redis_forgot(
 
 
 def test_an_effect_that_is_taken_again_is_seen(tmp_path: Path) -> None:
-    with open_home() as home:
-        admin, ordinary = start_postgres(home)
+    with open_server_directory() as directory:
+        admin, ordinary = start_postgres(directory)
         prepare_database(admin, Dataset(2, 1))
         with connect_as_administrator(admin) as connection:
-            connection.execute(outbox_system.EFFECTS.encode())
+            connection.execute(trial_application.EFFECTS.encode())
             for number in (1, 2):
                 connection.execute(
                     "INSERT INTO capacity.outbox (id, owner, kind, data) OVERRIDING SYSTEM VALUE "
@@ -106,9 +106,9 @@ def test_an_effect_that_is_taken_again_is_seen(tmp_path: Path) -> None:
             for number in (1, 2, 1):
                 connection.execute("UPDATE capacity.outbox SET finished_at = now() WHERE id = %s", [number])
         system = System(postgres_url=ordinary, postgres_admin_url=admin)
-        assert outbox_system.effects(system) == ["outbox-1", "outbox-2", "outbox-1"]
+        assert trial_application.effects(system) == ["outbox-1", "outbox-2", "outbox-1"]
 
 
 def test_it_is_refused_where_the_servers_are_somebodys_own(tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"^the scenario outbox_aof_kill takes its servers away"):
-        run_scenario(OutboxRestart(AOF, KILL), System(redis_url="redis://127.0.0.1:6379"), tmp_path)
+        run_scenario(OutboxRestart(KILL, AOF), System(redis_url="redis://127.0.0.1:6379"), tmp_path)

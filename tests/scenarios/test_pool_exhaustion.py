@@ -13,11 +13,12 @@ import pytest
 from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict
-from capacity.scenarios.pool_exhaustion import LEAVE, DirectExhaustion, PoolExhaustion, Slots, read_slots
+from capacity.scenarios.pool_exhaustion import DirectExhaustion, PoolExhaustion
 from capacity.scenarios.trial import Trial, read_trial, run_scenario, wait_until
 from capacity.system.addresses import System
+from capacity.system.connection_slots import LEAVE, ConnectionSlots, read_connection_slots
 from capacity.system.embedded import postgres_url, run_postgres
-from capacity.system.home import open_home
+from capacity.system.server_directory import open_server_directory
 
 REPETITIONS = 5
 
@@ -33,8 +34,8 @@ def told(url: str, statement: LiteralString) -> None:
 @pytest.fixture(scope="module")
 def served() -> Iterator[System]:
     """A PostgreSQL of its own with 100 connections, of which 3 are for superusers, and an ordinary role."""
-    with open_home() as home:
-        port = run_postgres(home).port
+    with open_server_directory() as directory:
+        port = run_postgres(directory).port
         admin, ordinary = postgres_url("postgres", port), postgres_url("authenticator", port)
         told(admin, "CREATE ROLE authenticator LOGIN")
         yield System(postgres_url=ordinary, postgres_admin_url=admin)
@@ -53,7 +54,7 @@ def test_of_150_clients_of_an_ordinary_role_53_are_refused(served: System, tmp_p
     trial = run_scenario(DirectExhaustion(), served, tmp_path)
     (expected,) = trial.expected
     assert (expected.relation, expected.limit) == ("==", 53)
-    assert expected.why == "150 clients − (100 max_connections − 3 reserved − 0 in use)"
+    assert expected.why == "150 clients come, and 97 find a connection: 100 max_connections − 3 reserved − 0 in use"
     assert (values(trial)["refused"], values(trial)["admitted"], values(trial)["other_failures"]) == (53, 97, 0)
     assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert trial.proof.said == "one more client was told: sorry, too many clients already" or (
@@ -71,16 +72,16 @@ def test_a_superuser_may_have_the_reserved_ones_too(served: System, tmp_path: Pa
 
 
 def test_what_others_use_is_not_left_for_the_clients(served: System, tmp_path: Path) -> None:
-    assert wait_until(lambda: read_slots(served).used == 0, 10)  # the clients of the trials before
+    assert wait_until(lambda: read_connection_slots(served).used == 0, 10)  # the clients of the trials before
     with psycopg.connect(served.postgres_url), psycopg.connect(served.postgres_admin_url):
-        assert read_slots(served) == Slots(limit=100, reserved=3, used=2)
+        assert read_connection_slots(served) == ConnectionSlots(limit=100, reserved=3, used=2)
         trial = run_scenario(DirectExhaustion(clients=100), served, tmp_path)
     assert (values(trial)["refused"], trial.verdict) == (5, Verdict.PASS)
 
 
 def test_reserved_connections_count_for_those_who_may_not_use_them(tmp_path: Path) -> None:
-    with open_home() as home:
-        port = run_postgres(home, max_connections="20", reserved_connections="4").port
+    with open_server_directory() as directory:
+        port = run_postgres(directory, max_connections="20", reserved_connections="4").port
         admin, ordinary = postgres_url("postgres", port), postgres_url("plain", port)
         told(admin, "CREATE ROLE plain LOGIN")
         system = System(postgres_url=ordinary, postgres_admin_url=admin)
@@ -102,7 +103,7 @@ def test_clients_that_all_find_a_connection_are_no_exhaustion(served: System, tm
 def test_nothing_is_left_connected(served: System, tmp_path: Path) -> None:
     run_scenario(DirectExhaustion(), served, tmp_path / "direct")
     run_scenario(PoolExhaustion(hold_s=0.2, wait_s=0.05), served, tmp_path / "pool")
-    assert read_slots(served).used == 0
+    assert read_connection_slots(served).used == 0
 
 
 @pytest.mark.parametrize("repetition", range(REPETITIONS))
@@ -112,7 +113,10 @@ def test_a_pool_larger_than_the_server_serves_97_and_hides_the_refusals(
     trial = run_scenario(PoolExhaustion(), served, tmp_path)
     refused, hidden = trial.expected
     assert (refused.limit, hidden.limit) == (53, 3)
-    assert refused.why == "150 clients − min(100 in the pool, 100 max_connections − 3 reserved − 0 in use) × 1 turn"
+    assert refused.why == (
+        "150 clients come, and 97 connections serve 1 each before the others give up: the pool has 100, "
+        "and the server lets in 100 max_connections − 3 reserved − 0 in use"
+    )
     assert values(trial)["refused"] == 53
     assert trial.verdict is Verdict.PASS, expectations_text([trial])
     assert trial.proof.said == "53 of 150 clients found none of 97 connections free"

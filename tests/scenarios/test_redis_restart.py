@@ -37,7 +37,7 @@ def values(trial: Trial) -> dict[str, float]:
 def test_as_much_is_lost_as_the_settings_say(
     tmp_path: Path, persistence: Persistence, how: signal.Signals, lost: int
 ) -> None:
-    trial = run_scenario(RedisRestart(persistence, how, seconds=2.5, at_s=1.2), OURS, tmp_path)
+    trial = run_scenario(RedisRestart(how, persistence, seconds=2.5, at_s=1.2), OURS, tmp_path)
     found = values(trial)
     assert trial.expected[0].limit == lost
     assert found["jobs_lost_of_pending"] == lost
@@ -50,16 +50,16 @@ def test_as_much_is_lost_as_the_settings_say(
 
 @pytest.mark.thorough
 def test_a_redis_that_nobody_stops_makes_it_void_and_nothing_is_left(tmp_path: Path) -> None:
-    trial = run_scenario(RedisRestart(NONE, None, seconds=1.5, at_s=1.0), OURS, tmp_path)
+    trial = run_scenario(RedisRestart(None, NONE, seconds=1.5, at_s=1.0), OURS, tmp_path)
     assert values(trial)["jobs_lost"] == 0
     assert trial.verdict is Verdict.VOID
-    (pid,) = re.findall(r"^process (\d+) still serves, with the run_id ", trial.proof.said)
+    (pid,) = re.findall(r"^process (\d+) still serves, and the run_id is ", trial.proof.said)
     assert not psutil.pid_exists(int(pid))
 
 
 def test_it_is_refused_where_the_servers_are_somebodys_own(tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"^the scenario redis_aof_kill takes its servers away"):
-        run_scenario(RedisRestart(AOF, KILL), System(redis_url="redis://127.0.0.1:6379"), tmp_path)
+        run_scenario(RedisRestart(KILL, AOF), System(redis_url="redis://127.0.0.1:6379"), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from capacity.scenarios.matrix import MATRIX, Kind, Row, chosen_rows
 from capacity.scenarios.trial import Observed, Proof, Ready, counted
 from capacity.scenarios.trials import (
     FAILURE,
-    Kept,
+    StoredTrial,
     failover_expectations,
     failover_findings,
     not_run,
@@ -28,7 +28,7 @@ from capacity.scenarios.trials import (
 )
 from capacity.system.addresses import System
 from capacity.system.embedded import open_system, postgres_url, run_postgres
-from capacity.system.home import open_home
+from capacity.system.server_directory import open_server_directory
 
 OWN = System(postgres_url="postgresql://a@127.0.0.1:1/x")
 
@@ -58,8 +58,8 @@ def rows(*scenarios: Pretended) -> list[Row]:
     return [Row(Kind.WORKER, each) for each in scenarios]
 
 
-def verdicts(trials: Sequence[Kept]) -> dict[str, Verdict]:
-    return {kept.trial.scenario: kept.trial.verdict for kept in trials}
+def verdicts(trials: Sequence[StoredTrial]) -> dict[str, Verdict]:
+    return {stored.trial.scenario: stored.trial.verdict for stored in trials}
 
 
 def test_one_that_breaks_is_void_with_its_reason_and_the_others_are_kept(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_one_that_breaks_is_void_with_its_reason_and_the_others_are_kept(tmp_pat
     assert {verdict for _, _, verdict in trials[1].trial.verdicts} == {Verdict.VOID}
     assert "ZeroDivisionError" in (tmp_path / "third" / FAILURE).read_text()
     assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
-    assert [kept.trial.scenario for kept in trials_of(trials, "worker")] == ["first", "second", "third", "fourth"]
+    assert [stored.trial.scenario for stored in trials_of(trials, "worker")] == ["first", "second", "third", "fourth"]
     assert trials_of(trials, "pool") == []
 
 
@@ -120,8 +120,8 @@ def test_on_servers_of_somebody_else_only_those_run_that_leave_them_in_place(tmp
 def test_a_users_own_postgresql_is_crowded_and_nothing_else_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_home() as home:
-        port = run_postgres(home, max_connections="30").port
+    with open_server_directory() as directory:
+        port = run_postgres(directory, max_connections="30").port
         with psycopg.connect(postgres_url("postgres", port), autocommit=True) as connection:
             connection.execute("CREATE ROLE plain LOGIN")
         monkeypatch.setenv("CAPACITY_POSTGRES_URL", postgres_url("plain", port))
@@ -129,7 +129,8 @@ def test_a_users_own_postgresql_is_crowded_and_nothing_else_is_done(
         names = "direct_connections,redis_aof_kill,database_kill"
         trials = read_trials(run_failover(True, "smoke", tmp_path / "trials", scenarios=names))
     assert verdicts(trials) == {"direct_connections": Verdict.PASS}
-    assert trials[0].trial.expected[0].why == "150 clients − (30 max_connections − 3 reserved − 0 in use)"
+    why = "150 clients come, and 27 find a connection: 30 max_connections − 3 reserved − 0 in use"
+    assert trials[0].trial.expected[0].why == why
     assert not_run(tmp_path / "trials").startswith("redis_aof_kill, database_kill would take servers away")
 
 

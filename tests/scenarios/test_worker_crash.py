@@ -16,9 +16,9 @@ from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
 from capacity.recording import open_recording
-from capacity.scenarios.crew import seen_stopped
 from capacity.scenarios.trial import Trial, read_trial, run_scenario
 from capacity.scenarios.worker_crash import WorkerCrash
+from capacity.scenarios.worker_pool import seen_stopped
 from capacity.system.addresses import System
 
 OURS = System(embedded=True)

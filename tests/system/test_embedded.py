@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from capacity.errors import CapacityError
-from capacity.system import embedded, home
+from capacity.system import embedded, server_directory
 from capacity.system.addresses import System
 from capacity.system.embedded import open_system
 
@@ -59,7 +59,7 @@ def started_owner(folder: Path, how: str = "end") -> subprocess.Popen[str]:
 
 
 def servers_of(folder: Path) -> list[psutil.Process]:
-    return home._processes_in(folder)
+    return server_directory._processes_in(folder)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_the_next_start_clears_away_what_a_killed_owner_left(folder: Path) -> No
     assert not list(folder.iterdir())
 
 
-def test_the_homes_of_living_owners_are_left_alone(folder: Path) -> None:
+def test_the_directories_of_living_owners_are_left_alone(folder: Path) -> None:
     first = started_owner(folder)
     second = started_owner(folder)
     assert len(list(folder.iterdir())) == 2
@@ -114,7 +114,10 @@ def test_only_what_the_environment_does_not_name_is_started(system: System) -> N
 
 def test_a_server_that_ends_at_once_says_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(embedded.REDIS_SETTINGS, "maxmemory", "plenty")
-    with home.open_home() as place, pytest.raises(CapacityError, match=r"^Redis did not start: .+"):
+    with (
+        server_directory.open_server_directory() as place,
+        pytest.raises(CapacityError, match=r"^Redis did not start: .+"),
+    ):
         embedded.start_redis(place)
 
 

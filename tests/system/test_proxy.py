@@ -19,7 +19,7 @@ import redis
 from capacity.errors import CapacityError
 from capacity.load.engine import clock
 from capacity.system.clients import redis_client
-from capacity.system.proxy import Fault, Look, Proxy, look, open_proxy
+from capacity.system.proxy import ConnectionOutcome, Fault, Proxy, open_proxy, try_connection
 
 DELAY_MS = 40.0
 TOLERANCE_MS = 10.0  # what a busy machine adds to a median
@@ -276,21 +276,21 @@ def exchanges_per_s(url: str, count: int = 2000) -> float:
 )
 def test_a_look_through_the_proxy_meets_what_it_does(proxy: Proxy, echo: str, fault: Fault, met: str) -> None:
     proxy.apply(fault)
-    seen = look(proxy.before(echo), SILENCE_S)
+    seen = try_connection(proxy.before(echo), SILENCE_S)
     assert seen.met == met
     assert (seen.after_ms >= 1000 * SILENCE_S) == (met == "silent")
 
 
 def test_a_look_through_a_delay_takes_as_long(proxy: Proxy, echo: str) -> None:
     proxy.apply(Fault.DELAY, DELAY_MS)
-    seen = look(proxy.before(echo), 5.0)
+    seen = try_connection(proxy.before(echo), 5.0)
     assert seen.met == "answered"
     assert seen.after_ms >= DELAY_MS
 
 
 def test_the_servers_answer_a_look_without_knowing_who_it_is(redis_url: str, postgres_url: str) -> None:
-    assert [look(url, 5.0).met for url in (redis_url, postgres_url)] == ["answered", "answered"]
-    assert look("tcp://127.0.0.1:1", 5.0).met == "refused"
+    assert [try_connection(url, 5.0).met for url in (redis_url, postgres_url)] == ["answered", "answered"]
+    assert try_connection("tcp://127.0.0.1:1", 5.0).met == "refused"
 
 
 def test_a_server_that_hangs_up_is_told_from_one_that_answers() -> None:
@@ -302,5 +302,5 @@ def test_a_server_that_hangs_up_is_told_from_one_that_answers() -> None:
             connection.close()
 
         threading.Thread(target=hang_up, daemon=True).start()
-        seen = look(f"tcp://127.0.0.1:{listener.getsockname()[1]}", 5.0)
-    assert seen == Look("closed", seen.after_ms)
+        seen = try_connection(f"tcp://127.0.0.1:{listener.getsockname()[1]}", 5.0)
+    assert seen == ConnectionOutcome("closed", seen.after_ms)

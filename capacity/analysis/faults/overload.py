@@ -19,7 +19,7 @@ from capacity.units import NS_PER_MS, NS_PER_S
 
 SECTION = "breaking_point"
 WITH, WITHOUT = "with_breaker", "without_breaker"
-HALVES = {WITH: "with the breaker", WITHOUT: "without"}
+HALVES = {WITH: "with the breaker", WITHOUT: "without the breaker"}
 WAITING = ("queue.wait", "queue.prioritized", "queue.paused")
 STATE = "gateway.breaker_state"
 CLOSED = 0
@@ -142,7 +142,7 @@ def overload_findings(half: Half) -> list[Finding]:
     found = [*_depths(half), *_writes(half), *_waits(half)]
     if half.name == WITH:
         closed = exactly(closed_after_s(half.gauges, half.end_ns), 1)
-        found.append(half.finding("closed_after", closed, "s", "from the overload's end until it admits all"))
+        found.append(half.finding("closed_after", closed, "s", "time from the overload's end until all are admitted"))
     return found
 
 
@@ -152,18 +152,19 @@ def _depths(half: Half) -> Iterator[Finding]:
     filled = until[until > 0]
     begin = int(filled.index[0]) if len(filled) else half.end_ns
     yield half.finding("depth_peak", _read(depth.max(), len(depth)), "jobs", "deepest queue")
-    yield half.finding("depth_end", _read(until.iloc[-1:].max(), len(until)), "jobs", "queue at the overload's end")
+    yield half.finding("depth_end", _read(until.iloc[-1:].max(), len(until)), "jobs", "queue when the overload ended")
     dry = exactly(dry_s(depth, begin, half.end_ns), len(until))
-    yield half.finding("dry", dry, "s", "time in the overload that no job waited")
+    yield half.finding("dry", dry, "s", "time in the overload without a waiting job")
 
 
 def _writes(half: Half) -> Iterator[Finding]:
     writes = half.writes
     fates, reads = fates_of_writes(writes), half.samples.drop(index=writes.index)
     for fate in ("admitted", "shed", "failed"):
-        yield half.finding(fate, exactly(float((fates == fate).sum()), len(writes)), "", f"writes {fate}")
+        title = "writes refused (shed)" if fate == "shed" else f"writes {fate}"
+        yield half.finding(fate, exactly(float((fates == fate).sum()), len(writes)), "", title)
     refused = exactly(float((reads["outcome"] != "ok").sum()), len(reads))
-    yield half.finding("reads_refused", refused, "", "reads not answered well")
+    yield half.finding("reads_refused", refused, "", "reads that failed or were refused")
     admitted = writes[writes["outcome"] == "ok"]
     within = int((response_ns(admitted) <= half.objective_ms * NS_PER_MS).sum())
     share = proportion(within, len(admitted))
@@ -182,9 +183,9 @@ def _waits(half: Half) -> Iterator[Finding]:
     served = served_per_s(ended, queue_depth(half.gauges))
     behind = None if longest is None or served is None else longest * served
     longest_ms = None if longest is None else 1000 * longest
-    yield half.finding("served", exactly(served, count), "/s", "μ: jobs ended per second while jobs waited")
+    yield half.finding("served", exactly(served, count), "/s", "jobs ended per second while jobs waited (μ)")
     yield half.finding("wait_longest", exactly(longest_ms, count), "ms", "longest wait of a job")
-    yield half.finding("waited_behind", exactly(behind, count), "jobs", "longest wait × μ")
+    yield half.finding("waited_behind", exactly(behind, count), "jobs", "jobs before the one that waited longest")
 
 
 def _read(value: float, count: int) -> Estimate:

@@ -198,17 +198,22 @@ def recovery_findings(scenario: str, recording: str, found: Recovery) -> list[Fi
     """A recovery as findings `failover.<scenario>.<name>`; what never came is not given, and says so."""
     lost = "it did not come within the recording"
     times = {
-        "detected": (found.detected_ms, "ms", "from the fault to its first sign", "no operation was touched by it"),
-        "first_success": (found.first_success_ms, "ms", "from its end to the first good answer", lost),
-        "restored": (found.restored_ms, "ms", "from its end until within the limit for good", lost),
-        "drained": (found.drain.seconds, "s", "from its end until the backlog was gone", lost),
+        "detected": (
+            found.detected_ms,
+            "ms",
+            "time from the fault to its first sign",
+            "it touched no operation",
+        ),
+        "first_success": (found.first_success_ms, "ms", "time from the fault's end to the first good answer", lost),
+        "restored": (found.restored_ms, "ms", "time from the fault's end until all is within the limit", lost),
+        "drained": (found.drain.seconds, "s", "time from the fault's end until the backlog was gone", lost),
     }
     amounts = {
-        "served": (found.during.served, "served within the limit in spite of it"),
-        "late": (found.during.late, "answered too late"),
-        "failed": (found.during.failed, "failed"),
-        "lost": (found.during.lost, "never answered"),
-        "backlog": (found.drain.left, "waiting when it ended"),
+        "served": (found.during.served, "operations within the limit in spite of the fault"),
+        "late": (found.during.late, "operations answered too late"),
+        "failed": (found.during.failed, "operations that failed"),
+        "lost": (found.during.lost, "operations never answered"),
+        "backlog": (found.drain.left, "operations waiting when the fault ended"),
     }
     given = [(name, value, unit, title, note) for name, (value, unit, title, note) in times.items()]
     given += [(name, value, "", title, "") for name, (value, title) in amounts.items()]

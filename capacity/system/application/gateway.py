@@ -31,7 +31,9 @@ STOP_S = 2
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=int, required=True)
-@click.option("--home", help="The folder of the system that it belongs to; only names the process.", expose_value=False)
+@click.option(
+    "--directory", help="The folder of the system that it belongs to; only names the process.", expose_value=False
+)
 @click.option("--workload", type=Path, help="The workload file with the jobs; the project's own where it is not given.")
 @click.option("--pool-size", default=pool.SIZE, show_default=True, help="Connections to PostgreSQL.")
 @click.option("--pool-wait", default=pool.WAIT_S, show_default=True, help="Seconds to wait for one of them.")

@@ -16,7 +16,7 @@ STEPS = 1 << BITS
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DrawnAttempt:
     """One attempt at a job: the time it takes, and the category of its failure or None."""
 
     seconds: float
@@ -50,13 +50,13 @@ class JobDraws:
                 f"the workload {workload.name} is for {workload.target} and has no jobs; give one for bullmq"
             )
 
-    def attempt(self, job_type: str, job_id: str, number: int) -> Attempt:
+    def attempt(self, job_type: str, job_id: str, number: int) -> DrawnAttempt:
         """The attempt `number`, counted from 1, at a job; one of a type that the workload has not fails at once."""
         drawn = self._types.get(job_type)
         if drawn is None:
-            return Attempt(0.0, UNKNOWN_TYPE)
+            return DrawnAttempt(0.0, UNKNOWN_TYPE)
         seconds = drawn.seconds(_uniform(f"{self._seed}:{job_id}:{number}"))
-        return Attempt(seconds, drawn.failure(_uniform(f"{self._seed}:{job_id}"), number))
+        return DrawnAttempt(seconds, drawn.failure(_uniform(f"{self._seed}:{job_id}"), number))
 
 
 class _Type:

@@ -8,7 +8,6 @@ takes jobs. SIGTERM and SIGINT let it finish the jobs under way.
 import argparse
 import asyncio
 import gc
-import itertools
 import logging
 import signal
 import sys
@@ -120,13 +119,6 @@ class ReferenceWorker(Consumer):
         await self._take_effect(job)
 
 
-def worker_command(home: Path, ledger: Path, jobs: Path, number: int = 1, **options: float) -> list[str]:
-    """The command that starts a worker; `options` are further ones of its command line, as lock_s=2."""
-    given = {"home": home, "ledger": ledger, "jobs": jobs, "number": number, **options}
-    pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given.items()]
-    return [sys.executable, "-m", "capacity.system.application.worker", *itertools.chain(*pairs)]
-
-
 def main(words: Sequence[str] | None = None) -> None:
     """Run a worker until it is told to stop; a wrong setting is one sentence and exit code 2."""
     logging.basicConfig(format="worker: %(message)s")
@@ -206,7 +198,7 @@ def _settings(given: argparse.Namespace, system: System) -> ConsumerSettings:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="worker", description="Do the jobs of the reference application's queue.")
-    parser.add_argument("--home", type=Path, required=True, help="the folder of the system that this belongs to")
+    parser.add_argument("--directory", type=Path, required=True, help="the folder of the system that this belongs to")
     parser.add_argument("--ledger", type=Path, required=True, help="the folder of the ledger")
     parser.add_argument("--jobs", type=Path, required=True, help="the workload file that says what the jobs take")
     parser.add_argument("--number", type=int, default=1, help="which of the workers this is")

@@ -119,7 +119,7 @@ def test_the_figures_of_a_half() -> None:
 
 def test_both_halves_stand_side_by_side() -> None:
     table = breaker_comparison([*overload_findings(half(WITH)), *overload_findings(half(WITHOUT))])
-    assert table.loc["shed"].tolist() == ["writes shed", "", 4, 4]
+    assert table.loc["shed"].tolist() == ["writes refused (shed)", "", 4, 4]
     assert table.loc["closed_after", WITH] == 1.5
     assert math.isnan(table.loc["closed_after", WITHOUT])
 

@@ -30,7 +30,7 @@ from capacity.system.application.job_queue import (
     read_jobs,
 )
 from capacity.system.embedded import redis_url, run_redis
-from capacity.system.home import open_home
+from capacity.system.server_directory import open_server_directory
 
 JOBS = read_jobs()
 PREFIX = "jobqueue"
@@ -138,8 +138,8 @@ def test_many_calls_at_once_share_a_few_connections(application: System, client:
 
 
 def test_connections_that_redis_closed_when_it_ended_are_opened_again_and_cost_no_call() -> None:
-    with open_home() as home:
-        server = run_redis(home)
+    with open_server_directory() as directory:
+        server = run_redis(directory)
 
         async def use(queue: JobQueue) -> int:
             await asyncio.gather(*(queue.add([job(number)]) for number in range(CONNECTIONS)))

@@ -13,7 +13,7 @@ import pytest
 
 from capacity.errors import CapacityError
 from capacity.operation import Operation
-from capacity.system.application.jobs import UNKNOWN_TYPE, Attempt, JobDraws
+from capacity.system.application.jobs import UNKNOWN_TYPE, DrawnAttempt, JobDraws
 from capacity.workload import read_workload
 
 PROJECT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ COST_LIMIT_US = 50.0
 IDS = [f"outbox-{number}" for number in range(JOBS)]
 
 
-def first_attempts(job_type: str) -> list[Attempt]:
+def first_attempts(job_type: str) -> list[DrawnAttempt]:
     return [DRAWS.attempt(job_type, each, 1) for each in IDS]
 
 
@@ -94,7 +94,7 @@ def test_another_process_draws_the_same() -> None:
     command = [sys.executable, "-c", code, str(QUEUE_FILE)]
     said = subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True, text=True).stdout
     own = [DRAWS.attempt("PostPublication", job, 1 + number % 3) for number, job in enumerate(IDS[:1000])]
-    assert [Attempt(*each) for each in json.loads(said)] == own
+    assert [DrawnAttempt(*each) for each in json.loads(said)] == own
 
 
 def test_a_draw_costs_next_to_nothing_beside_a_job() -> None:
@@ -103,7 +103,7 @@ def test_a_draw_costs_next_to_nothing_beside_a_job() -> None:
 
 
 def test_a_type_that_the_file_does_not_know_fails_at_every_attempt() -> None:
-    assert {DRAWS.attempt("Mystery", "1", number) for number in (1, 2, 3)} == {Attempt(0.0, UNKNOWN_TYPE)}
+    assert {DRAWS.attempt("Mystery", "1", number) for number in (1, 2, 3)} == {DrawnAttempt(0.0, UNKNOWN_TYPE)}
 
 
 def test_without_a_spread_every_attempt_takes_the_median() -> None:

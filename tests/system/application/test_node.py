@@ -16,7 +16,7 @@ import yaml
 from capacity.analysis.measured.ledger import reconcile
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.ledger import read_ledger
-from capacity.system.application.worker import worker_command
+from capacity.system.processes import worker_command
 
 NODE = Path(__file__).parents[2] / "node"
 JOBS = 1000

@@ -23,7 +23,8 @@ from capacity.analysis.measured.ledger import reconcile
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.jobs import JobDraws
 from capacity.system.application.ledger import read_ledger
-from capacity.system.application.worker import STOP_S, DeadLetters, worker_command
+from capacity.system.application.worker import STOP_S, DeadLetters
+from capacity.system.processes import worker_command
 from capacity.system.programs import redis_server
 from capacity.workload import parse_workload
 

@@ -1,4 +1,4 @@
-"""The reference application behind a Redis of a trial: its gateway, a worker whose jobs are held, and what it did."""
+"""The reference application on a trial's own servers: its jobs, and what they do to the database and to Redis."""
 
 import math
 import urllib.request
@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
 
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
-from capacity.scenarios.redis_restart import CLIENT_SECONDS
+from capacity.scenarios.fault_injection import constant_rate
 from capacity.scenarios.trial import wait_until
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
@@ -22,32 +21,60 @@ from capacity.system.application.ledger import read_ledger
 from capacity.system.application.outbox import job_id
 from capacity.system.application.requests import OWNER_HEADER
 from capacity.system.clients import redis_client
-from capacity.system.embedded import RunningServer, redis_url, start_postgres
-from capacity.system.home import Home
+from capacity.system.embedded import redis_url, run_redis, start_postgres
 from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
+from capacity.system.server_directory import ServerDirectory
 
+CLIENT_SECONDS = 5
 HELD = 5  # jobs under way when Redis ends, one for each slot of the worker
 SETTLE_SECONDS = 30.0
 PATH, BODY = "/api/publish", '{"place": 0}'
 # A row for every time that a job took effect, noted by the database itself.
 EFFECTS = """
 CREATE TABLE effects (job bigint NOT NULL);
-GRANT INSERT ON effects TO service_role;
-CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
     'BEGIN INSERT INTO public.effects VALUES (NEW.id); RETURN NULL; END';
-CREATE TRIGGER note_effect AFTER UPDATE ON capacity.outbox FOR EACH ROW EXECUTE FUNCTION note_effect();
+CREATE TRIGGER noted AFTER UPDATE OF finished_at ON capacity.outbox FOR EACH ROW EXECUTE FUNCTION note_effect();
 """
 ROWS = """
 SELECT (data ->> 'owner')::bigint, id, extract(epoch FROM created_at)::float8 * 1000 FROM capacity.outbox ORDER BY id
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What a trial runs on: its home, its Redis, the gateway's and the servers' addresses, and the jobs' workload."""
+def start_servers(directory: ServerDirectory, dataset: Dataset, redis: str = "", **settings: str) -> System:
+    """Start PostgreSQL, with these settings and the application's tables; and Redis, where there is none at `redis`."""
+    admin, ordinary = start_postgres(directory, **settings)
+    prepare_database(admin, dataset)
+    redis = redis or redis_url(run_redis(directory).port)
+    return System(postgres_url=ordinary, postgres_admin_url=admin, redis_url=redis)
 
-    home: Home
-    server: RunningServer
+
+def write_jobs(folder: Path, median_ms: float, p99_ms: float, attempts: int = 1) -> Path:
+    """Write the workload file that says how long a worker takes for each of the application's jobs."""
+    job = {"attempts": attempts, "service_ms": {"median": median_ms, "p99": p99_ms}}
+    operations = [{"name": kind, "weight": 100 / len(JOB_TYPES), "job": job} for kind in JOB_TYPES]
+    path = folder / "jobs.yaml"
+    path.write_text(yaml.safe_dump(constant_rate("bullmq", operations, connections=1)), encoding="utf-8")
+    return path
+
+
+def note_effects(system: System) -> None:
+    """Have the database note from now on each time that a job takes effect."""
+    with connect_as_administrator(system.postgres_admin_url) as connection:
+        connection.execute(EFFECTS.encode())
+
+
+def effects(system: System) -> list[str]:
+    """The id of a job for each time that it took effect."""
+    with connect_as_administrator(system.postgres_admin_url) as connection:
+        return [job_id(int(str(job))) for (job,) in connection.execute("SELECT job FROM effects").fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSystem:
+    """A gateway with its outbox, its servers, the directory that they run in, and the file of the jobs."""
+
+    directory: ServerDirectory
     application: Application
     jobs: Path
 
@@ -57,38 +84,25 @@ class Served:
         return self.application.system
 
 
-def serve(home: Home, server: RunningServer, callers: int) -> Served:
-    """Start all but the worker beside a Redis; so many callers have one post each, so that each makes one write."""
-    admin, ordinary = start_postgres(home)
-    prepare_database(admin, Dataset(callers, 1))
-    with connect_as_administrator(admin) as connection:
-        connection.execute(EFFECTS.encode())
-    jobs = home.folder / "jobs.yaml"
-    jobs.write_text(yaml.safe_dump(_jobs()), encoding="utf-8")
-    system = System(postgres_url=ordinary, postgres_admin_url=admin, redis_url=redis_url(server.port))
-    return Served(home, server, start_gateway(home, Application(system), "--workload", str(jobs)), jobs)
-
-
-def _jobs() -> dict[str, Any]:
-    """A workload of which only the jobs matter: all of them are done in a moment."""
-    job = {"data": "{}", "attempts": 1, "service_ms": {"median": 1, "p99": 2}}
-    operations = [{"name": kind, "weight": 100 / len(JOB_TYPES), "job": job} for kind in JOB_TYPES]
-    shapes = {"none": {"kind": "rate", "stages": [{"name": "none", "seconds": 1, "to": 0}]}}
-    return {"name": "jobs", "target": "bullmq", "connections": 1, "operations": operations, "shapes": shapes}
+def start_outbox_system(directory: ServerDirectory, redis: str, callers: int) -> OutboxSystem:
+    """Start all but the worker beside a Redis; each of so many callers has one post, so that each makes one write."""
+    system, jobs = start_servers(directory, Dataset(callers, 1), redis), write_jobs(directory.folder, 1, 2)
+    note_effects(system)
+    return OutboxSystem(directory, start_gateway(directory, Application(system), workload=jobs), jobs)
 
 
 @contextmanager
-def jobs_under_way(served: Served) -> Iterator[Path]:
+def jobs_under_way(running: OutboxSystem) -> Iterator[Path]:
     """A worker whose slots are all at a job that can take no effect before the end of the block; yields its ledger.
 
     They are the jobs of the callers 1 to HELD. Others wait for a slot.
     """
     for caller in range(1, HELD + 1):
-        _write(served.system.gateway_url, caller)
-    with connect_as_administrator(served.system.postgres_admin_url) as holder, holder.transaction():
+        _write(running.system.gateway_url, caller)
+    with connect_as_administrator(running.system.postgres_admin_url) as holder, holder.transaction():
         holder.execute("SELECT id FROM capacity.outbox FOR UPDATE")
-        running = start_workers(served.home, served.application, served.jobs, 1, "--concurrency", str(HELD))
-        ledger = Path(running.system.ledger)
+        worker = start_workers(running.directory, running.application, running.jobs, 1, concurrency=HELD)
+        ledger = Path(worker.system.ledger)
         if not wait_until(lambda: len(read_ledger(ledger)) >= HELD, SETTLE_SECONDS):
             raise CapacityError(f"the worker did not begin {HELD} jobs within {SETTLE_SECONDS:g} s")
         yield ledger
@@ -125,9 +139,3 @@ def restored(system: System) -> pd.DataFrame:
     with redis_client(system.redis_url, CLIENT_SECONDS) as client:
         wait_until(complete, SETTLE_SECONDS)
     return rows
-
-
-def effects(system: System) -> list[str]:
-    """The id of a job for each time that it took effect."""
-    with connect_as_administrator(system.postgres_admin_url) as connection:
-        return [job_id(int(str(job))) for (job,) in connection.execute("SELECT job FROM effects").fetchall()]

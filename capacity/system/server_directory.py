@@ -1,8 +1,8 @@
 """A temporary folder with servers in it that never outlives its owner for long.
 
 Its owner is this process. Whatever ends the owner, a normal end, an exception or a signal, stops the servers and
-removes the folder; after a SIGKILL the next owner does it. So the folder's name says whose it is: it is there at once,
-and a file in it would not be where the owner is killed before it is written.
+removes the folder; after a SIGKILL the next owner does it. The folder's name says whose it is. A file in it could not:
+the owner may be killed before it is written.
 """
 
 import atexit
@@ -24,14 +24,14 @@ from typing import Any
 import psutil
 
 PREFIX = "capacity-"
-NAME = re.compile(rf"{PREFIX}(\d+)-([0-9a-f]+)-\d+")  # the owner's process, when it was started, and which of its homes
+NAME = re.compile(rf"{PREFIX}(\d+)-([0-9a-f]+)-\d+")  # the owner's process, its start, and which of its own it is
 STOP_SECONDS = 15.0
 QUIT_SECONDS = 3.0
 POLL_SECONDS = 0.02
 POSTGRES = "postgres"  # its children show another command than their parent
 
 
-class Home:
+class ServerDirectory:
     """A folder and the servers started in it, in the order in which they are stopped."""
 
     def __init__(self) -> None:
@@ -86,20 +86,20 @@ class Home:
 
 
 @contextlib.contextmanager
-def open_home() -> Iterator[Home]:
-    """A home for the time of a with-block, after sweeping away those whose owner was killed."""
-    sweep()
-    home = Home()
-    atexit.register(home.close)
+def open_server_directory() -> Iterator[ServerDirectory]:
+    """A directory for the time of a with-block, after sweeping away those whose owner was killed."""
+    remove_orphans()
+    directory = ServerDirectory()
+    atexit.register(directory.close)
     try:
         with _termination_raises():
-            yield home
+            yield directory
     finally:
-        home.close()
-        atexit.unregister(home.close)
+        directory.close()
+        atexit.unregister(directory.close)
 
 
-def sweep() -> None:
+def remove_orphans() -> None:
     """Stop the servers and remove the folders of owners that live no more; those of other users are left alone."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
@@ -120,7 +120,7 @@ def _new_folder() -> Path:
 
 
 def _is_left(name: str) -> bool:
-    """Whether it is a home by its name and its owner has ended; its start tells that from a later process's number."""
+    """Whether its owner has ended, by its name: the start tells the owner from a later process of the same number."""
     owner = NAME.fullmatch(name)
     if owner is None:
         return False

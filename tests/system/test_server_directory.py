@@ -1,4 +1,4 @@
-"""A home is known by its name alone, and what is stopped or left in it ends all the same."""
+"""A directory is known by its name alone, and what is stopped or left in it ends all the same."""
 
 import os
 import subprocess
@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from capacity.scenarios.trial import wait_until
-from capacity.system import home
+from capacity.system import server_directory
 from capacity.system.embedded import run_postgres, run_redis
-from capacity.system.home import open_home, sweep
+from capacity.system.server_directory import open_server_directory, remove_orphans
 
 SEGMENTS = Path("/proc/sysvipc/shm")
 
@@ -30,12 +30,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_home_is_removed_whose_owner_was_killed_before_anything_was_in_it(place: Path) -> None:
+def test_a_directory_is_removed_whose_owner_was_killed_before_anything_was_in_it(place: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     started = psutil.Process(ended.pid).create_time()
     ended.wait()
     folder = named(place, ended.pid, started)
-    sweep()
+    remove_orphans()
     assert not folder.exists()
 
 
@@ -44,29 +44,29 @@ def test_an_owner_that_nobody_has_waited_for_has_ended(place: Path) -> None:
     process = psutil.Process(ended.pid)
     folder = named(place, ended.pid, process.create_time())
     assert wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, 30)
-    sweep()
+    remove_orphans()
     assert not folder.exists()
     ended.wait()
 
 
 def test_a_later_process_with_the_owners_number_is_not_the_owner(place: Path) -> None:
     folder = named(place, os.getpid(), psutil.Process().create_time() - 60)
-    sweep()
+    remove_orphans()
     assert not folder.exists()
 
 
-def test_a_living_owners_home_and_what_is_no_home_are_left_alone(place: Path) -> None:
+def test_a_living_owners_directory_and_what_is_none_are_left_alone(place: Path) -> None:
     own = named(place, os.getpid(), psutil.Process().create_time())
     other = place / "capacity-report"
     other.mkdir()
-    sweep()
+    remove_orphans()
     assert own.exists()
     assert other.exists()
 
 
-def test_a_home_that_is_closed_leaves_one_alone_whose_name_begins_with_its_own(place: Path) -> None:
-    homes = [home.Home() for _ in range(11)]
-    first, last = homes[1], homes[10]
+def test_a_directory_that_is_closed_leaves_one_alone_whose_name_begins_with_its_own(place: Path) -> None:
+    directories = [server_directory.ServerDirectory() for _ in range(11)]
+    first, last = directories[1], directories[10]
     assert last.folder.name.startswith(first.folder.name)
     server = run_redis(last)
     first.close()
@@ -77,7 +77,7 @@ def test_a_home_that_is_closed_leaves_one_alone_whose_name_begins_with_its_own(p
 
 
 def test_a_server_that_is_stopped_hears_of_its_end_at_once() -> None:
-    with open_home() as place:
+    with open_server_directory() as place:
         process = psutil.Process(run_redis(place).pid)
         (started,) = [server for server, _ in place._servers]
         process.suspend()
@@ -88,7 +88,7 @@ def test_a_server_that_is_stopped_hears_of_its_end_at_once() -> None:
 @pytest.mark.skipif(not SEGMENTS.exists(), reason="shared memory is listed here on Linux")
 @pytest.mark.parametrize("stopped", [True, False])
 def test_what_a_postgres_leaves_is_ended_with_its_shared_memory(stopped: bool) -> None:
-    with open_home() as place:
+    with open_server_directory() as place:
         server = psutil.Process(run_postgres(place).pid)
         if stopped:
             server.suspend()  # before its children are listed, or it starts others
@@ -98,7 +98,7 @@ def test_what_a_postgres_leaves_is_ended_with_its_shared_memory(stopped: bool) -
         for child in its_own[1:] if stopped else ():
             with suppress(psutil.NoSuchProcess):  # one whose work was done
                 child.suspend()
-        home._clear(place.folder)
+        server_directory._clear(place.folder)
         assert not place.folder.exists()
         assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in its_own)
         assert segment not in SEGMENTS.read_text().split()

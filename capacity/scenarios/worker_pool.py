@@ -1,7 +1,7 @@
-"""Workers of a trial's own, with a queue and a database, of which some are taken away while jobs wait, and come back.
+"""Workers with a queue and a database of a trial's own; some are taken away while jobs wait, and come back.
 
-The jobs that wait are rows of the outbox, so that what they do to the database is seen: a trigger that only this
-database has notes each mark that a worker sets, and a job that takes effect twice is there twice.
+The jobs that wait are rows of the outbox, and the database notes each time that one takes effect. So a job that takes
+effect twice is seen twice.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from typing import Any
 
 import pandas as pd
 import psutil
-import yaml
 
 from capacity.analysis.measured.job_runs import open_runs, runs_of
 from capacity.errors import CapacityError
@@ -25,68 +24,65 @@ from capacity.load.engine import clock, unix_ns_of
 from capacity.operation import Job
 from capacity.probes.queue import wait_until_drained
 from capacity.scenarios.trial import POLL_SECONDS, Proof, wait_until
-from capacity.system.addresses import System
+from capacity.scenarios.trial_application import effects, note_effects, start_servers, write_jobs
 from capacity.system.application.consumer import connection_pool, open_queue
-from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
+from capacity.system.application.database import Dataset, connect_as_administrator
 from capacity.system.application.ledger import read_ledger
 from capacity.system.application.outbox import job_id
-from capacity.system.embedded import postgres_url, redis_url, run_postgres, run_redis
-from capacity.system.home import Home, open_home
 from capacity.system.processes import QUEUE, Application, start_workers
+from capacity.system.server_directory import ServerDirectory, open_server_directory
 
 DRAIN_SECONDS = 60.0
 BUSY_SECONDS = 20.0
-EFFECTS = """
-CREATE TABLE effects (job bigint NOT NULL);
-CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
-    'BEGIN INSERT INTO public.effects VALUES (NEW.id); RETURN NULL; END';
-CREATE TRIGGER noted AFTER UPDATE OF finished_at ON capacity.outbox FOR EACH ROW EXECUTE FUNCTION note_effect();
-"""
 PENDING = """
 INSERT INTO capacity.outbox (owner, kind, data)
-SELECT capacity.owner_id(1), %s, '{}' FROM generate_series(1, %s) RETURNING id
+SELECT capacity.owner_id(1), 'TokenRefresh', '{}' FROM generate_series(1, %s) RETURNING id
 """
-SEEN = "SELECT count(*), count(DISTINCT job) FROM effects"
 
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """Which signal takes how many of how many workers away, for how long; None leaves them alone."""
+    """`crashed` of `workers` are killed, or stopped, by the signal `how` for `down_s`; None leaves them alone.
+
+    A worker has `concurrency` jobs at a time, and takes `service_ms` for each. `pending` jobs wait when workers crash.
+    `lock_s` and `stalled_s` are BullMQ's lockDuration and stalledInterval.
+    """
 
     how: signal.Signals | None
-    workers: int
-    crashed: int
-    concurrency: int
-    lock_s: float
-    stalled_s: float
-    down_s: float
+    workers: int = 3
+    crashed: int = 1
+    concurrency: int = 20
+    pending: int = 500
+    lock_s: float = 1.0
+    stalled_s: float = 0.5
+    service_ms: float = 100.0
+    down_s: float = 2.2
 
     @property
-    def options(self) -> list[str]:
-        """The workers' command line."""
-        given = {"concurrency": self.concurrency, "lock-s": self.lock_s, "stalled-s": self.stalled_s}
-        return [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    def options(self) -> dict[str, Any]:
+        """Of the workers' command line."""
+        return {"concurrency": self.concurrency, "lock_s": self.lock_s, "stalled_s": self.stalled_s}
 
 
-class Crew:
+class WorkerPool:
     """The workers, what they are to do, and what they did; moments are of the wall clock, in ns.
 
     `jobs` are the ids of the jobs that are to wait, `added_ns` is when these were added, `crashed_ns` when workers were
     taken away. `start_s` is how long it took until they took jobs.
     """
 
-    def __init__(self, home: Home, crash: Crash, workload: dict[str, Any], burst: int) -> None:
-        self.jobs: tuple[str, ...] = ()
+    def __init__(self, directory: ServerDirectory, crash: Crash) -> None:
         self.added_ns = self.crashed_ns = 0
         self.proof = Proof(False, "nothing was done to the workers")
-        self._home, self._crash, self._file = home, crash, home.folder / "jobs.yaml"
-        self._file.write_text(yaml.safe_dump(workload), encoding="utf-8")
-        self._kind = workload["operations"][0]["name"]
-        self.redis_url = redis_url(run_redis(home).port)
-        self._make_database(burst)
+        self._directory, self._crash = directory, crash
+        self._file = write_jobs(directory.folder, crash.service_ms, crash.service_ms)
+        system = start_servers(directory, Dataset(1, 1))
+        note_effects(system)
+        with connect_as_administrator(system.postgres_admin_url) as connection:
+            rows = connection.execute(PENDING, (crash.pending,)).fetchall()
+        self.jobs = tuple(job_id(int(str(number))) for (number,) in rows)
         began = clock()
-        system = System(redis_url=self.redis_url, postgres_url=postgres_url("authenticator", self._postgres))
-        self._application = start_workers(home, Application(system), self._file, crash.workers, *crash.options)
+        self._application = start_workers(directory, Application(system), self._file, crash.workers, **crash.options)
         self.start_s = (clock() - began) / 1e9
         self._gone = self._application.pids["workers"][: crash.crashed]
 
@@ -109,6 +105,11 @@ class Crew:
         """Continue those that are stopped."""
         self._tell(signal.SIGCONT)
 
+    @property
+    def redis_url(self) -> str:
+        """Where the queue is."""
+        return self._application.system.redis_url
+
     def ledger(self) -> pd.DataFrame:
         """What the workers noted up to now."""
         return read_ledger(Path(self._application.system.ledger))
@@ -123,24 +124,13 @@ class Crew:
         drained = wait_until_drained(self.redis_url, Queue(QUEUE), seconds=DRAIN_SECONDS)
         return drained and wait_until(self._all_ended, DRAIN_SECONDS)
 
-    def effects(self) -> tuple[int, int]:
-        """How often a job was marked in the database, and how many jobs were."""
-        with connect_as_administrator(self._administrator) as connection:
-            marks, jobs = connection.execute(SEEN).fetchone() or (0, 0)
-        return int(str(marks)), int(str(jobs))
-
-    def _make_database(self, burst: int) -> None:
-        self._postgres = run_postgres(self._home).port
-        self._administrator = postgres_url("postgres", self._postgres)
-        prepare_database(self._administrator, Dataset(1, 1))
-        with connect_as_administrator(self._administrator) as connection:
-            connection.execute(EFFECTS)
-            rows = connection.execute(PENDING, (self._kind, burst)).fetchall()
-        self.jobs = tuple(job_id(int(str(number))) for (number,) in rows)
+    def effects(self) -> list[str]:
+        """The id of a job for each time that it took effect."""
+        return effects(self._application.system)
 
     async def _add(self) -> None:
         pool, options = connection_pool(self.redis_url, 1), job_options(Job(attempts=1))
-        jobs = [{"name": self._kind, "data": {}, "opts": {**options, "jobId": each}} for each in self.jobs]
+        jobs = [{"name": "TokenRefresh", "data": {}, "opts": {**options, "jobId": each}} for each in self.jobs]
         await open_queue(pool, QUEUE).addBulk(jobs)
         await pool.disconnect()
 
@@ -172,11 +162,11 @@ class Crew:
         """Kill those that were caught; others take their places at the end."""
         gone, self._gone = self._gone, []
         for pid in gone:
-            self._home.end(pid, signal.SIGKILL)
+            self._directory.end(pid, signal.SIGKILL)
         time.sleep(self._crash.down_s)
         self.proof = Proof(not any(map(psutil.pid_exists, gone)), f"the processes {_listed(gone)} are gone")
         crash, first = self._crash, self._crash.workers
-        start_workers(self._home, self._application, self._file, crash.crashed, *crash.options, first=first)
+        start_workers(self._directory, self._application, self._file, crash.crashed, first=first, **crash.options)
 
     def _stop(self) -> None:
         """Leave those that were caught stopped, and look at them all the time."""
@@ -200,17 +190,14 @@ def seen_stopped(pids: Iterable[int], seconds: float) -> float:
 
 
 @contextmanager
-def open_crew(crash: Crash, workload: dict[str, Any], burst: int) -> Iterator[Crew]:
-    """A crew with `burst` jobs that are to wait, for the time of a with-block.
-
-    `workload` is the file that says what a job takes.
-    """
-    with open_home() as home:
-        crew = Crew(home, crash, workload, burst)
+def open_worker_pool(crash: Crash) -> Iterator[WorkerPool]:
+    """Workers with a queue and jobs that are to wait, for the time of a with-block."""
+    with open_server_directory() as directory:
+        pool = WorkerPool(directory, crash)
         try:
-            yield crew
+            yield pool
         finally:
-            crew.bring_back()
+            pool.bring_back()
 
 
 def _listed(pids: Iterable[int]) -> str:

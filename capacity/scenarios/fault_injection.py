@@ -1,0 +1,127 @@
+"""Load that keeps coming while a fault is applied and lifted, and when that was on the recording's clock."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from capacity.errors import CapacityError
+from capacity.load.engine import clock, unix_ns_of
+from capacity.probes.measurement import Measurement, Watcher, measure
+from capacity.recording import Recording, open_recording
+
+EARLIEST_S = 1.0  # the load has to be seen running before its moment can be told
+PROFILE = "trial"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecording:
+    """A recording, and when the fault began and ended in ns on its clock.
+
+    `applied` is what the fault's call returned. `settled` says whether all was done when the load had ended.
+    """
+
+    recording: Recording
+    begin_ns: int
+    end_ns: int
+    applied: Any = None
+    settled: bool = True
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """The operations of the load."""
+        return self.recording.samples
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """What the workers noted, where `settle` has put it into the recording."""
+        assert self.recording.ledger is not None
+        return self.recording.ledger
+
+    @property
+    def origin_ns(self) -> int:
+        """When the recording's clock began, in ns since 1970."""
+        return int(self.recording.manifest["origin_unix_ns"])
+
+    @property
+    def arrivals_per_s(self) -> float:
+        """λ: operations that were due per second."""
+        due = self.samples["scheduled_ns"]
+        return (len(due) - 1) / (float(due.max() - due.min()) / 1e9)
+
+
+def constant_rate(
+    target: str, operations: Sequence[Mapping[str, Any]], rate_per_s: float = 0, seconds: float = 1, **more: Any
+) -> dict[str, Any]:
+    """The values of a workload whose operations come at an even rate; its profile is PROFILE.
+
+    `more` are further ones of its keys, as connections=10. `stages` among them take the place of the one stage.
+    """
+    stages = more.pop("stages", [{"name": "sustain", "seconds": seconds, "to": rate_per_s}])
+    shape = {"kind": "rate", "arrivals": "uniform", "stages": stages}
+    return {"name": "trial", "target": target, "operations": [*operations], "shapes": {PROFILE: shape}, **more}
+
+
+def measure_with_fault(
+    measurement: Measurement,
+    url: str,
+    folder: Path,
+    fault: tuple[float, Callable[[], Any]],
+    watchers: Sequence[Watcher] = (),
+    *,
+    settle: Callable[[], bool] | None = None,
+) -> FaultRecording:
+    """Measure into a new recording in `folder`, and apply a fault meanwhile.
+
+    `fault` is the seconds of load after which it begins, and the call that applies and lifts it, made in a thread of
+    its own. `settle` waits when the load has ended, and says whether all was done. What the calls raise is raised here.
+    """
+    at_s, apply = fault
+    _check_moment(at_s, measurement.shape.seconds)
+    applying: list[Future[tuple[int, int, Any]]] = []
+    seen: list[tuple[tuple[int, int, Any], bool]] = []
+    too_late = threading.Event()
+
+    def work(wait_s: float) -> tuple[int, int, Any]:
+        if too_late.wait(wait_s):
+            raise CancelledError
+        begin_ns, applied = unix_ns_of(clock()), apply()
+        return begin_ns, unix_ns_of(clock()), applied
+
+    def progress(done_s: float, planned_s: float) -> None:
+        if not applying:
+            applying.append(thread.submit(work, max(0.0, at_s - done_s)))
+
+    def ended() -> None:
+        seen.append((applying[0].result(), settle() if settle else True))
+
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            measure(measurement, url, watchers, folder, progress, settle=ended)
+        finally:
+            too_late.set()
+    ((begin_ns, end_ns, applied), settled), recording = seen[0], open_recording(folder)
+    origin_ns = int(recording.manifest["origin_unix_ns"])
+    return FaultRecording(recording, begin_ns - origin_ns, end_ns - origin_ns, applied, settled)
+
+
+def _check_moment(at_s: float, load_s: float) -> None:
+    if not EARLIEST_S <= at_s < load_s:
+        raise CapacityError(
+            f"a fault after {at_s:g} s cannot be told from the load's begin or end; "
+            f"give {EARLIEST_S:g} s or more, and less than the load's {load_s:g} s"
+        )
+
+
+def numbered(samples: pd.DataFrame, first: int = 0) -> pd.DataFrame:
+    """The operations that were sent, by their number in the order of sending, from `first` on; of one generator.
+
+    The numbers of a sequence are drawn when operations are sent. After a reconnection that is another order than the
+    planned one.
+    """
+    sent = samples[samples["outcome"] != "dropped"].sort_values(["sent_ns", "seq"])
+    return sent.set_index(pd.RangeIndex(first, first + len(sent)))
