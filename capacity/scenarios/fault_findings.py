@@ -45,8 +45,8 @@ def course_findings(
 
 
 def account_findings(
-    scenario: str, kind: str, found: Reconciliation, tried: int, terms: Iterable[str] = CLASSES
+    scenario: str, kind: str, found: Reconciliation, tried: int, terms: Iterable[str] = CLASSES, *, noun: str = ""
 ) -> Iterator[Finding]:
-    """What became of all that was tried, a finding `<kind>_<term>` each, as jobs_lost."""
+    """What became of all that was tried, a finding `<kind>_<term>` each, as jobs_lost; `noun` is the kind in words."""
     for term in terms:
-        yield counted(scenario, f"{kind}_{term}", getattr(found, term), title=f"{kind} {term}", count=tried)
+        yield counted(scenario, f"{kind}_{term}", getattr(found, term), title=f"{noun or kind} {term}", count=tried)

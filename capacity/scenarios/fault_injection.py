@@ -82,9 +82,8 @@ def measure_with_fault(
     """
     at_s, apply = fault
     _check_moment(at_s, measurement.shape.seconds)
-    applying: list[Future[tuple[int, int, Any]]] = []
+    applying, too_late = list[Future[tuple[int, int, Any]]](), threading.Event()
     seen: list[tuple[tuple[int, int, Any], bool]] = []
-    too_late = threading.Event()
 
     def work(wait_s: float) -> tuple[int, int, Any]:
         if too_late.wait(wait_s):
@@ -105,8 +104,8 @@ def measure_with_fault(
         finally:
             too_late.set()
     ((begin_ns, end_ns, applied), settled), recording = seen[0], open_recording(folder)
-    origin_ns = int(recording.manifest["origin_unix_ns"])
-    return FaultRecording(recording, begin_ns - origin_ns, end_ns - origin_ns, applied, settled)
+    begin_ns, end_ns = (each - int(recording.manifest["origin_unix_ns"]) for each in (begin_ns, end_ns))
+    return FaultRecording(recording, begin_ns, end_ns, applied, settled)
 
 
 def _check_moment(at_s: float, load_s: float) -> None:

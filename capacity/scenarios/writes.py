@@ -126,8 +126,8 @@ def account(scenario: str, recorded: FaultRecording, written: dict[int, str]) ->
     taken, done = writes_of(recorded.samples)["outcome"] == "ok", _done_ns(recorded, written)
     requests, jobs = reconcile(taken, list(written)), reconcile(taken, done.index.tolist())
     terms = ("acknowledged", "lost", "recovered", "unexpected"), ("ok", "lost", "duplicated", "recovered")
-    yield from account_findings(scenario, "requests", requests, len(taken), terms[0])
-    yield from account_findings(scenario, "jobs", jobs, len(taken), terms[1])
+    yield from account_findings(scenario, "requests", requests, len(taken), terms[0], noun="writes")
+    yield from account_findings(scenario, "jobs", jobs, len(taken), terms[1], noun="jobs of writes")
     title = "time from the fault's end until the jobs of its time were done"
     yield counted(scenario, "caught_up", _caught_up_s(recorded, done), unit="s", title=title)
 

@@ -21,7 +21,7 @@ from capacity.system.application import pool
 from capacity.system.application.breaker import COOLDOWN_S, DEPTH_LIMIT, Breaker
 from capacity.system.application.endpoints import application
 from capacity.system.application.job_queue import QUEUE, JobQueue, read_jobs
-from capacity.system.application.pool import Pool
+from capacity.system.application.pool import DatabasePool
 from capacity.system.application.services import Services
 
 KEEP_ALIVE_S = 75  # longer than a pause in the load: the gateway does not close a connection under a request
@@ -61,7 +61,7 @@ def main(
         print(f"Error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     queue = JobQueue(system.redis_url, jobs, system.queue or QUEUE, system.queue_prefix)
-    connections = Pool(system.postgres_url, pool_size, pool_wait, pool_waiting)
+    connections = DatabasePool(system.postgres_url, pool_size, pool_wait, pool_waiting)
     serve(Services(connections, queue, Breaker(time.monotonic, depth_limit, cooldown)), system.postgres_url, host, port)
 
 

@@ -27,7 +27,7 @@ class UnavailableError(Exception):
     """The database could not be asked, or did not answer; the text says why."""
 
 
-class Pool:
+class DatabasePool:
     """`size` connections to the server at `url`, opened at the start and kept.
 
     A caller waits for one at most `wait_s`, and `max_waiting` callers may wait at once.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from capacity.system.application.breaker import Breaker
 from capacity.system.application.job_queue import JobQueue, QueuedJob, QueueDownError
 from capacity.system.application.outbox import Reconciler
-from capacity.system.application.pool import Pool
+from capacity.system.application.pool import DatabasePool
 
 SAMPLE_S = 0.2  # between two looks at the queue's depth
 RESTART_S = 1.0
@@ -23,7 +23,7 @@ LOG = logging.getLogger(__name__)
 class Services:
     """The pool, the queue with its breaker, and what brings back lost jobs."""
 
-    pool: Pool
+    pool: DatabasePool
     queue: JobQueue
     breaker: Breaker
     reconciler: Reconciler = field(init=False)
