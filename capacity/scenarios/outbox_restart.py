@@ -23,7 +23,7 @@ from capacity.probes.queue import wait_until_drained
 from capacity.probes.readers.gateway import gateway_reader
 from capacity.scenarios.fault_findings import account_findings, course_findings
 from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, numbered
-from capacity.scenarios.redis_restart import CONNECTIONS, DRAIN_SECONDS, NAMES, UNSETTLED, PersistentRestart
+from capacity.scenarios.redis_restart import CONNECTIONS, DRAIN_SECONDS, NAMES, UNSETTLED, RedisServerRestart
 from capacity.scenarios.server_restart import TIMEOUT_MS
 from capacity.scenarios.trial import Observed, Ready, counted, expected
 from capacity.scenarios.trial_application import (
@@ -55,7 +55,7 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxRestart(PersistentRestart):
+class OutboxRestart(RedisServerRestart):
     """A Redis behind the reference gateway is restarted, while writes that each ask for a job come at an even rate."""
 
     @property

@@ -58,7 +58,7 @@ SETTINGS: dict[Persistence, dict[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class PersistentRestart(ServerRestart):
+class RedisServerRestart(ServerRestart):
     """A Redis of its own is restarted; `how` is SIGTERM, SIGKILL, or None, and `persistence` what it keeps on disk."""
 
     persistence: Persistence
@@ -88,7 +88,7 @@ class PersistentRestart(ServerRestart):
 
 
 @dataclass(frozen=True, slots=True)
-class RedisRestart(PersistentRestart):
+class RedisRestart(RedisServerRestart):
     """Jobs are added at an even rate through the restart; workers take them when all have been added."""
 
     @property

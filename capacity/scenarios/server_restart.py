@@ -49,7 +49,7 @@ class ServerRestart:
         after = identity()
         if server.pid == pid or after == before or psutil.pid_exists(pid):
             return recorded, Proof(False, f"process {pid} still serves, and {after}")
-        return recorded, Proof(True, f"process {pid} is gone, and {after}; before, {before}")
+        return recorded, Proof(True, f"process {pid} is gone, and {after}; before the restart: {before}")
 
     def _restart(self, server: RunningServer) -> tuple[int, int]:
         """End the server and start it again; returns moments in ns since 1970."""
