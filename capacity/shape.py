@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, model_validator
 
 from capacity.operation import Strict
 
@@ -18,12 +18,22 @@ Times = NDArray[np.float64]
 
 
 class Stage(Strict):
-    """`seconds` of load at `to` (operations per second, or users), reached in a straight line where `ramp` is set."""
+    """`seconds` of load at `to` (operations per second, or users), reached in a straight line where `ramp` is set.
+
+    Where `look` is set the load is as before, the promises are judged meanwhile by what was measured until then, and
+    the load ends with this stage, unless one of them is undecided and the stages that follow would decide it.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=40)]
     seconds: PositiveFloat
     to: Annotated[float, Field(ge=0)]
     ramp: bool = False
+    look: bool = False
+
+    @property
+    def sustained(self) -> bool:
+        """Whether findings are read from it: a constant load, beside which nothing is judged."""
+        return not (self.ramp or self.look) and self.to > 0
 
 
 class Shape(Strict):
@@ -45,7 +55,30 @@ class Shape(Strict):
     @property
     def sustained_steps(self) -> list[int]:
         """The numbers of the stages at a constant load: the only ones that findings are read from."""
-        return [number for number, stage in enumerate(self.stages) if not stage.ramp and stage.to > 0]
+        return [number for number, stage in enumerate(self.stages) if stage.sustained]
+
+    @property
+    def sustained_seconds(self) -> float:
+        """How long all stages at a constant load take."""
+        return math.fsum(stage.seconds for stage in self.stages if stage.sustained)
+
+    @property
+    def until_look(self) -> "Shape":
+        """The shape as it is where it ends with its look; all of it where it has none."""
+        looks = [number for number, stage in enumerate(self.stages) if stage.look]
+        return self.model_copy(update={"stages": self.stages[: looks[0] + 1]}) if looks else self
+
+    @model_validator(mode="after")
+    def _looks_once(self) -> "Shape":
+        """Each look may err by 2.5 % to either side: two of them, the one at the end included, keep that within 5 %."""
+        looks = [number for number, stage in enumerate(self.stages) if stage.look]
+        if len(looks) > 1:
+            raise ValueError(
+                f"the shape has {len(looks)} stages with `look` and may have one: more looks err more often"
+            )
+        if looks and (not looks[0] or self.stages[looks[0]].to != self.stages[looks[0] - 1].to):
+            raise ValueError("a stage with `look` must go on at the load of the one before it")
+        return self
 
     @property
     def ends(self) -> list[float]:

@@ -51,6 +51,7 @@ LEDGER_SCHEMA = pa.schema(
 ROWS_BUFFERED = 32_768
 MOST_ERRORS = 200  # classes of failure of one process; more are no classes, and a code has 16 bits
 OTHER = "other"
+LOOKS_PER_S = 50.0  # at PostgreSQL's connections, for who waits for a lock: 1 % of a core
 
 
 class SampleWriter:

@@ -18,7 +18,7 @@ from capacity.scenarios.overload import BREAKER, read_overload
 from capacity.scenarios.trial import settings_of
 from capacity.scenarios.trials import failover_expectations, read_trials, trial_expectations
 from capacity.suite.run import notebooks_in
-from capacity.workload import read_workload
+from capacity.workload import Workload, parse_workload, read_workload
 
 PROJECT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
@@ -136,13 +136,21 @@ def test_the_committed_findings_are_those_of_the_recordings(
         assert read(recorded / name) == read_findings(recorded / "findings" / f"{name}.json")
 
 
+def without_look(workload: Workload) -> Workload:
+    """The workload as it was before a load could go on."""
+    shape = workload.shape("standard")
+    stages = [stage for stage in shape.stages if not stage.look and not stage.name.endswith(", on")]
+    shapes = workload.shapes | {"standard": shape.model_copy(update={"stages": stages})}
+    return workload.model_copy(update={"shapes": shapes})
+
+
 def test_the_recordings_are_whole_of_this_code_and_small() -> None:
     recorded = PROJECT / "data" / "recorded"
     for name in RECORDINGS:
         manifest = open_recording(recorded / name).manifest
         assert (manifest["state"], manifest["profile"]) == ("complete", "standard")
         workload = read_workload(PROJECT / "data" / "workloads" / f"{manifest['name']}.yaml")
-        assert manifest["workload"] == workload.model_dump()
+        assert parse_workload(manifest["workload"]) == without_look(workload)
     assert sum(file.stat().st_size for file in recorded.rglob("*") if file.is_file()) < 15_000_000
 
 

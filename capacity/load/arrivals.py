@@ -27,6 +27,9 @@ class Arrivals(Protocol):
     def begin(self, origin_ns: int) -> None:
         """The schedule starts at that moment of the clock."""
 
+    def end_at(self, end_ns: int) -> None:
+        """Nothing is due from that moment of the clock on; it may come from another thread than the loop's."""
+
     def take(self) -> Arrival:
         """The operation that is due next."""
 
@@ -46,12 +49,18 @@ class OpenArrivals:
         self._schedule = schedule
         self.numbers: Iterator[int] = iter(())
         self.operations: Iterator[int] = iter(())
-        self.next_due = NEVER
+        self.next_due = self._end = NEVER
 
     def begin(self, origin_ns: int) -> None:
         """The schedule starts at that moment of the clock."""
         self._arrivals = self._schedule.arrivals(origin_ns)
         self._advance()
+
+    def end_at(self, end_ns: int) -> None:
+        """Nothing is due from that moment on."""
+        self._end = end_ns
+        if self.next_due >= end_ns:
+            self.next_due = NEVER
 
     def take(self) -> Arrival:
         """The operation that is due next."""
@@ -68,7 +77,7 @@ class OpenArrivals:
 
     def _advance(self) -> None:
         following = next(self._arrivals, None)
-        self.next_due = NEVER if following is None else following[1]
+        self.next_due = NEVER if following is None or following[1] >= self._end else following[1]
         if following is not None:
             self._next = following
 
@@ -92,6 +101,10 @@ class ClosedArrivals:
         self._end = origin_ns + self._schedule.end_ns
         self._steps = [origin_ns + end for end in self._schedule.step_ends_ns]
         self._refresh()
+
+    def end_at(self, end_ns: int) -> None:
+        """Nothing is due from that moment on: who is ready later does not send."""
+        self._end, self.steady_until = end_ns, 0
 
     def take(self) -> Arrival:
         """The operation of the user who has been ready longest."""
@@ -119,7 +132,7 @@ class ClosedArrivals:
 
     def _refresh(self) -> None:
         """Note when the next is due, and until when a user who does not think is simply the next himself."""
-        self.next_due = self._ready[0] if self._ready else NEVER
+        self.next_due = self._ready[0] if self._ready and self._ready[0] < self._end else NEVER
         if self._think or self._ready:
             self.steady_until = 0
         else:

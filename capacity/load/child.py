@@ -106,13 +106,18 @@ def say(facts: Mapping[str, Any]) -> None:
     print(json.dumps(facts), flush=True)
 
 
-def end_with_parent() -> None:
-    """End this process at once when its parent is gone or wants it gone; what was flushed stays."""
+def end_with_parent(hear: Callable[[Any], object]) -> None:
+    """End this process at once when its parent is gone or wants it gone; what was flushed stays.
+
+    Each line that the parent tells meanwhile is given to `hear`, in a thread of its own.
+    """
 
     def watch() -> None:
-        while os.read(0, 4096):
-            pass
-        os._exit(3)
+        try:
+            while True:
+                hear(json.loads(read_line()))
+        finally:
+            os._exit(3)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -12,6 +12,7 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
 from capacity.probes.probe import Probe, SystemUnderTest
+from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import POSTGRES_URL, System, require
@@ -53,9 +54,11 @@ def measure_database(
     pid = find_postmaster(system.postgres_admin_url)
     told = {"postgres": system.postgres_admin_url}
     processes = {} if pid is None else {"server": f"postgres={pid}"}
-    for workload, place, read in ((mix, folder, told | processes), (pairs, folder / ROW_SECURITY, told)):
-        measurement = Measurement(workload, profile, prepared=prepared)
-        measure(measurement, system.postgres_url, [gauges_of(**read)], place, progress)
+    beside = [gauges_of(**told, **processes, locks=system.postgres_admin_url)]
+    promises = for_what_is_undecided("database", read_database_findings)
+    url, (first, second) = system.postgres_url, (Measurement(each, profile, prepared=prepared) for each in (mix, pairs))
+    measure(first, url, beside, folder, progress, goes_on_for=promises)
+    measure(second, url, [gauges_of(**told)], folder / ROW_SECURITY, progress)
     return folder
 
 

@@ -10,6 +10,7 @@ from capacity.load.bullmq import Queue
 from capacity.probes.database import postgres_processes, tidy
 from capacity.probes.measurement import Measurement, Progress, Watcher, gauges_of, measure, quiet
 from capacity.probes.probe import Probe, SystemUnderTest
+from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.queue import wait_until_drained
 from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
@@ -35,7 +36,9 @@ def measure_gateway(system: System, workloads: Path, profile: str, folder: Path,
         prepare_database(system.postgres_admin_url, DATASETS[profile])
     with open_application(system, workloads / JOBS, workers=0 if system.gateway_url else WORKERS) as application:
         watchers = [watcher_of(application.system, application.processes)]
-        return measure(Measurement(workload, profile), application.system.gateway_url, watchers, folder, progress)
+        promises = for_what_is_undecided("gateway", read_gateway_findings)
+        url, measurement = application.system.gateway_url, Measurement(workload, profile)
+        return measure(measurement, url, watchers, folder, progress, goes_on_for=promises)
 
 
 def watcher_of(system: System, *processes: str) -> Watcher:

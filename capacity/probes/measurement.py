@@ -1,10 +1,12 @@
 """One measurement: generator processes and a reader of gauges around one workload, into one recording."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,20 @@ from capacity.workload import Workload
 GENERATOR, GAUGES = "capacity.load.generator", "capacity.probes.gauges"
 LEAD_NS = 200_000_000  # from the last process being ready to the common origin
 REPORT_S = 0.5
+UNDER_WAY_S = 2.0  # from the begin of a look to the judgement: what was due before has ended by then
+TOLD_S = 0.5  # before a stage's end, a generator must know that it is the last
 Progress = Callable[[float, float], None]  # seconds done, seconds planned
 Start = Callable[[str, Mapping[str, Any], Mapping[str, str]], Child]  # of a module, with its task and its secrets
+GoesOnFor = Callable[[Path, float, float], list[str]]  # of a recording, its seconds and the most it may have: promises
 
 
 def quiet(done: float, planned: float) -> None:
     """No progress is shown."""
+
+
+def for_nothing(folder: Path, seconds: float, at_most: float) -> list[str]:
+    """No promise is undecided."""
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,12 @@ class Measurement:
     def shape(self) -> Shape:
         """The shape of the profile."""
         return self.workload.shape(self.profile)
+
+    @property
+    def until_look(self) -> "Measurement":
+        """The measurement as it is where it ends with the look of its shape."""
+        shapes = self.workload.shapes | {self.profile: self.shape.until_look}
+        return replace(self, workload=self.workload.model_copy(update={"shapes": shapes}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +91,23 @@ def measure(
     *,
     settle: Callable[[], object] | None = None,
     start: Start = Child,
+    goes_on_for: GoesOnFor = for_nothing,
 ) -> Path:
     """Run a measurement into a new recording in `folder` and return it.
 
     `watchers` run beside the load, and until `settle`, called when the load has ended, returns. `start` starts the
-    processes of the measurement.
+    processes of the measurement. During the look of its shape `goes_on_for` is asked for which promises to go on; the
+    manifest has them, and the shape as it was run, so that its schedule can be drawn again.
     Raises CapacityError where the server does not let any connection in, or a process ends early; the recording is
     then marked interrupted, and holds what was flushed.
     """
-    facts = _facts(measurement)
+    facts = _facts(measurement.until_look)
     create_recording(folder, facts)
     complete = False
     try:
         with ExitStack() as running:
-            facts |= _run(measurement, url, watchers, folder, progress, running=running, start=start)
+            loaded = partial(_run, measurement, url, watchers, folder, progress)
+            facts |= loaded(running=running, start=start, goes_on_for=goes_on_for)
             if settle:
                 settle()
         complete = True
@@ -106,6 +125,7 @@ def _run(
     *,
     running: ExitStack,
     start: Start,
+    goes_on_for: GoesOnFor,
 ) -> dict[str, Any]:
     workload, shards = measurement.workload, measurement.generators
     task = {"workload": workload.model_dump(), "profile": measurement.profile, "prepared": measurement.prepared}
@@ -128,18 +148,57 @@ def _run(
     for child in (*beside, *generators):
         child.begin(origin_ns)
     note_facts(folder, facts)
-    planned = measurement.shape.seconds
-    limit = planned + workload.timeout_ms / 1000 + 30
-    for child in generators:
-        while child.wait(REPORT_S) is None:
-            _all_running(beside)
-            elapsed = seconds_since(origin_ns)
-            progress(min(elapsed, planned), planned)
-            if elapsed > limit:
-                raise CapacityError(f"the load did not end {elapsed - planned:.0f} s after its plan; it was stopped")
-    _all_running(beside)
-    progress(planned, planned)
-    return facts
+    load = _Load(measurement, folder, generators, beside, origin_ns)
+    return facts | load.wait(progress, goes_on_for)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """A load under way: its generators, what runs `beside` them, and the moment that its schedule counts from."""
+
+    measurement: Measurement
+    folder: Path
+    generators: Sequence[Child]
+    beside: Sequence[Child]
+    origin_ns: int
+
+    def wait(self, progress: Progress, goes_on_for: GoesOnFor) -> dict[str, Any]:
+        """Wait until the load has ended; returns what its look adds to the facts of the recording."""
+        until = self.measurement.until_look.shape
+        found: dict[str, Any] = {}
+        planned, look_s = until.seconds, until.seconds - until.stages[-1].seconds + UNDER_WAY_S
+        if not until.stages[-1].look:
+            look_s = math.inf
+        for child in self.generators:
+            while child.wait(REPORT_S) is None:
+                _all_running(self.beside)
+                elapsed = seconds_since(self.origin_ns)
+                progress(min(elapsed, planned), planned)
+                if elapsed > planned + self.measurement.workload.timeout_ms / 1000 + 30:
+                    raise CapacityError(
+                        f"the load did not end {elapsed - planned:.0f} s after its plan; it was stopped"
+                    )
+                if elapsed > look_s:
+                    found, look_s = self._looked(goes_on_for), math.inf
+                    planned = found.get("planned_seconds", planned)
+        _all_running(self.beside)
+        progress(planned, planned)
+        return found
+
+    def _looked(self, goes_on_for: GoesOnFor) -> dict[str, Any]:
+        """Judge what was measured so far: the load ends with the look, or goes on, and the recording is a longer one.
+
+        It goes on as well where judging took as long as the look.
+        """
+        until, whole = self.measurement.until_look.shape, self.measurement.shape
+        promises = goes_on_for(self.folder, until.sustained_seconds, whole.sustained_seconds)
+        if not promises and seconds_since(self.origin_ns) < until.seconds - TOLD_S:
+            for child in self.generators:
+                child.tell({"end_s": until.seconds})
+            return {}
+        facts = _facts(self.measurement) | {"went_on_for": promises}
+        note_facts(self.folder, facts)
+        return facts
 
 
 def _all_running(watchers: Sequence[Child]) -> None:
@@ -166,7 +225,7 @@ def _facts(measurement: Measurement) -> dict[str, Any]:
     begin, stages = 0.0, []
     for step, stage in enumerate(shape.stages):
         span = {"start_s": begin, "end_s": begin + stage.seconds}
-        stages.append({"name": stage.name, "step": step, "to": stage.to, "ramp": stage.ramp, **span})
+        stages.append({"name": stage.name, "step": step, "to": stage.to, "ramp": stage.ramp or stage.look, **span})
         begin += stage.seconds
     return {
         "name": workload.name,

@@ -17,6 +17,7 @@ from capacity.probes.measurement import Measurement, Progress, Watcher, gauges_o
 from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.observer import Observer
 from capacity.probes.probe import Probe, SystemUnderTest
+from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
 from capacity.recording import Recording, add_ledger, open_recording
 from capacity.system.addresses import REDIS_URL, System, require
@@ -55,7 +56,9 @@ def measure_queue(
                 add_ledger(folder, read_ledger(Path(running.ledger)))
 
         measurement = Measurement(workload, profile, more=told_of(queue))
-        return measure(measurement, url, watchers_of(application), folder, progress, settle=settle)
+        promises = for_what_is_undecided("queue", read_queue_findings)
+        watchers = watchers_of(application)
+        return measure(measurement, url, watchers, folder, progress, settle=settle, goes_on_for=promises)
 
 
 def told_of(queue: Queue) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from capacity.findings import Finding
 from capacity.load.redis import CLIENT_NAME
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
 from capacity.probes.probe import Probe, SystemUnderTest
+from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import REDIS_URL, System, require
@@ -36,7 +37,8 @@ def measure_redis(system: System, workloads: Path, profile: str, folder: Path, p
     commands, reads = (read_workload(workloads / f"{name}.yaml") for name in ("redis", "redis_reconnection"))
     url = require(REDIS_URL, system.redis_url)
     prepare_cache(url, ITEMS[profile])
-    measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, progress)
+    promises = for_what_is_undecided("redis", read_redis_findings)
+    measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, progress, goes_on_for=promises)
     with _connections_ended(url):
         measure(Measurement(reads, profile), url, [gauges_of(redis=url)], folder / RECONNECTION, progress)
     return folder

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from capacity.analysis.measured.honesty import Plan, schedule_problem
+from capacity.analysis.measured.quality import accounting
 from capacity.errors import CapacityError
-from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
+from capacity.probes.measurement import UNDER_WAY_S, Measurement, Watcher, gauges_of, measure
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, prepare_database
@@ -127,3 +130,59 @@ def test_no_load_outlives_a_parent_that_was_killed(prepared: System, tmp_path: P
     assert recording.manifest["state"] == "interrupted"
     assert recording.manifest["started_at"]
     assert len(recording.samples) > 100
+
+
+USERS = {"kind": "users", "think_ms": 5, "to": 8}
+RATE = {"kind": "rate", "to": 400}
+
+
+def with_look(kind: dict[str, Any], look_s: float = 5.0) -> Measurement:
+    level = {"to": kind["to"]}
+    stages = [
+        {"name": "ramp up", "seconds": 0.5, "ramp": True, **level},
+        {"name": "sustain", "seconds": 1, **level},
+        {"name": "look", "seconds": look_s, "look": True, **level},
+        {"name": "sustain, on", "seconds": 1, **level},
+        {"name": "ramp down", "seconds": 0.5, "to": 0, "ramp": True},
+    ]
+    shape = {key: value for key, value in kind.items() if key != "to"} | {"stages": stages}
+    values = read_workload(WORKLOADS / "database.yaml").model_dump() | {"connections": 4, "shapes": {"test": shape}}
+    return Measurement(parse_workload(values), "test")
+
+
+@pytest.mark.parametrize("kind", [USERS, RATE], ids=["users", "rate"])
+@pytest.mark.parametrize("promises", [[], ["database.response_p99"]], ids=["decided", "undecided"])
+def test_a_load_goes_on_after_its_look_only_for_promises_that_are_undecided(
+    prepared: System, tmp_path: Path, kind: dict[str, Any], promises: list[str]
+) -> None:
+    asked: list[tuple[float, float, int]] = []
+
+    def goes_on_for(folder: Path, seconds: float, at_most: float) -> list[str]:
+        asked.append((seconds, at_most, open_recording(folder).samples["step"].max()))
+        return promises
+
+    measurement = with_look(kind)
+    folder, url = tmp_path / "recording", prepared.postgres_url
+    recording = open_recording(measure(measurement, url, watched(prepared), folder, goes_on_for=goes_on_for))
+    assert asked == [(1.0, 2.0, 2)]
+    steps = 5 if promises else 3
+    assert [stage["step"] for stage in recording.manifest["stages"]] == list(range(steps))
+    assert recording.manifest["sustained_steps"] == ([1, 3] if promises else [1])
+    assert recording.manifest.get("went_on_for") == (promises or None)
+    assert recording.samples["step"].max() == steps - 1
+    assert recording.samples["scheduled_ns"].max() < recording.manifest["planned_seconds"] * 1e9
+    counts = accounting(recording.samples, Plan(recording.manifest).count)
+    assert counts.residue == 0
+    assert schedule_problem(recording.samples, Plan(recording.manifest)) is None
+
+
+def test_a_load_whose_judgement_takes_as_long_as_its_look_goes_on(prepared: System, tmp_path: Path) -> None:
+    def slowly(folder: Path, seconds: float, at_most: float) -> list[str]:
+        time.sleep(0.5)
+        return []
+
+    measurement = with_look(RATE, look_s=UNDER_WAY_S + 0.6)
+    path = measure(measurement, prepared.postgres_url, watched(prepared), tmp_path / "recording", goes_on_for=slowly)
+    manifest = open_recording(path).manifest
+    assert manifest["went_on_for"] == []
+    assert manifest["sustained_steps"] == [1, 3]

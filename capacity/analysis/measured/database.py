@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 
 from capacity.analysis.measured.summary import Sustained, connection_findings, response_findings, sustained
-from capacity.analysis.statistics.estimates import exactly, median_difference, peak, proportion, ratio
+from capacity.analysis.statistics.estimates import (
+    Estimate,
+    clustered_proportion,
+    exactly,
+    median_difference,
+    peak,
+    proportion,
+    ratio,
+)
 from capacity.findings import Finding
 from capacity.samples import service_ns
 from capacity.units import MB, NS_PER_MS, NS_PER_S
@@ -38,15 +46,21 @@ def _transaction_findings(part: Sustained) -> list[Finding]:
     secured = {each["name"] for each in part.manifest["workload"]["operations"] if each["row_security"]}
     evaluated = part.samples[part.samples["operation"].isin(secured) & (part.samples["outcome"] == "ok")]
     evaluations = exactly(len(evaluated) / part.seconds if part.seconds else None, len(evaluated))
-    blocked = int(part.readings("postgres.lock_waiting").sum())
-    busy = int(part.readings("postgres.active").sum())
-    waiting = proportion(blocked, max(busy, blocked))
     return [
         part.finding("row_security_rate", evaluations, "/s", "transactions under row-level security"),
-        part.finding("lock_wait_share", waiting, "%", "busy connections seen waiting for a lock", 100),
+        part.finding("lock_wait_share", _lock_wait_share(part), "%", "busy connections seen waiting for a lock", 100),
         part.finding("deadlocks", part.total("postgres.deadlocks"), "", "deadlocks"),
         part.finding("rollbacks", part.total("postgres.rollbacks"), "", "transactions rolled back"),
     ]
+
+
+def _lock_wait_share(part: Sustained) -> Estimate:
+    """The share of the busy connections that wait for a lock, of many looks a second; older recordings have a few."""
+    waiting, busy = (part.readings(f"postgres.looks_{name}") for name in ("lock_waiting", "busy"))
+    if len(busy):
+        return clustered_proportion(waiting, busy)
+    blocked, active = (int(part.readings(f"postgres.{name}").sum()) for name in ("lock_waiting", "active"))
+    return proportion(blocked, max(active, blocked))
 
 
 def _storage_findings(part: Sustained) -> list[Finding]:

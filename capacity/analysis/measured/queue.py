@@ -149,7 +149,6 @@ def _costs(part: Sustained) -> Iterable[Finding]:
 
 def _ended_in_each_second(part: Sustained) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """The jobs that ended in each whole second of the sustained stages, in their order."""
-    spans = [stage for stage in part.manifest["stages"] if stage["step"] in part.manifest["sustained_steps"]]
     ended = part.all_samples.loc[part.all_samples["outcome"].isin(["ok", "error"]), "finished_ns"].to_numpy() / NS_PER_S
-    counts = [np.histogram(ended, bins=np.arange(int(s["start_s"]), int(s["end_s"]) + 1))[0] for s in spans]
+    counts = [np.histogram(ended, bins=np.arange(int(s["start_s"]), int(s["end_s"]) + 1))[0] for s in part.stages]
     return np.concatenate(counts).astype(float) if counts else np.zeros(0)

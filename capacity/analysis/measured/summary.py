@@ -39,6 +39,11 @@ class Sustained:
     seconds: float
     void: str | None
 
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        """What the manifest says of these stages."""
+        return _stages(self.manifest)
+
     def finding(self, name: str, estimate: Estimate, unit: str, title: str, scale: float = 1.0) -> Finding:
         """The estimate, times `scale`, as the finding `section.name`; where it has no value it says so."""
         value, low, high = (None if x is None else x * scale for x in (estimate.value, estimate.low, estimate.high))
@@ -47,11 +52,13 @@ class Sustained:
         return replace(made, void=self.void)
 
     def rises(self, *names: str) -> list[npt.NDArray[np.float64]]:
-        """By how much each counter rose in each second; only seconds in which all of them were read."""
+        """By how much each counter rose in each second of a stage; only seconds in which all of them were read."""
         by_second = self.gauges.assign(second=self.gauges["at_ns"] // int(NS_PER_S))
         wanted = by_second[by_second["gauge"].isin(names)]
         table = wanted.pivot_table(index="second", columns="gauge", values="value", aggfunc="last", observed=True)
-        differences = table.reindex(columns=list(names)).diff().dropna()
+        begins = [math.floor(stage["start_s"]) for stage in self.stages]
+        stage = np.searchsorted(begins, table.index.to_numpy(), side="right")
+        differences = table.reindex(columns=list(names)).groupby(stage).diff().dropna()
         return [differences[name].to_numpy(dtype=float) for name in names]
 
     def readings(self, name: str) -> npt.NDArray[np.float64]:
@@ -70,7 +77,7 @@ def sustained(
     section: str, recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
 ) -> Sustained:
     """The sustained stages of a recording's frames and manifest."""
-    stages = [stage for stage in manifest["stages"] if stage["step"] in manifest["sustained_steps"]]
+    stages = _stages(manifest)
     inside = np.zeros(len(gauges), dtype=bool)
     for stage in stages:
         inside |= gauges["at_ns"].between(stage["start_s"] * NS_PER_S, stage["end_s"] * NS_PER_S).to_numpy()
@@ -86,6 +93,10 @@ def sustained(
         math.fsum(stage["end_s"] - stage["start_s"] for stage in stages),
         void_reason(generator_problems(samples, gauges, steps, manifest)),
     )
+
+
+def _stages(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [stage for stage in manifest["stages"] if stage["step"] in manifest["sustained_steps"]]
 
 
 def response_findings(part: Sustained) -> list[Finding]:
@@ -154,11 +165,10 @@ def _given(value: float) -> float | None:
 
 def _throughput(part: Sustained) -> Finding:
     """Operations that ended ok in each whole second of the first sustained stage to the last."""
-    spans = [stage for stage in part.manifest["stages"] if stage["step"] in part.manifest["sustained_steps"]]
     ended = part.all_samples.loc[part.all_samples["outcome"] == "ok", "finished_ns"].to_numpy() / NS_PER_S
     counts = [
         np.histogram(ended, bins=np.arange(math.ceil(span["start_s"]), math.floor(span["end_s"]) + 1))[0]
-        for span in spans
+        for span in part.stages
         if math.floor(span["end_s"]) > math.ceil(span["start_s"])
     ]
     rate = mean_rate(np.concatenate(counts) if counts else [], 1.0)

@@ -4,3 +4,4 @@ from collections.abc import Callable
 
 Reader = Callable[[], dict[str, float]]
 TIMEOUT_S = 5
+LOOKER = "capacity: who waits for locks"  # the name of its connection, which is not one of the load's

@@ -6,13 +6,14 @@ import psycopg
 from psycopg.rows import dict_row
 
 from capacity.errors import CapacityError
-from capacity.probes.readers import TIMEOUT_S, Reader
+from capacity.probes.readers import LOOKER, TIMEOUT_S, Reader
 
 ACTIVITY = """
 SELECT count(*) AS connections, count(*) FILTER (WHERE state = 'active') AS active,
        count(*) FILTER (WHERE state = 'idle') AS idle,
        count(*) FILTER (WHERE wait_event_type = 'Lock') AS lock_waiting
 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+     AND application_name IS DISTINCT FROM '{looker}'
 """
 DATABASE = """
 SELECT xact_commit AS commits, xact_rollback AS rollbacks, blks_read AS blocks_read, blks_hit AS blocks_hit, deadlocks,
@@ -45,7 +46,11 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     facts = {"server": f"PostgreSQL {connection.info.parameter_status('server_version')}"}
     facts |= {row["name"]: row["setting"] for row in found}
     moved = ("read_bytes", "write_bytes") if version >= 18 else ("reads * op_bytes", "writes * op_bytes")
-    queries = [ACTIVITY, DATABASE, *([IO.format(read=moved[0], write=moved[1])] if version >= 16 else [])]
+    queries = [
+        ACTIVITY.format(looker=LOOKER),
+        DATABASE,
+        *([IO.format(read=moved[0], write=moved[1])] if version >= 16 else []),
+    ]
 
     def read() -> dict[str, float]:
         rows = [connection.execute(query.encode()).fetchone() or {} for query in queries]
