@@ -34,6 +34,23 @@ def changed(*path: Any, to: Any) -> dict[str, Any]:
     return values
 
 
+def looked(*looks: int, to: float = 5) -> dict[str, Any]:
+    stages = [
+        {"name": "a", "seconds": 1, "to": 5},
+        {"name": "b", "seconds": 2, "to": to},
+        {"name": "c", "seconds": 4, "to": 5},
+    ]
+    return changed("shapes", "smoke", "stages", to=[each | {"look": i in looks} for i, each in enumerate(stages)])
+
+
+def test_a_shape_ends_with_its_look_unless_it_goes_on() -> None:
+    shape = parse_workload(looked(1)).shape("smoke")
+    assert (shape.sustained_steps, shape.sustained_seconds) == ([0, 2], 5)
+    assert (shape.until_look.sustained_steps, shape.until_look.seconds) == ([0], 3)
+    whole = parse_workload(looked()).shape("smoke")
+    assert whole.until_look == whole
+
+
 def test_a_good_workload_is_read() -> None:
     assert parse_workload(GOOD).shape("smoke").sustained_steps == [0]
 
@@ -50,6 +67,11 @@ def test_a_good_workload_is_read() -> None:
             changed("shapes", "smoke", "stages", 0, "to", to=-1),
             "w.yaml: shapes.smoke.stages.0.to: input should be greater than or equal to 0 and is -1",
         ),
+        (
+            looked(1, 2),
+            "w.yaml: shapes.smoke: the shape has 2 stages with `look` and may have one: more looks err more often",
+        ),
+        (looked(1, to=4), "w.yaml: shapes.smoke: a stage with `look` must go on at the load of the one before it"),
         (
             changed("operations", 0, "parameters", to={}),
             "w.yaml: operations.0: uses the parameter 'id', which is missing from its `parameters`",

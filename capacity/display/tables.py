@@ -204,6 +204,8 @@ def quality_text(
         explained = f"{law.throughput_per_s:,.0f}/s × {law.mean_response_s * 1000:.3g} ms"
         rest = f"{abs(law.residual):.1%} unexplained"
         lines.append(f"Little's law: {law.mean_in_system:.3g} in the system, {explained} by the samples; {rest}")
+    if manifest and manifest.get("went_on_for"):
+        lines.append(wrapped(f"undecided at the look, so that the load went on: {', '.join(manifest['went_on_for'])}"))
     problems = generator_problems(samples, gauges, steps, manifest)
     for each in problems:
         said = f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}"

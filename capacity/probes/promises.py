@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from capacity.analysis.measured.decisions import Undecided, undecidable, undecided
+from capacity.analysis.measured.decisions import undecidable, undecided
+from capacity.errors import CapacityError
 from capacity.findings import Finding, judge_all, read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS, in_project
 from capacity.probes.measurement import GoesOnFor
-from capacity.workload import read_workload
+from capacity.system.doctor import Check
+from capacity.workload import Workload, read_workload
 
 PARTS = ("database", "redis", "queue", "gateway")  # each with a workload and promises of that name
 
@@ -22,16 +24,31 @@ def for_what_is_undecided(section: str, read: Callable[[Path], list[Finding]]) -
     return promises
 
 
-def cannot_decide(name: str, profile: str, workloads: Path | str = "") -> list[Undecided]:
-    """The promises on a part that a profile's planned seconds are too few for; `workloads` as its probe has it."""
-    workload = read_workload(in_project(workloads or WORKLOADS) / f"{name}.yaml")
-    return undecidable(workload, profile, read_objectives(in_project(OBJECTIVES), name))
+def beforehand(profile: str, *parts: str, workloads: Path | str = "") -> str:
+    """A line on the promises on these parts that a profile's planned seconds are too few to decide, and how many would.
 
-
-def beforehand(profile: str, *names: str, workloads: Path | str = "") -> str:
-    """A line on what a profile cannot decide of the promises on these parts (all of them where none is named)."""
-    left = [each for name in names or PARTS for each in cannot_decide(name, profile, workloads)]
+    `workloads` is the folder (empty: the project's) of their workload files.
+    """
+    read = {name: _workload(name, workloads) for name in parts}
+    promised = {name: read_objectives(in_project(OBJECTIVES), name) for name in parts}
+    left = [each for name, workload in read.items() for each in undecidable(workload, profile, promised[name])]
+    planned = " or ".join(sorted({f"{each.shape(profile).sustained_seconds:g}" for each in read.values()}, key=float))
+    said = f"{profile} has at most {planned} s at a constant load"
     if not left:
-        return f"the profile {profile} is long enough to decide every promise"
-    needs = ", ".join(f"{each.objective.title} {each.seconds:,.0f} s" for each in left)
-    return f"the profile {profile} may leave undecided what needs longer at a constant load: {needs}"
+        return f"{said}: enough to decide every promise"
+    needs = ", ".join(f"{each.objective.title} ({each.seconds:,.0f} s)" for each in left)
+    return f"{said}, and may leave undecided what needs more: {needs}"
+
+
+def enough_time() -> list[Check]:
+    """Whether each profile of the project's workloads is long enough for the promises, as a check of the doctor."""
+    try:
+        profiles = dict.fromkeys(profile for name in PARTS for profile in _workload(name).shapes)
+        said = {profile: beforehand(profile, *PARTS) for profile in profiles}
+    except CapacityError as error:
+        return [Check("promises", False, False, str(error))]
+    return [Check(f"profile {profile}", each.endswith("every promise"), False, each) for profile, each in said.items()]
+
+
+def _workload(name: str, folder: Path | str = "") -> Workload:
+    return read_workload(in_project(folder or WORKLOADS) / f"{name}.yaml")

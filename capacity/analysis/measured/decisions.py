@@ -1,12 +1,11 @@
 """How long a measurement must be to decide a promise: from its plan beforehand, or from what it has shown so far."""
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from capacity.analysis.measured.summary import operation_slug
-from capacity.analysis.statistics.conventions import CONFIDENCE
+from capacity.analysis.statistics.conventions import CHANCE, QUANTILES
 from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.findings import Finding, Judged, Objective, Verdict
 from capacity.operation import Operation
@@ -15,7 +14,6 @@ from capacity.streams import LOOKS_PER_S
 from capacity.workload import Workload
 
 TOGETHER = 10  # slow operations come together: of the committed gateway's slowest 1 %, about 12 were worth one
-PERCENTILE = re.compile(r"response_p(\d\d)$")
 SHARES = ("success_rate", "failed_rate", "status_5xx_rate", "keep_alive_reuse", "retry_success_rate", "lock_wait_share")
 
 
@@ -42,7 +40,7 @@ def seconds_to_decide(finding: Finding, objective: Objective, seconds: float) ->
     if finding.value is None or finding.low is None or finding.high is None or finding.value == objective.limit:
         return math.inf
     end = finding.high if finding.value < objective.limit else finding.low
-    if math.isinf(end):
+    if math.isinf(end) or math.isinf(finding.value):
         return 2 * seconds
     return seconds * ((end - finding.value) / (objective.limit - finding.value)) ** 2
 
@@ -62,11 +60,11 @@ def undecidable(workload: Workload, profile: str, objectives: Iterable[Objective
 def _needed(objective: Objective, workload: Workload, shape: Shape) -> float:
     """The seconds that a promise needs at this shape's load; 0 where any length will do."""
     *_, figure = objective.finding.split(".")
-    if matched := PERCENTILE.match(figure):
-        count = float(TOGETHER * minimum_samples(int(matched[1]) / 100, CONFIDENCE))
+    if quantile := QUANTILES.get(figure.removeprefix("response_")):
+        count = float(TOGETHER * minimum_samples(quantile))
     elif figure in SHARES:
         share = objective.limit / 100
-        count = math.log((1 - CONFIDENCE) / 2) / math.log(max(share, 1 - share))
+        count = math.log(CHANCE / 2) / math.log(max(share, 1 - share))
     else:
         return 0.0
     rate = _rate(objective, workload, shape)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from capacity.analysis.measured.database import database_findings, row_security_pairs
+from capacity.analysis.measured.summary import Sustained
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
@@ -140,3 +141,23 @@ def test_the_plan_says_why_they_were_not_measured() -> None:
     found = {each.name: each for each in plan_findings(plan)}
     assert found["plan.database_cpu.use"].note == f"database.cpu_share {NOT_HERE}"
     assert found["plan.database_memory.use"].note == f"database.memory_utilisation {NOT_HERE}"
+
+
+def test_the_share_that_waits_for_locks_is_of_all_looks_where_there_are_many_a_second() -> None:
+    few = recorded()["database.lock_wait_share"]
+    assert few.count < 1000
+    at_s = np.arange(1.0, 119.0, 0.2)
+    looks = {"looks_busy": [(at, 12.0) for at in at_s], "looks_lock_waiting": [(at, float(at == 1.0)) for at in at_s]}
+    many = recorded(**looks)["database.lock_wait_share"]
+    assert (many.count, many.value) == (12 * len(at_s), pytest.approx(100 / (12 * len(at_s))))
+    assert many.high is not None and many.high < 0.1
+
+
+def test_what_a_counter_rose_by_between_two_stages_is_in_no_second() -> None:
+    stages = [{"step": step, "start_s": begin, "end_s": begin + 3.0} for step, begin in enumerate((0.0, 10.0))]
+    manifest = {"stages": stages, "sustained_steps": [0, 1]}
+    at_s = np.array([0.5, 1.5, 2.5, 10.5, 11.5, 12.5])
+    gauges = pd.DataFrame({"at_ns": (at_s * GB).astype(int), "gauge": "redis.cpu_s", "value": [1.0, 2, 3, 50, 51, 53]})
+    samples = open_recording(DATA / "recorded" / "redis").samples.iloc[:0]
+    part = Sustained("redis", "r", manifest, samples, gauges, samples, gauges, 6.0, None)
+    assert part.rises("redis.cpu_s")[0].tolist() == [1, 1, 1, 2]

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from capacity.analysis.statistics.estimates import exactly, mean_rate, median_difference, peak, proportion, ratio
+from capacity.analysis.statistics.estimates import (
+    clustered_proportion,
+    exactly,
+    mean_rate,
+    median_difference,
+    peak,
+    proportion,
+    ratio,
+)
 
 DRAW = np.random.default_rng(7)
 TRIES = 600
@@ -22,6 +30,29 @@ def test_the_exact_interval_of_a_proportion_is_the_published_one() -> None:
     assert none.high == pytest.approx(0.30850, abs=1e-4)
     half = proportion(10, 20)
     assert (half.low, half.high) == (pytest.approx(0.27196, abs=1e-4), pytest.approx(0.72804, abs=1e-4))
+
+
+@pytest.mark.parametrize("lasts", [1, 4, 20])
+def test_a_share_of_successive_looks_holds_the_truth_however_long_what_they_see_lasts(lasts: int) -> None:
+    """Of 120 s of 50 looks a second, each at 2: how often it holds a share of 1 % that comes in runs of looks."""
+    share, looks, busy = 0.01, 6000, 2
+    clustered, plain = [], []
+    for _ in range(TRIES):
+        begins = np.flatnonzero(DRAW.random(looks + lasts) < share * busy / lasts)
+        seen = np.bincount((begins[:, None] + np.arange(lasts)).ravel(), minlength=looks + 2 * lasts)[lasts:][:looks]
+        hit = np.minimum(seen, busy)
+        clustered.append(clustered_proportion(hit, np.full(looks, busy)))
+        plain.append(proportion(int(hit.sum()), looks * busy))
+    assert held([(each.low, each.high) for each in clustered], share) >= 0.93
+    if lasts > 1:
+        assert held([(each.low, each.high) for each in plain], share) < 0.85
+
+
+def test_a_share_of_looks_is_the_exact_one_where_nothing_scatters() -> None:
+    assert clustered_proportion([0, 0, 0], [5, 5, 5]) == proportion(0, 15)
+    assert clustered_proportion([5, 5], [5, 5]) == proportion(10, 10)
+    assert clustered_proportion([1, 1, 1, 1], [10, 10, 10, 10]) == proportion(4, 40)
+    assert clustered_proportion([], []).value is None
 
 
 def test_nothing_is_estimated_from_nothing() -> None:
