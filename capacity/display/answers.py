@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from capacity.analysis.planning.answers import HELD_BACK, Answers, Choice, Held, Outgrown
+from capacity.analysis.planning.plan import CapacityPlan
 from capacity.analysis.planning.sizing import QUARTER
 from capacity.display.tables import LINE_WIDTH, aligned, finding_text, wrapped
 from capacity.display.tables_plan import NEVER, OVER, short_name
@@ -20,6 +21,7 @@ def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
 
     Each is a line that says it, and lines, indented, that say more.
     """
+    choices = [("", "instead, a month", "today, a month", ""), *map(choice_texts, answers.choices)]
     lines = [
         wrapped(f"{answers.verdict}. {tally_text(answers.judged, answers.expected)}", width, "  "),
         "",
@@ -31,7 +33,7 @@ def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
         "",
         "What should we run instead?",
         wrapped(f"  {cost_text(answers)}", width),
-        *_indented([choice_texts(each) for each in answers.choices], width),
+        *_indented(choices if answers.choices else [], width),
     ]
     return [line for said in lines for line in (said.splitlines() or [""])]
 
@@ -95,9 +97,9 @@ def _figure(finding: Finding, promise: tuple[Objective, Verdict] | None) -> tupl
 
 
 def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
-    """How many promises and, where there are any, expectations hold, are broken and are undecided."""
-    said = _tally(judged, "promises")
-    return f"{said}; {_tally(expected, 'expectations')}" if expected else said
+    """How many promises and expectations hold, and how many of each are broken or undecided, where there are any."""
+    each = [_tally(rows, name) for rows, name in ((judged, "promises"), (expected, "expectations")) if rows]
+    return "; ".join(each) or "nothing was judged"
 
 
 def first_limit_text(outgrown: Outgrown) -> str:
@@ -122,6 +124,34 @@ def day_text(outgrown: Outgrown) -> str:
     return day if low == high else f"{day} ({earliest} to {latest})"
 
 
+def outgrown_texts(answers: Answers) -> tuple[str, str, str]:
+    """The first limit in three: its day, between which days it lies, and which it is by what growth."""
+    first, plan = answers.outgrown, answers.plan
+    if plan is None or first.months.value is None or first.months.void:
+        return UNKNOWN, "", first_limit_text(first)
+    day, _, rest = day_text(first).partition(" (")
+    which = ", or ".join(f"{title} ({share:.0%} of the draws)" for title, share in list(first.shares.items())[:2])
+    growth = plan.file.growth
+    at = f"at {growth.value:.0%} growth a month ({growth.low:.0%} to {growth.high:.0%})"
+    return day, f"({rest}" if rest else "", f"{which}, {at}"
+
+
+def limit_texts(part: Held, plan: CapacityPlan | None) -> tuple[str, str, str]:
+    """The first limit of a part, its day in words, and the name of its finding; empty where none is known."""
+    first = next((each for each in part.limits if not each.at_least), None)
+    if first is None or plan is None:
+        return "", UNKNOWN, ""
+    over, day = first.months.value == 0, plan.day(first.months.value)
+    name = f"plan.{first.resource}.months_to_limit"
+    return short_title(plan, first.resource, part.name), OVER if over else _day(day), name
+
+
+def short_title(plan: CapacityPlan, resource: str, part: str) -> str:
+    """A resource's title without the part's name before it, as `CPU` for `Database CPU`."""
+    title = plan.title_of(resource)
+    return title.removeprefix(part.capitalize()).removeprefix("'s").strip() or title
+
+
 def cost_text(answers: Answers) -> str:
     """What the sizes from the next quarter cost a month, beside what runs today."""
     now = answers.cost_today
@@ -133,7 +163,7 @@ def cost_text(answers: Answers) -> str:
 def choice_texts(choice: Choice) -> tuple[str, str, str, str]:
     """A part, what to run for it with its monthly cost, what runs today, and what is to be known of it."""
     today, size = _size(choice.today, choice.today_monthly), _size(choice.size, choice.monthly)
-    return choice.title, size, f"today {today}", choice.note
+    return choice.title, size, today, choice.note
 
 
 def _size(size: str, monthly: float | None) -> str:
@@ -144,7 +174,8 @@ def _size(size: str, monthly: float | None) -> str:
 
 def _tally(judged: Sequence[Judged], name: str) -> str:
     kept, broken = (sum(given is each for _, _, given in judged) for each in (Verdict.PASS, Verdict.FAIL))
-    return f"{kept} of {len(judged)} {name} hold, {broken} broken, {len(judged) - kept - broken} undecided"
+    rest = {"broken": broken, "undecided": len(judged) - kept - broken}
+    return ", ".join([f"{kept} of {len(judged)} {name} hold", *(f"{n} {word}" for word, n in rest.items() if n)])
 
 
 def _indented(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Findings and verdicts as text and tables: units, intervals, and no more digits than the interval deserves."""
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:  # the command prints tables of text, which need not wait for 
 
 LINE_WIDTH = 110
 NARROWEST = 20  # columns in which a sentence can be read
+NO_BREAK = "\N{NO-BREAK SPACE}"
+INTERVAL = re.compile(r"\([^()\s]+ to [^()\s]+\)")
 NOT_GIVEN = "not given"
 COLOURS = {
     Verdict.PASS: "#1b7f3b",
@@ -95,9 +98,14 @@ def wrapped(said: str, width: int = LINE_WIDTH, indent: str = "      ") -> str:
     return "\n".join(textwrap.wrap(said, width, subsequent_indent=indent, break_on_hyphens=False))
 
 
+def unbroken(text: str) -> str:
+    """Text whose intervals do not break at the end of a line: with its number one is two lines at most."""
+    return INTERVAL.sub(lambda found: found.group().replace(" ", NO_BREAK), text)
+
+
 def finding_link(finding: Any, *, unit: bool = False) -> str:
     """As `finding_text`, as HTML that leads to the finding's own line in the report."""
-    text = str(escape(finding_text(finding, unit=unit)))
+    text = str(escape(unbroken(finding_text(finding, unit=unit))))
     if finding is None:
         return text
     kind = "note" if finding.value is None else "number"
@@ -108,7 +116,7 @@ def cell_html(value: Any) -> str:
     """A cell of a table for people as HTML: a finding with its unit leads to its own line, all else is escaped text."""
     if isinstance(value, Finding):
         return finding_link(value, unit=True)
-    return finding_text(None) if value is None else str(escape(value))
+    return finding_text(None) if value is None else str(escape(unbroken(str(value))))
 
 
 def operations_style(findings: Iterable[Finding], figures: Mapping[str, str] = RESPONSES) -> "Styler":
@@ -136,18 +144,34 @@ def verdicts_style(judged: Iterable[Judged]) -> "Styler":
     return verdict_style(pd.DataFrame(rows, columns=names, dtype=object))
 
 
-def verdict_style(table: "pd.DataFrame") -> "Styler":
-    """A table with a column `verdict` in colour; its texts are escaped, and findings lead to their own lines."""
+def verdict_style(table: "pd.DataFrame", caption: str = "") -> "Styler":
+    """As `lean_style`, with a column `verdict` in colour."""
     import pandas as pd
 
+    style = lean_style(table, caption)
+    if "verdict" not in style.columns:
+        return style
     colour = {verdict: f"color: {code}; font-weight: 600" for verdict, code in COLOURS.items()}
     classes = pd.DataFrame({"verdict": [f"verdict {verdict}" for verdict in table["verdict"]]}, index=table.index)
-    style = table.style.hide(axis="index").format(cell_html).set_td_classes(classes)
-    return style.map(lambda verdict: colour[verdict], subset=["verdict"])
+    return style.set_td_classes(classes).map(lambda verdict: colour[verdict], subset=["verdict"])
+
+
+def lean_style(table: "pd.DataFrame", caption: str = "") -> "Styler":
+    """A table without its index; a column that is the same in every row stands once, in the caption.
+
+    Texts are escaped, and findings lead to their own lines.
+    """
+    same = [name for name in table.columns if len(table) > 1 and table[name].astype(str).nunique() == 1]
+    once = [f"{name} {value}" for name in same if (value := str(table[name].iloc[0])).strip("–")]
+    style = table.drop(columns=same).style.hide(axis="index").format(cell_html)
+    said = "; ".join(filter(None, [caption, ", ".join(once) and f"in every row: {', '.join(once)}"]))
+    return style.set_caption(str(escape(said))) if said else style
 
 
 def execution_style(log: "pd.DataFrame", judged: Iterable[Judged]) -> "Styler":
     """The execution log with the result of each part: how many of its promises hold."""
+    import pandas as pd
+
     parts = set(log["part"])
     given = [(_part(objective, finding, parts), verdict) for objective, finding, verdict in judged]
     results = []
@@ -161,15 +185,15 @@ def execution_style(log: "pd.DataFrame", judged: Iterable[Judged]) -> "Styler":
         "complete" if complete else "broken off, measured again" if repeated else "broken off"
         for complete, repeated in zip(log["complete"], log["repeated"], strict=True)
     ]
-    shown = log.assign(minutes=minutes, result=results, state=states)
-    shown = shown[["part", "started", "minutes", "recordings", "operations", "state", "result", "digest"]]
-    texts: dict[Any, Any] = {
-        "started": "{:%Y-%m-%d %H:%M:%S} UTC",
-        "minutes": "{:.1f}",
-        "operations": "{:,}",
-        "digest": "{:.12}",
-    }
-    return shown.style.hide(axis="index").format(escape="html").format(texts, na_rep="unknown")
+    shown = log.assign(
+        started=[f"{each:%Y-%m-%d %H:%M:%S} UTC" if pd.notna(each) else "unknown" for each in log["started"]],
+        minutes=[f"{each:.1f}" if pd.notna(each) else "unknown" for each in minutes],
+        operations=[f"{each:,}" for each in log["operations"]],
+        digest=log["digest"].str[:12],
+        result=results,
+        state=states,
+    )
+    return lean_style(shown[["part", "started", "minutes", "recordings", "operations", "state", "result", "digest"]])
 
 
 def _part(objective: Objective, finding: Finding | None, parts: set[str]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capacity.analysis.limits.knees import disagreement_text
 from capacity.analysis.limits.levels import Level
@@ -10,11 +10,10 @@ from capacity.analysis.limits.rounds import Bracket
 from capacity.analysis.limits.search import Conclusion
 from capacity.analysis.limits.search_result import SearchResult
 from capacity.analysis.statistics.estimates import Estimate
-from capacity.display.tables import NOT_GIVEN, aligned, finding_text, number_text, verdict_style, wrapped
+from capacity.display.tables import NOT_GIVEN, aligned, finding_text, lean_style, number_text, verdict_style, wrapped
 from capacity.findings import Finding, Verdict
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pandas.io.formats.style import Styler
 
 MISSED = "littles_law"
@@ -27,7 +26,7 @@ FIGURES = {
     "succeeded, %": "success_rate",
     "backlog growth, %": "backlog_growth",
     "in the system": "in_system",
-    "X·R misses of N, %": MISSED,
+    "Little's law, %": MISSED,
 }
 
 
@@ -103,7 +102,7 @@ def levels_style(found: SearchResult) -> "Styler":
     rounds = (found.levels, *found.rounds)
     rows = [({"round": str(place)} | _row(level)) for place, levels in enumerate(rounds, 1) for level in levels]
     table = pd.DataFrame(rows) if found.rounds else pd.DataFrame(rows).drop(columns="round")
-    return verdict_style(table).set_caption(f"{found.name}: the levels in the order tried")
+    return verdict_style(table, f"{found.name}: the levels in the order tried")
 
 
 def notes_style(found: SearchResult) -> "Styler":
@@ -116,7 +115,7 @@ def notes_style(found: SearchResult) -> "Styler":
         if level.broke or _notes(level)
     ]
     names = ["due, /s", "verdict", "why", "notes on the generator"]
-    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object)).set_caption(f"{found.name}: why")
+    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object), f"{found.name}: why")
 
 
 def _row(level: Level) -> dict[str, str]:
@@ -174,17 +173,17 @@ def _share(share: Estimate) -> str:
 
 def beyond_style(found: SearchResult) -> "Styler":
     """What the part does beyond its breaking point, against the highest level that held."""
-    formats = {"rate": "{:,.0f}", "over": "{:.2f} ×", "completed": "{:,.0f}", "of_peak": "{:.0%}"}
-    formats |= {"response_p95": "{:,.0f}", "slower": "{:,.1f} ×", "success_rate": "{:.1f} %"}
-    titles = {
-        "rate": "due, /s",
-        "over": "of what held",
-        "completed": "completed, /s",
-        "of_peak": "of the peak",
-        "response_p95": "response p95, ms",
-        "slower": "of that at what held",
-        "success_rate": "succeeded",
+    import pandas as pd
+
+    columns = {
+        "rate": ("due, /s", "{:,.0f}"),
+        "over": ("of what held", "{:.2f} ×"),
+        "completed": ("completed, /s", "{:,.0f}"),
+        "of_peak": ("of the peak", "{:.0%}"),
+        "response_p95": ("response p95, ms", "{:,.0f}"),
+        "slower": ("of that at what held", "{:,.1f} ×"),
+        "success_rate": ("succeeded", "{:.1f} %"),
     }
-    frame: pd.DataFrame = found.beyond.rename(columns=titles)
-    shown: dict[Any, Any] = {titles[name]: text for name, text in formats.items()}
-    return frame.style.hide(axis="index").format(shown).set_caption(f"{found.name}: beyond its breaking point")
+    frame = found.beyond
+    shown = {title: frame[name].map(text.format) for name, (title, text) in columns.items()}
+    return lean_style(pd.DataFrame(shown), f"{found.name}: beyond its breaking point")

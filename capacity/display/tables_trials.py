@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from capacity.display.tables import aligned, finding_link, finding_text, verdict_style, wrapped
-from capacity.findings import Finding, Judged, Verdict, worst
+from capacity.findings import Finding, Judged, Objective, Verdict, worst
 from capacity.scenarios.trial import Trial
 from capacity.scenarios.trials import StoredTrial, expected_of, scenario_label
 
@@ -29,6 +29,58 @@ COSTS: Mapping[str, tuple[str, ...]] = {
     "drained after, s": ("drained",),
     "in theory, s": ("drained_in_theory",),
 }
+
+AMOUNTS = {"<": "fewer than", "<=": "at most", ">": "more than", ">=": "at least", "==": "exactly"}
+COUNTED = ("", "jobs")  # units of what is counted, which stands before what it is
+WORDS = {  # of figures whose finding's title says too little where it stands alone
+    "shed": "writes refused with a 503",
+    "failed": "operations that fail",
+    "reads_refused": "reads that are not answered well",
+    "depth_peak": "jobs in the queue when it is longest",
+    "depth_end": "jobs in the queue when the overload ends",
+    "wait_longest": "the longest wait of a job",
+    "waited_behind": "jobs before the one that waits longest",
+    "admitted_within": "admitted writes that are answered within 500 ms",
+    "closed_after": "time from the overload's end until all are admitted",
+    "hidden_refusals": "refusals that the pool hides from its clients",
+    "jobs_lost": "jobs lost",
+    "jobs_unexpected": "jobs done that nobody added",
+    "jobs_duplicated": "jobs done twice",
+    "jobs_reprocessed": "jobs begun more than once",
+    "jobs_given_up": "jobs given up because they stalled too often",
+    "jobs_restored": "time until all unfinished jobs are queued again",
+    "effects": "jobs that take effect",
+    "effects_lost": "jobs without an effect",
+    "effects_duplicated": "jobs that take effect twice",
+    "lost_writes": "acknowledged writes that are gone",
+    "requests_lost": "acknowledged writes that are gone",
+    "unexpected_writes": "rows that nobody sent",
+    "writes_refused": "writes that are not acknowledged",
+    "internal_errors": "requests answered with 500",
+    "unanswered": "requests without an answer",
+    "failed_otherwise": "requests that fail otherwise than with 503",
+    "failed_in_all": "requests that fail, in and after the fault",
+    "first_success": "time from the fault's end to the first good answer",
+    "restored": "time from the fault's end until all is within its limit for good",
+    "retaken": "time until all jobs are taken up again",
+    "caught_up": "time from the fault's end until its jobs are done",
+}
+
+
+def expectation_text(objective: Objective, found: Finding | None) -> str:
+    """What is expected, as a clause that is read without the code: `at most 20 jobs begun more than once`."""
+    what = WORDS.get(objective.finding.rpartition(".")[2]) or expected_of(objective, found)
+    if objective.unit not in COUNTED:
+        return f"{what}: {AMOUNTS[objective.relation]} {objective.limit:,g} {objective.unit}"
+    if objective.relation == "==" and objective.limit == 0:
+        return f"no {what}"
+    return f"{AMOUNTS[objective.relation]} {objective.limit:,g} {what}"
+
+
+def expectation_title(objective: Objective, found: Finding | None) -> str:
+    """The same with the scenario that it is expected of, as `Worker kill: no jobs lost`."""
+    label = scenario_label(objective.finding.split(".")[1])
+    return f"{label[:1].upper()}{label[1:]}: {expectation_text(objective, found)}"
 
 
 def expectations_text(trials: Iterable[Trial]) -> str:
@@ -57,13 +109,12 @@ def trial_heading(trial: Trial) -> str:
 
 
 def expectations_style(trial: Trial) -> "Styler":
-    """What was expected, how that follows, what was seen and the verdict, in colour."""
+    """What was expected, what was seen, how the expectation follows, and the verdict, in colour."""
     rows = [
-        (expected_of(objective, found), objective.promise, objective.why, found, str(verdict))
+        (expectation_text(objective, found), found, objective.why, str(verdict))
         for objective, found, verdict in trial.verdicts
     ]
-    styled = _styled(rows, ["of what", "expected", "because", "seen", "verdict"])
-    return styled.set_properties(subset=["expected", "seen"], **{"white-space": "nowrap"})
+    return _styled(rows, ["expected", "seen", "because", "verdict"])
 
 
 def costs_style(trials: Sequence[StoredTrial]) -> "Styler":

@@ -28,10 +28,12 @@ class Windows(Strict):
 class SearchSettings(Strict):
     """What loads a part: a workload over so many connections, by `generators` processes, from `start` up to `limit`.
 
+    `counts` is what its rates count, for the reader.
     `workers` are the reference application's worker processes, each with `slots_per_worker` jobs at a time.
     """
 
     workload: str
+    counts: str = "operations"
     connections: PositiveInt
     generators: PositiveInt = 1
     workers: PositiveInt = 1

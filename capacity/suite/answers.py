@@ -1,6 +1,7 @@
 """The four answers of a run, read from its folders."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from capacity.analysis.limits.search_result import SECTION, SearchResult
@@ -8,6 +9,7 @@ from capacity.analysis.planning.answers import NOT_SEARCHED, Answers, answers_of
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.plan import CapacityPlan, make_plan
 from capacity.analysis.planning.plan_file import read_basis, read_plan
+from capacity.display.tables_trials import expectation_title
 from capacity.errors import CapacityError
 from capacity.findings import Finding, judge_all, read_expectations, read_findings, read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS
@@ -26,13 +28,16 @@ def read_answers(findings: Path, recordings: Path, project: Path, plan: Capacity
     """
     found = read_findings(findings)
     promised = read_objectives(project / OBJECTIVES, *{each.section for each in found})
-    expected = judge_all(found, read_expectations(findings))
+    expected = [
+        (replace(each, title=expectation_title(each, finding)), finding, verdict)
+        for each, finding, verdict in judge_all(found, read_expectations(findings))
+    ]
     by_name = {each.name: each for each in found}
-    parts = {
-        name: _searched(recordings, by_name.get(f"{SECTION}.{name}.highest_sustainable"))
-        for name in read_searches(project / WORKLOADS / SEARCHES)
-    }
-    return answers_of(judge_all(found, promised), expected, found, parts, plan or _planned(findings, project))
+    searches = read_searches(project / WORKLOADS / SEARCHES)
+    parts = {name: _searched(recordings, by_name.get(f"{SECTION}.{name}.highest_sustainable")) for name in searches}
+    counts = {name: each.counts for name, each in searches.items()}
+    planned = plan or _planned(findings, project)
+    return answers_of(judge_all(found, promised), expected, found, parts, planned, counts=counts)
 
 
 def _searched(recordings: Path, held: Finding | None) -> SearchResult | str:

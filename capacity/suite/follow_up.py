@@ -9,7 +9,7 @@ import pandas as pd
 
 from capacity.analysis.measured.comparison import PromiseOutcome, compare_findings
 from capacity.display.comparison import MOVED, change_text, summary_text
-from capacity.display.tables import cell_html, finding_text
+from capacity.display.tables import finding_text, lean_style
 from capacity.exports.monitoring import Monitoring
 from capacity.exports.watches import OBJECTIVE, all_watches
 from capacity.findings import Finding, Judged, Objective, read_findings
@@ -38,7 +38,7 @@ def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> "Styler":
         if watch.severity != OBJECTIVE
     ]
     names = ["severity", "what", "fires at", "lasting", "then", "this run", "source"]
-    return pd.DataFrame(rows, columns=names, dtype=object).style.hide(axis="index").format(cell_html)
+    return lean_style(pd.DataFrame(rows, columns=names, dtype=object))
 
 
 def review_dates(monitoring: Monitoring, measured: datetime) -> pd.DataFrame:
@@ -49,6 +49,11 @@ def review_dates(monitoring: Monitoring, measured: datetime) -> pd.DataFrame:
         dates = [pd.Timestamp(measured) + pd.DateOffset(weeks=review.weeks, months=each) for each in months]
         rows += [(f"{date:%Y-%m-%d}", review.title, review.source) for date in dates]
     return pd.DataFrame(sorted(rows), columns=["date", "review", "source"])
+
+
+def reviews_style(monitoring: Monitoring, measured: datetime) -> "Styler":
+    """The same as a table for people."""
+    return lean_style(review_dates(monitoring, measured))
 
 
 def changes_since(earlier: Path | None, found: Sequence[Finding], promised: Sequence[Objective]) -> pd.DataFrame:
@@ -82,4 +87,4 @@ def changes_style(changes: pd.DataFrame, earlier: Path | None, found: Sequence[F
         for row in shown.to_dict("records")
     ]
     names = ["outcome", "section", "what", "promise", "before", "after", "change"]
-    return pd.DataFrame(rows, columns=names, dtype=object).style.hide(axis="index").format(cell_html)
+    return lean_style(pd.DataFrame(rows, columns=names, dtype=object))

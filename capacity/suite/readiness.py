@@ -1,27 +1,15 @@
-"""Whether the system is ready, and what holds it back: the words at the head and the foot of the report."""
+"""Whether the system is approved: the words at the foot of the report."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 import pandas as pd
 
-from capacity.analysis.planning.answers import HELD_BACK, readiness
+from capacity.analysis.planning.answers import readiness
 from capacity.display.answers import tally_text
-from capacity.display.tables import finding_text
-from capacity.findings import Finding, Judged, Objective, Verdict
+from capacity.findings import Judged, Verdict
 
 CURRENT_FOR = timedelta(days=7)  # the report asks for a deployment within a week of its measurements
-
-
-def readiness_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
-    """The executive summary in Markdown: ready or not, and each promise that is broken or undecided, with why."""
-    lines = [f"**{readiness(judged, expected)}.** {tally_text(judged, expected)}.", ""]
-    for verdict in HELD_BACK:
-        for rows, said in ((judged, "Promised"), (expected, "Expected")):
-            for objective, found, _ in (row for row in rows if row[2] is verdict):
-                reason = _reason(objective, found, verdict, said)
-                lines.append(f"- {verdict}: {objective.section}, {objective.title}. {reason}")
-    return "\n".join(lines)
 
 
 def sign_off_text(
@@ -51,12 +39,3 @@ def sign_off_text(
 def _sentence(reasons: Sequence[str]) -> str:
     said = "; ".join(reasons)
     return f"{said[0].upper()}{said[1:]}."
-
-
-def _reason(objective: Objective, found: Finding | None, verdict: Verdict, said: str) -> str:
-    measured = f"{said} {objective.promise}, found {finding_text(found)}"
-    if verdict is Verdict.INCONCLUSIVE:
-        return f"{measured}: the interval holds the limit, so measure longer."
-    if verdict is Verdict.VOID and found is not None:
-        return f"The measurement does not count: {found.void}."
-    return f"{measured}."

@@ -1,9 +1,11 @@
-"""The report: one self-contained page from the executed notebooks of a run and its findings."""
+"""The report: one self-contained page from the answers of a run, its executed notebooks and its findings."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +14,27 @@ import nbformat
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from capacity.analysis.planning.answers import HELD_BACK, Answers
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
-from capacity.display.tables import finding_text
-from capacity.findings import Finding, Verdict
+from capacity.display import answers as texts
+from capacity.display.tables import finding_text, unbroken
+from capacity.display.tables_plan import currency_of
+from capacity.findings import Finding, Judged, Verdict, worst
+from capacity.suite.next_steps import ToDo
 from capacity.writing import write_whole
 
 REPORT = "report.html"
 TAG, CLOSING = "report", "report-closing"
 KEPT = ("manifest.json", "trial.json", "search.json")  # what a recording, a trial or a search is read from
+IN_SHORT = "In short"
 CLOSING_TITLE = "What was checked, and when?"
 FIRST_NAME = re.compile(r"^[a-z_]+(?:\.\w+)+(?= )", re.MULTILINE)  # a line of a table of findings begins with its name
 Cell = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class ReportPart:
-    """One notebook's part of the page: its question, and the pieces of HTML that its tagged cells showed."""
-
-    name: str
-    title: str
-    pieces: list[Markup]
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
-    """A finding as a line of the page's last part: the place that every number of it leads to."""
+    """A finding as a line of its section's findings: the place that every number of it leads to."""
 
     finding: Finding
     text: str
@@ -52,7 +49,39 @@ class Line:
     @property
     def place(self) -> Markup:
         """The recording's folder, which may break likewise."""
-        return Markup("/<wbr>").join(self.finding.recording.split("/"))
+        return Markup("/<wbr>").join((self.finding.recording or "several findings").split("/"))
+
+
+@dataclass(slots=True)
+class Block:
+    """What the tagged cells below one heading of a notebook showed, as pieces of HTML."""
+
+    title: str
+    pieces: list[Markup] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPart:
+    """One notebook's part of the page: its question, what was judged of its section, its blocks and its findings."""
+
+    name: str
+    label: str
+    question: str
+    blocks: Sequence[Block]
+    judged: Sequence[Judged] = ()
+    lines: Sequence[Line] = ()
+    said: str = ""
+    worst: str = ""
+
+    @property
+    def sources(self) -> set[str]:
+        """Who promised it: where it is one, it stands once."""
+        return {objective.source for objective, _, _ in self.judged}
+
+    @property
+    def places(self) -> set[str]:
+        """The recordings that its findings come from."""
+        return {line.place for line in self.lines}
 
 
 def write_report(
@@ -63,22 +92,58 @@ def write_report(
     *,
     summary: Path | None = None,
     findings: Sequence[tuple[Finding, Verdict | None]] = (),
+    answers: Answers | None = None,
+    steps: Sequence[ToDo] = (),
 ) -> None:
-    """Write the page to `path`, whole or not at all, with the `facts` under its title and a part for each notebook.
+    """Write the page to `path`, whole or not at all: the `answers`, the `steps` to take, then a part for each notebook.
 
-    A part holds what the notebook's cells tagged `report` showed, each after the text that stands before it. Those of
-    `summary` stand first, and its cells tagged `report-closing` after all. At the end is every finding with its
-    recording, which is beside the page below `recordings/`; numbers lead there. Text is escaped; pictures are within
-    the page, so that it needs no other file.
+    A part folds, and so does what the notebook's cells tagged `report` showed below each of its headings, and its
+    findings with their recordings, which are beside the page below `recordings/`; numbers lead there. The cells of
+    `summary` stand before the parts, and its cells tagged `report-closing` after them. Text is escaped; pictures are
+    within the page, so that it needs no other file.
     """
     lines = [_line(path.parent, finding, verdict) for finding, verdict in findings]
-    parts = [_part(each, {line.finding.name for line in lines}) for each in notebooks]
+    names = {line.finding.name for line in lines}
+    parts = [_part(each, lines, names, answers) for each in notebooks]
+    left = [line for line in lines if not any(line in part.lines for part in parts)]
+    if left:
+        parts.append(ReportPart("findings", "Other findings", "What else was found?", (), (), left))
     if summary is not None:
-        closing = ReportPart("closing", CLOSING_TITLE, list(_pieces(_cells(summary), CLOSING, frozenset())), "Sign-off")
-        parts = [_part(summary, frozenset()), *parts, closing]
-    template = Environment(autoescape=True).from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
-    page = template.render(title=title, facts=facts, parts=parts, lines=lines, confidence=CONFIDENCE_TEXT)
-    write_whole(path, page)
+        used = ReportPart(summary.stem, "Promises", "How much of each promise is used?", _blocks(summary, TAG, names))
+        parts.insert(0, used)
+        parts.append(ReportPart("closing", "Sign-off", CLOSING_TITLE, _blocks(summary, CLOSING, names)))
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals |= {"found": _found(names), "names": names, "texts": texts, "currency_of": currency_of}
+    template = environment.from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
+    told = {"title": title, "facts": facts, "answers": answers, "steps": steps, "parts": parts}
+    write_whole(path, template.render(told, pictures=_pictures(answers), confidence=CONFIDENCE_TEXT))
+
+
+def _pictures(answers: Answers | None) -> list[str]:
+    """The picture of the answers for a wide and a narrow page, as base64; none where there is no plan."""
+    if answers is None or answers.plan is None:
+        return []
+    from capacity.display.charts_answers import load_against_limits  # loads matplotlib, which takes a second
+
+    shown = []
+    for narrow in (False, True):
+        held = BytesIO()
+        load_against_limits(answers, answers.plan, narrow=narrow).savefig(held, format="png")
+        shown.append(b64encode(held.getvalue()).decode())
+    return shown
+
+
+def _found(names: Set[str]) -> Any:
+    """What was found in a cell whose unit stands elsewhere, leading to its line where the page has one."""
+
+    def found(finding: Finding | None, *, unit: bool = False) -> Markup:
+        text = unbroken(finding_text(finding, unit=unit))
+        if finding is None or finding.name not in names:
+            return escape(text)
+        kind = "note" if finding.value is None else "number"
+        return Markup('<a class="{}" href="#{}">{}</a>').format(kind, finding.name, text)
+
+    return found
 
 
 def _line(run: Path, finding: Finding, verdict: Verdict | None) -> Line:
@@ -92,27 +157,43 @@ def _cells(path: Path) -> Sequence[Cell]:
     return cells
 
 
-def _part(path: Path, names: Set[str]) -> ReportPart:
-    """The `report` cells of a notebook; `names` are the findings that a line of text may lead to."""
+def _part(path: Path, lines: Sequence[Line], names: Set[str], answers: Answers | None) -> ReportPart:
+    """A notebook's part; its section is what the notebook's name ends with, as that of the capacity plan."""
     cells = _cells(path)
     first = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), path.stem)
-    label = path.stem.partition("_")[2].replace("_", " ").capitalize()
-    return ReportPart(path.stem, first.splitlines()[0].lstrip("# "), list(_pieces(cells, TAG, names)), label)
+    name = path.stem.partition("_")[2]
+    mine = [line for line in lines if name.endswith(line.finding.section)]
+    promised = [row for row in (answers.judged if answers else ()) if name.endswith(row[0].section)]
+    expected = [row for row in (answers.expected if answers else ()) if name.endswith(row[0].section)]
+    return ReportPart(
+        path.stem,
+        name.replace("_", " ").capitalize(),
+        first.splitlines()[0].lstrip("# "),
+        _blocks(path, TAG, names),
+        sorted(promised, key=lambda row: -1 if row[2] in HELD_BACK else 0),
+        mine,
+        texts.tally_text(promised, expected) if promised or expected else "",
+        str(worst(row[2] for row in (*promised, *expected))) if promised or expected else "",
+    )
 
 
-def _pieces(cells: Sequence[Cell], tag: str, names: Set[str]) -> Iterator[Markup]:
-    said: str | None = None
-    heading = "picture"
-    for cell in cells:
+def _blocks(path: Path, tag: str, names: Set[str]) -> list[Block]:
+    """What the cells of a notebook with a tag showed, by the heading above, with the text that explains it."""
+    blocks: list[Block] = []
+    said = title = ""
+    for cell in _cells(path):
         if cell["cell_type"] == "markdown":
-            said = cell["source"]
-            heading = cell["source"].splitlines()[0].lstrip("# ")
+            first, _, said = cell["source"].partition("\n")
+            title = first.lstrip("# ")
+            if first.startswith("# "):  # what the notebook reads and writes is not for the page
+                title, said = IN_SHORT, ""
         elif tag in cell["metadata"].get("tags", []):
-            if said and not said.startswith("# "):
-                yield _markdown(said.replace("## ", "### ", 1))
-            said = None
-            for output in cell["outputs"]:
-                yield from _shown(output, heading, names)
+            pieces = [piece for output in cell["outputs"] for piece in _shown(output, title, names)]
+            if pieces and (not blocks or blocks[-1].title != title):
+                blocks.append(Block(title, [_markdown(said)] if said.strip() else []))
+            if pieces:
+                blocks[-1].pieces += pieces
+    return blocks
 
 
 def _shown(output: Mapping[str, Any], heading: str, names: Set[str]) -> Iterator[Markup]:

@@ -78,6 +78,8 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> l
 
 def reported(project: Path, run: Path) -> list[Judged]:
     """As `judged_run`, and make the run's report.html from its executed notebooks."""
+    from capacity.suite.answers import read_answers
+    from capacity.suite.next_steps import to_do
     from capacity.suite.report import write_report  # loads what reads notebooks, which takes as long as all else
 
     judged = judged_run(project, run)
@@ -90,7 +92,10 @@ def reported(project: Path, run: Path) -> list[Judged]:
     verdicts = {objective.finding: verdict for objective, _, verdict in judged}
     findings = [(each, verdicts.get(each.name)) for each in read_findings(run / "findings")]
     under_title = _report_facts(run, facts)
-    write_report(run / "report.html", TITLE, under_title, executed, summary=summary, findings=findings)
+    answers = read_answers(run / "findings", run / "recordings", project)
+    steps = to_do([*answers.judged, *answers.expected], run / "recordings", project)
+    page = run / "report.html"
+    write_report(page, TITLE, under_title, executed, summary=summary, findings=findings, answers=answers, steps=steps)
     return judged
 
 

@@ -60,7 +60,7 @@ def test_the_answer_in_words(found: SearchResult) -> None:
 
 
 def test_what_has_no_interval_has_two_digits(found: SearchResult) -> None:
-    shown = tables_levels.levels_style(found).data["X·R misses of N, %"]  # type: ignore[attr-defined]
+    shown = tables_levels.levels_style(found).data["Little's law, %"]  # type: ignore[attr-defined]
     digits = [each.lstrip("−0.").replace(".", "") for each in shown]
     assert all(1 <= len(each) <= 2 for each in digits), list(shown)
 

@@ -98,3 +98,23 @@ def test_the_load_of_a_recording_is_told_by_the_recording() -> None:
     assert said == "open loop, 1,000/s for 60 s, then 2,000/s for 10 s, 8 connections: GET 62.5 %, SET 37.5 %"
     said = tables.load_text({**manifest, "kind": "users", "connections": 8})
     assert said.startswith("closed loop, 1,000 users for 60 s, then")
+
+
+def test_what_is_the_same_in_every_row_stands_once_above_the_table() -> None:
+    other = replace(SLOW, name="a.y")
+    style = verdicts_style([(LATENCY, SLOW, Verdict.FAIL), (replace(LATENCY, finding="a.y"), other, Verdict.PASS)])
+    assert list(style.columns) == ["verdict", "found"]
+    assert style.caption == "in every row: section a, promise Latency, limit &lt; 10 ms, source report"
+    alone = verdicts_style([(LATENCY, SLOW, Verdict.FAIL)])
+    assert list(alone.columns) == ["verdict", "section", "promise", "limit", "found", "source"]
+
+
+def test_where_all_hold_their_verdict_stands_once_too() -> None:
+    style = verdicts_style([(LOST, NONE_LOST, Verdict.PASS), (replace(LOST, title="No loss"), NONE_LOST, Verdict.PASS)])
+    assert "verdict" not in style.columns
+    assert str(style.caption).startswith("in every row: verdict PASS")
+
+
+def test_an_interval_does_not_break_at_the_end_of_a_line() -> None:
+    assert tables.unbroken("12.0 ms (11.0 to 13.0)") == f"12.0 ms (11.0{tables.NO_BREAK}to{tables.NO_BREAK}13.0)"
+    assert tables.unbroken("from one to the other (as it is)") == "from one to the other (as it is)"

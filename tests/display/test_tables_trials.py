@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from capacity.display.tables_trials import (
     costs_style,
+    expectation_text,
+    expectation_title,
     expectations_style,
     expectations_text,
     outcomes_text,
@@ -17,6 +21,7 @@ from capacity.scenarios.matrix import Kind
 from capacity.scenarios.trial import Proof, Trial, counted
 from capacity.scenarios.trials import StoredTrial, read_trials
 
+RESTORED = "time from the fault's end until all is within its limit for good"
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
 LOST = Objective("failover.redis_aof_kill.lost", "==", 3, "", "5 jobs − 2 kept", "settings")
 BACK = Objective("failover.redis_aof_kill.first_success", "<=", 100, "ms", "one try", "settings")
@@ -35,7 +40,8 @@ def test_an_expectation_stands_beside_what_was_seen() -> None:
         ["PASS", "redis_aof_kill", "first", "good", "answer", "≤", "100", "ms", "12.50", "ms"],
     ]
     page = expectations_style(TRIAL).to_html()
-    assert page.index("5 jobs − 2 kept") < page.index("FAIL") < page.index("one try") < page.index("PASS")
+    assert page.index("exactly 3 jobs lost") < page.index("5 jobs − 2 kept") < page.index("FAIL")
+    assert page.index("FAIL") < page.index("one try") < page.index("PASS")
 
 
 def test_what_was_not_seen_is_named_by_its_finding() -> None:
@@ -81,3 +87,22 @@ def test_the_committed_trials_came_as_they_were_expected() -> None:
     assert {verdict for _, _, verdict in expected} == {Verdict.PASS}
     applied = [line for line in scenarios_text(expected).splitlines() if line.split()[1] == "failover"]
     assert len(applied) == len(read_trials(RECORDED / "failover"))
+
+
+@pytest.mark.parametrize(
+    ("name", "relation", "limit", "unit", "said"),
+    [
+        ("failover.worker_kill.jobs_lost", "==", 0.0, "", "no jobs lost"),
+        ("failover.worker_kill.jobs_reprocessed", "<=", 20.0, "", "at most 20 jobs begun more than once"),
+        ("breaking_point.with_breaker.shed", ">=", 222.0, "", "at least 222 writes refused with a 503"),
+        ("failover.direct_connections.refused", "==", 53.0, "", "exactly 53 clients refused"),
+        ("failover.x.restored", "<=", 750.0, "ms", f"{RESTORED}: at most 750 ms"),
+    ],
+)
+def test_an_expectation_is_a_clause_that_needs_no_code(
+    name: str, relation: str, limit: float, unit: str, said: str
+) -> None:
+    found = Finding(name, 1.0, unit, 1.0, 1.0, 1, title="clients refused")
+    expected = Objective(name, relation, limit, unit, "720 come − 360 served − 138 in the queue")
+    assert expectation_text(expected, found) == said
+    assert expectation_title(expected, found).endswith(f": {said}")

@@ -18,9 +18,11 @@ from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
 from capacity.analysis.planning.plan_file import read_basis, read_plan
-from capacity.display.tables import finding_text
+from capacity.display.answers import limit_texts
+from capacity.display.tables import NO_BREAK, finding_text
 from capacity.findings import Finding, read_findings, write_findings
 from capacity.recording import open_recording
+from capacity.suite.answers import read_answers
 from capacity.suite.run import KERNEL_ARGUMENTS, REPORT, notebooks_in, reported
 
 PROJECT = Path(__file__).parents[2]
@@ -31,11 +33,15 @@ PICTURES = 20  # at least three in each of the seven sections but one
 SLOW = Finding("redis.response_max", 12.5, "ms", 12.5, 12.5, 600)  # what the run before had, so that there is a change
 PAPER_PX = 680  # A4 less its margins, at 96 px an inch
 PAPER_HIGH_PX = 1000
+PAGES = 12
+FOLDED_PX = 2500
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(600)]  # eight notebooks on a busy machine
 Readers = dict[str, Callable[[Path], list[Finding]]]
 Scheme = Literal["light", "dark"]
 
-LINE = re.compile(r'<tr id="([\w.]+)"><td>\1</td><td[^>]*>([^<]*)</td><td>([\d,]+)</td>.*<td>(?:<a href="([^"]*)")?')
+LINE = re.compile(
+    r'<tr id="([\w.]+)"><td>(?:<a href="([^"]*)">)?\1(?:</a>)?</td><td>([^<]*)</td><td>([\d,]+)</td>', re.ASCII
+)
 NUMBER = re.compile(r'<a class="(?:number|note)" href="#([\w.]+)">([^<]*)</a>')
 TEXT = re.compile(r'^(?:<pre[^>]*>)?<a href="#([\w.]+)">\1</a>  +(.*?)  +n = ([\d,]+) *(.*?)(?:</pre>)?$', re.MULTILINE)
 
@@ -50,6 +56,21 @@ CUT = """reachable => [...document.querySelectorAll("body *")]
   .filter(each => each.clientWidth && each.scrollWidth > each.clientWidth + 1
     && getComputedStyle(each).overflowX !== "visible" && !(reachable && each.tabIndex === 0))
   .map(each => each.outerHTML.slice(0, 120))"""
+LINES = """() => [...document.querySelectorAll("td, th, caption")].filter(each => each.getClientRects().length)
+  .map(each => {
+    const range = document.createRange();
+    range.selectNodeContents(each);
+    const ends = [...range.getClientRects()].map(box => box.bottom).sort((one, other) => one - other);
+    return [ends.filter((end, place) => !place || end - ends[place - 1] > 6).length, each.outerHTML.slice(0, 200)];
+  }).filter(each => each[0] > 2)"""
+SAME = """() => [...document.querySelectorAll("table")].filter(table => table.tBodies[0].rows.length > 1)
+  .flatMap(table => [...table.tBodies[0].rows[0].cells].map((first, place) =>
+    [...table.tBodies[0].rows].every(row => row.cells[place].innerHTML === first.innerHTML) && first.outerHTML))
+  .filter(each => each)"""
+TWICE = """() => [...document.querySelectorAll("table")].flatMap(table => {
+    const said = [...table.tBodies[0].rows].map(row => row.innerText);
+    return said.filter((each, place) => said.indexOf(each) !== place); })"""
+UNIT = """() => [...document.querySelectorAll("#answers table.stack td")].map(each => each.innerText).join(" ")"""
 PALE = """() => {
   const parts = text => text.match(/[\\d.]+/g).map(Number);
   const shade = ([r, g, b]) => [[r, .2126], [g, .7152], [b, .0722]].reduce((sum, [each, share]) => sum
@@ -108,7 +129,7 @@ def began(run: Path, day: str, finished: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def text(run: Path) -> str:
-    return (run / "report.html").read_text(encoding="utf-8").replace("<wbr>", "")
+    return (run / "report.html").read_text(encoding="utf-8").replace("<wbr>", "").replace(NO_BREAK, " ")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +145,7 @@ def computed(run: Path, readers: Readers) -> dict[str, Finding]:
 def untraced(page: str, computed: Mapping[str, Finding]) -> set[str]:
     """The names of findings that a page shows otherwise than they are computed, or does not list."""
     said = {name: {finding_text(each), finding_text(each, unit=False)} for name, each in computed.items()}
-    listed = {name: (unescape(value), count) for name, value, count, _ in LINE.findall(page)}
+    listed = {name: (unescape(value), count) for name, _, value, count in LINE.findall(page)}
     wrong = {name for name, each in computed.items() if listed.get(name) != (finding_text(each), f"{each.count:,}")}
     wrong |= listed.keys() - computed.keys()
     wrong |= {name for name, value in NUMBER.findall(page) if unescape(value) not in said.get(name, ())}
@@ -146,7 +167,7 @@ def test_every_finding_shown_is_the_one_that_its_recording_gives(
 ) -> None:
     assert {each.section for each in computed.values()} == {*readers, "plan"}
     assert untraced(text, computed) == set()
-    sources = {name: source for name, _, _, source in LINE.findall(text)}
+    sources = {name: source for name, source, _, _ in LINE.findall(text)}
     for name, finding in computed.items():
         if finding.section == "plan":  # from several findings, or from one with its recording
             assert finding.recording == "" or finding.recording.partition("/")[0] in readers
@@ -197,22 +218,29 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def opened(browser: Browser, run: Path, width: int, scheme: Scheme) -> tuple[Page, list[str], list[str]]:
+def opened(
+    browser: Browser, run: Path, width: int, scheme: Scheme, *, height: int = 900, unfolded: bool = True
+) -> tuple[Page, list[str], list[str]]:
     """The page in a browser, and what its console says and which addresses it asks while it is looked at."""
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     said: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto((run / "report.html").as_uri())
+    if unfolded:
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     return page, said, asked
 
 
+@pytest.mark.parametrize("unfolded", [False, True])
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_finds_no_fault_in_the_page(run: Path, browser: Browser, width: int, scheme: Scheme) -> None:
-    page, said, asked = opened(browser, run, width, scheme)
+def test_a_browser_finds_no_fault_in_the_page(
+    run: Path, browser: Browser, *, width: int, scheme: Scheme, unfolded: bool
+) -> None:
+    page, said, asked = opened(browser, run, width, scheme, unfolded=unfolded)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(BEYOND, width) == []
     assert page.evaluate(CUT, True) == []  # what is wider is in an area that scrolls, by keyboard also
@@ -227,6 +255,61 @@ def test_a_browser_finds_no_fault_in_the_page(run: Path, browser: Browser, width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "seen_px"), [(1280, 800), (390, 2 * 844)])
+def test_the_first_screen_answers_all_four_questions_and_has_the_picture(
+    run: Path, browser: Browser, *, width: int, seen_px: int, scheme: Scheme
+) -> None:
+    page, _, _ = opened(browser, run, width, scheme, unfolded=False)
+    assert page.evaluate("document.getElementById('answers').getBoundingClientRect().bottom") <= seen_px
+    seen = page.inner_text("#answers").replace(NO_BREAK, " ")
+    answers = read_answers(run / "findings", run / "recordings", PROJECT)
+    assert answers.verdict in seen
+    assert all(objective.title in seen for objective, _, _ in answers.held_back)
+    for part in answers.parts:
+        told = [part.name.capitalize(), part.broke, *limit_texts(part, answers.plan)[:2]]
+        told += [finding_text(each, unit=False) for each in (part.held, part.recommended, part.projected)]
+        assert [each for each in told if each not in seen] == []
+    first = answers.outgrown
+    assert f"{first.day} ({first.earliest} to {first.latest})" in seen
+    assert next(iter(first.shares)) in seen
+    assert finding_text(answers.cost, unit=False) in seen
+    assert finding_text(answers.cost_today, unit=False) in seen
+    shown = page.evaluate("document.querySelector('#answers img').currentSrc.length")
+    assert shown > 10_000  # one of the two pictures, drawn
+    page.close()
+
+
+def test_folded_the_page_is_short_and_each_section_is_one_line(run: Path, browser: Browser) -> None:
+    page, _, _ = opened(browser, run, 1280, "light", height=800, unfolded=False)
+    assert page.evaluate("document.documentElement.scrollHeight") < FOLDED_PX
+    heights = page.evaluate("[...document.querySelectorAll('.part')].map(each => each.clientHeight)")
+    assert len(heights) >= 8
+    assert max(heights) < 50
+    page.close()
+
+
+def test_a_number_leads_to_its_evidence_though_that_was_folded(run: Path, browser: Browser) -> None:
+    page, _, _ = opened(browser, run, 1280, "light", height=800, unfolded=False)
+    for name in ("breaking_point.database.highest_sustainable", "plan.first_limit", "plan.cost_first_quarter"):
+        page.click(f'#answers a[href="#{name}"]')
+        place = page.evaluate("name => document.getElementById(name).getBoundingClientRect().top", name)
+        assert page.evaluate("name => document.getElementById(name).getClientRects().length", name) == 1
+        assert 0 <= place < 800
+    page.close()
+
+
+def test_no_cell_has_more_than_two_lines_no_column_says_one_thing_and_no_two_lines_are_the_same(
+    run: Path, browser: Browser
+) -> None:
+    page, _, _ = opened(browser, run, 1280, "light", height=800)
+    assert page.evaluate(LINES) == []
+    assert page.evaluate(SAME) == []
+    assert page.evaluate(TWICE) == []
+    assert not re.search(r"\d (?:/s|jobs|requests|transactions)", page.evaluate(UNIT))  # units stand in the header
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_in_print_nothing_is_cut_and_text_is_dark_on_white(run: Path, browser: Browser, scheme: Scheme) -> None:
     page, said, _ = opened(browser, run, PAPER_PX, scheme)
     page.emulate_media(media="print", color_scheme=scheme)
@@ -235,20 +318,26 @@ def test_in_print_nothing_is_cut_and_text_is_dark_on_white(run: Path, browser: B
     assert page.evaluate(PALE) == []
     assert page.evaluate("[...document.images].every(each => getComputedStyle(each).breakInside === 'avoid')")
     assert page.evaluate("Math.max(...[...document.images].map(each => each.height))") < PAPER_HIGH_PX
-    printed = page.pdf(format="A4")
-    assert printed.startswith(b"%PDF")
-    assert len(re.findall(rb"/Type /Page\b", printed)) > 10
+    assert pages(page) > PAGES  # what was open is printed
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = false)")
+    assert 0 < pages(page) <= PAGES
     assert said == []
     page.close()
+
+
+def pages(page: Page) -> int:
+    printed = page.pdf(format="A4")
+    assert printed.startswith(b"%PDF")
+    return len(re.findall(rb"/Type /Page\b", printed))
 
 
 def test_the_checks_notice_what_is_too_wide_cut_or_pale(run: Path, browser: Browser) -> None:
     page, _, _ = opened(browser, run, PAPER_PX, "light")
     page.emulate_media(media="print")
     page.add_style_tag(content="h1 { width: 900px }")
-    page.add_style_tag(content="header dl { width: 200px; overflow: hidden; white-space: nowrap; display: block }")
+    page.add_style_tag(content="header p { width: 200px; overflow: hidden; white-space: nowrap; display: block }")
     assert any(each.startswith("<h1") for each in page.evaluate(BEYOND, PAPER_PX))
-    assert [each[:3] for each in page.evaluate(CUT, False)] == ["<dl"]
+    assert [each[:3] for each in page.evaluate(CUT, False)] == ["<p>"]
     assert page.evaluate(CUT, True) == page.evaluate(CUT, False)
     page.add_style_tag(content="h2 { color: #aaa }")
     assert {each[:3] for each in page.evaluate(PALE)} == {"<h2"}

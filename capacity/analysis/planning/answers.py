@@ -1,7 +1,7 @@
 """The four answers of a run: whether it is ready, how much it holds, when it is outgrown, and what to run instead."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from capacity.analysis.limits.saturation import SATURATED
@@ -27,7 +27,7 @@ class Held:
     `broke` is the resource that was used up there, or why none is named, and `seen_as` the promise that it broke first.
     `projected` is the load at the projected peak, in the same unit. A finding without a value says in its note why it
     is not given. `limits` are those of the plan's resources of this part, the one that is reached first before others;
-    the last are those that are only known from below.
+    the last are those that are only known from below. `counts` is what the loads count, as transactions.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Held:
     broke: str
     seen_as: str
     limits: tuple[Event, ...]
+    counts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,12 @@ def answers_of(
     found: Sequence[Finding],
     searched: Mapping[str, SearchResult | str],
     plan: CapacityPlan | str,
+    *,
+    counts: Mapping[str, str] | None = None,
 ) -> Answers:
     """The answers from what was judged and `found`, the search of each part by its name, and the plan.
 
-    A text in the place of a search or of the plan says why it is not there.
+    `counts` is what the loads of a part count. A text in the place of a search or of the plan says why it is not there.
     """
     by_name = {each.name: each for each in found}
     planned = plan if isinstance(plan, CapacityPlan) else None
@@ -131,7 +134,10 @@ def answers_of(
     return Answers(
         judged,
         expected,
-        [_held(name, each, planned, by_name, why) for name, each in searched.items()],
+        [
+            replace(_held(name, each, planned, by_name, why), counts=(counts or {}).get(name, ""))
+            for name, each in searched.items()
+        ],
         _outgrown(given("plan.first_limit", why), planned),
         [_choice(each) for each in planned.parts if each.part.counted] if planned else [],
         given("plan.cost_first_quarter", why),

@@ -1,0 +1,113 @@
+"""What a reader of the report must do: what is broken or undecided, grouped by reason, each with what decides it."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from capacity.analysis.planning.answers import HELD_BACK
+from capacity.display.tables import finding_text
+from capacity.errors import CapacityError
+from capacity.findings import Finding, Judged, Objective, Verdict
+from capacity.places import WORKLOADS, read_manifest
+from capacity.workload import Workload, read_workload
+
+REASONS = {
+    Verdict.FAIL: "Broken: the whole interval is outside the limit",
+    Verdict.INCONCLUSIVE: "Undecided: the interval holds the limit",
+    Verdict.VOID: "Does not count: something else than the system was measured",
+    Verdict.NO_DATA: "Not measured",
+}
+OPEN = "Undecided: an end of the interval is open as yet"
+NEXT = {
+    Verdict.FAIL: "longer measuring does not change it: find the cause in its section, mend it, and measure again",
+    Verdict.INCONCLUSIVE: "no profile is known to be long enough: lengthen the stages of its workload, measure again",
+    Verdict.VOID: "take away what is said beside it, and measure again",
+    Verdict.NO_DATA: "measure it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ToDo:
+    """What does not hold for one reason, what to do about it, and the command that does it."""
+
+    verdict: Verdict
+    reason: str
+    next_step: str
+    command: str
+    rows: Sequence[Judged]
+
+
+@dataclass(frozen=True, slots=True)
+class _Longer:
+    """The shortest profile that is long enough, empty where none is known; `sure` where the value decides it then."""
+
+    profile: str = ""
+    sure: bool = True
+
+
+def to_do(judged: Iterable[Judged], recordings: Path, project: Path) -> list[ToDo]:
+    """What does not hold, grouped by reason, the worst first; minutes are those of the profiles in data/workloads."""
+    groups: dict[tuple[Verdict, _Longer], list[Judged]] = {}
+    for row in judged:
+        if row[2] in HELD_BACK:
+            groups.setdefault((row[2], _longer(row, recordings, project)), []).append(row)
+    worst_first = sorted(groups.items(), key=lambda group: HELD_BACK.index(group[0][0]))
+    return [_to_do(verdict, longer, rows, project) for (verdict, longer), rows in worst_first]
+
+
+def to_do_text(steps: Sequence[ToDo]) -> str:
+    """The same in Markdown."""
+    lines = []
+    for step in steps:
+        lines += [f"**{step.reason}.** Next: {step.next_step} (`{step.command}`).", ""]
+        for objective, found, _ in step.rows:
+            why = f"; {found.void}" if found and found.void else ""
+            said = f"{objective.section}, {objective.title}"
+            lines.append(f"- {said}: {objective.promise} wanted, {finding_text(found)} found{why}")
+        lines.append("")
+    return "\n".join(lines) or "Nothing: all that was judged holds."
+
+
+def _to_do(verdict: Verdict, longer: _Longer, rows: Sequence[Judged], project: Path) -> ToDo:
+    sections = list(dict.fromkeys(objective.section for objective, _, _ in rows))
+    command, step = f"capacity run --only {','.join(sections)}", NEXT[verdict]
+    if longer.profile:
+        command += f" --profile {longer.profile}"
+        seconds = math.fsum(_workload(each, project).shape(longer.profile).seconds for each in sections)
+        what, stay = ("it", "it stays") if len(rows) == 1 else ("these", "they stay")
+        decide = f"decide {what}, if {stay} as found" if longer.sure else f"may decide {what}"
+        step = f"measure with the profile {longer.profile}: {seconds / 60:.0f} minutes {decide}"
+    return ToDo(verdict, REASONS[verdict] if longer.sure else OPEN, step, command, rows)
+
+
+def _longer(row: Judged, recordings: Path, project: Path) -> _Longer:
+    """How to decide what is undecided: nothing is known of a section that has no workload of its name."""
+    objective, finding, verdict = row
+    if verdict is not Verdict.INCONCLUSIVE or finding is None:
+        return _Longer()
+    try:
+        measured = str(read_manifest(recordings / finding.recording).get("profile"))
+        shapes = _workload(finding.section, project).shapes
+    except CapacityError:
+        return _Longer()
+    seconds = {name: shape.seconds for name, shape in shapes.items()}
+    times, sure = _times_as_long(finding, objective)
+    enough = [name for name in seconds if seconds[name] >= times * seconds.get(measured, math.inf)]
+    return _Longer(min(enough, key=lambda name: seconds[name], default=""), sure)
+
+
+def _times_as_long(finding: Finding, objective: Objective) -> tuple[float, bool]:
+    """How many times as long decides it, and whether it does if the value stays.
+
+    An interval narrows with the root of time. Of an open end nothing is known: twice as long may close it.
+    """
+    value, low, high = finding.value, finding.low, finding.high
+    if value is None or low is None or high is None or value == objective.limit:
+        return math.inf, True
+    end = high if value < objective.limit else low
+    return (((end - value) / (objective.limit - value)) ** 2, True) if math.isfinite(end) else (2.0, False)
+
+
+def _workload(section: str, project: Path) -> Workload:
+    return read_workload(project / WORKLOADS / f"{section}.yaml")
