@@ -23,8 +23,8 @@ from capacity.scenarios.trials import StoredTrial, read_trials
 
 RESTORED = "time from the fault's end until all is within its limit for good"
 RECORDED = Path(__file__).parents[2] / "data" / "recorded"
-LOST = Objective("failover.redis_aof_kill.lost", "==", 3, "", "5 jobs − 2 kept", "settings")
-BACK = Objective("failover.redis_aof_kill.first_success", "<=", 100, "ms", "one try", "settings")
+LOST = Objective("failover.redis_aof_kill.lost", "==", 3, source="settings", why="5 jobs − 2 kept")
+BACK = Objective("failover.redis_aof_kill.first_success", "<=", 100, "ms", source="settings", why="one try")
 SEEN = (
     counted("redis_aof_kill", "lost", 4, title="jobs lost", count=5),
     counted("redis_aof_kill", "first_success", 12.5, unit="ms", title="first good answer", count=5),
