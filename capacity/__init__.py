@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from capacity.analysis.limits.queueing import erlang_c, servers_needed
-    from capacity.analysis.limits.scalability import fit_usl
+    from capacity.analysis.limits.scalability_fit import fit_usl
     from capacity.analysis.measured.latency import latency_table
     from capacity.analysis.measured.ledger import reconcile
     from capacity.analysis.planning.growth import months_until, project
@@ -35,7 +35,7 @@ __all__ = [
 
 _HOMES = {
     "capacity.analysis.limits.queueing": ("erlang_c", "servers_needed"),
-    "capacity.analysis.limits.scalability": ("fit_usl",),
+    "capacity.analysis.limits.scalability_fit": ("fit_usl",),
     "capacity.analysis.measured.latency": ("latency_table",),
     "capacity.analysis.measured.ledger": ("reconcile",),
     "capacity.analysis.planning.growth": ("months_until", "project"),

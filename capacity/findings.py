@@ -28,7 +28,23 @@ LIMIT = re.compile(r"^(<=|>=|==|<|>)\s*([-+]?[\d_.]+(?:e[-+]?\d+)?)\s*(.*)$")
 
 
 class Verdict(StrEnum):
-    """What the data say of an objective."""
+    """What the data say of an objective.
+
+    Attributes
+    ----------
+    PASS, FAIL
+        The whole interval of the finding is within the limit; or wholly outside.
+    INCONCLUSIVE, NO_DATA
+        The interval holds the limit; or nothing was measured, or given.
+    VOID
+        The measurement does not count, because the generator was the limit.
+
+    Examples
+    --------
+    >>> from capacity import Verdict
+    >>> Verdict.PASS == "PASS"
+    True
+    """
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -44,10 +60,26 @@ WORST_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE
 class Finding:
     """One named number with its unit, interval, sample count and recording.
 
-    `value` None means that it was not given, and `note` says why. `low` and `high` bound it with the confidence of all;
-    both are the value itself where every event was counted, and an infinite `high` says that the data give no upper
-    bound.
-    `void` is the reason why the measurement does not count (the generator was the limit), or None.
+    Parameters
+    ----------
+    name, unit : str
+        As in the objective on it: `database.response_p99` in `ms`.
+    value : float or None
+        None means that it was not given, and `note` says why.
+    low, high : float or None
+        Its bounds: both are the value where every event was counted; an infinite `high` is no upper bound.
+    count : int
+        How many observations it comes from.
+    recording, title, note : str
+        The folder that it comes from, what it is in words, and what there is to know about it.
+    void : str or None
+        Why the measurement does not count: the generator was the limit.
+
+    Examples
+    --------
+    >>> from capacity import Finding
+    >>> Finding("database.response_p99", 31.0, "ms", low=29.0, high=34.0, count=80_000).section
+    'database'
     """
 
     name: str
@@ -71,8 +103,21 @@ class Finding:
 class Objective:
     """A promised limit on the finding of the same name.
 
-    `relation` is one of <, <=, >, >=, ==; `limit` is in `unit`, which is the finding's. `title` says of what it is,
-    `why` how the limit follows where it was derived, and `source` who says so.
+    Parameters
+    ----------
+    finding, unit : str
+        Of the finding.
+    relation : str
+        One of <, <=, >, >=, ==; CapacityError for another.
+    limit : float
+    title, source, why : str
+        Of what it is, who says so, and how the limit follows where it was derived.
+
+    Examples
+    --------
+    >>> from capacity import Objective
+    >>> Objective("database.response_p99", "<", 500, "ms").promise
+    '< 500 ms'
     """
 
     finding: str
@@ -112,9 +157,31 @@ Judged = tuple[Objective, Finding | None, Verdict]
 def judge(finding: Finding | None, objective: Objective) -> Verdict:
     """The verdict on the whole interval of `finding`: within the limit, wholly outside, or neither.
 
-    Nothing passes without data: a missing finding or value is NO_DATA; a value without an interval is one
-    INCONCLUSIVE result, because nothing bounds it. A void finding is VOID whatever its value.
-    Raises ValueError where finding and objective speak of different names or units.
+    Nothing passes without data: a missing finding or value is NO_DATA; a value without an interval is one INCONCLUSIVE
+    result, because nothing bounds it. A void finding is VOID whatever its value.
+
+    Parameters
+    ----------
+    finding : Finding or None
+    objective : Objective
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ValueError
+        Where finding and objective speak of different names or units.
+
+    Examples
+    --------
+    A value below the limit does not pass while its interval holds the limit:
+
+    >>> from capacity import Finding, Objective, judge
+    >>> limit = Objective("redis.response_p99", "<", 10, "ms")
+    >>> [str(judge(Finding("redis.response_p99", 9.0, "ms", 8.5, high), limit)) for high in (9.5, 10.3)]
+    ['PASS', 'INCONCLUSIVE']
     """
     if finding is None:
         return Verdict.NO_DATA

@@ -76,7 +76,28 @@ def finish_recording(path: Path, facts: Mapping[str, Any], complete: bool = True
 def open_recording(path: Path | str) -> Recording:
     """Read a recording, also one whose process was killed: then its state is interrupted.
 
-    Raises CapacityError where there is none, or where a part is not what the manifest says.
+    Parameters
+    ----------
+    path : path-like or str
+        The recording's folder.
+
+    Returns
+    -------
+    Recording
+        `samples` (a frame: a row an operation), `gauges` (a frame: a row a reading of the server's own figures) and
+        `manifest` (what produced them); for a queue `jobs`, and `ledger` where its workers keep one.
+
+    Raises
+    ------
+    CapacityError
+        Where there is none, or where a part is not what the manifest says.
+
+    Examples
+    --------
+    >>> from capacity import open_recording
+    >>> recording = open_recording("data/recorded/redis")
+    >>> recording.manifest["state"], list(recording.samples)[:4]
+    ('complete', ['operation', 'scheduled_ns', 'sent_ns', 'finished_ns'])
     """
     path = Path(path)
     manifest = _read_manifest(path)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from capacity.analysis.limits.queueing import highest_arrival_rate
-from capacity.analysis.limits.scalability import ScalabilityModel, fit_usl
+from capacity.analysis.limits.scalability import ScalabilityModel
+from capacity.analysis.limits.scalability_fit import fit_usl
 from capacity.analysis.limits.search import BreakingPoint
 from capacity.analysis.statistics.estimates import Estimate
 

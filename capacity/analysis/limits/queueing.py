@@ -9,10 +9,34 @@ HALVINGS = 60  # of the interval from 0 to saturation: after these it is as narr
 def erlang_c(offered_load: float, servers: int) -> float:
     """The probability of having to wait in M/M/c: Poisson arrivals, exponential service, c = `servers`.
 
-    `offered_load` is arrival rate times service time, in servers kept busy (Erlang). At `servers` or above all wait
-    and the queue grows for ever: 1. From Erlang's B by its recursion over servers, which neither overflows nor cancels.
-    Raises ValueError for a load below 0 or fewer than one server.
-    Source: Erlang (1917); Gross, Shortle, Thompson and Harris, Fundamentals of Queueing Theory (2008), 2.3.
+    From Erlang's B by its recursion over servers, which neither overflows nor cancels.
+
+    Parameters
+    ----------
+    offered_load : float
+        Arrival rate times service time: the servers kept busy, in Erlang.
+    servers : int
+        From 1.
+
+    Returns
+    -------
+    float
+        0–1; 1 from a load of `servers` on, where all wait and the queue grows for ever.
+
+    Raises
+    ------
+    ValueError
+        For a load below 0 or fewer than one server.
+
+    References
+    ----------
+    Erlang (1917); Gross, Shortle, Thompson and Harris, Fundamentals of Queueing Theory (2008), 2.3.
+
+    Examples
+    --------
+    >>> from capacity import erlang_c
+    >>> round(erlang_c(8, 10), 6)
+    0.40918
     """
     _check("offered load", offered_load)
     _check_servers(servers)
@@ -33,9 +57,37 @@ def wait_within(arrival_rate: float, service_time: float, servers: int, wait_lim
 
 
 def servers_needed(arrival_rate: float, service_time: float, wait_limit: float, probability: float) -> int:
-    """The smallest c with P(wait <= `wait_limit`) >= `probability` in M/M/c; rates per second, times in seconds.
+    """The smallest c with P(wait <= `wait_limit`) >= `probability` in M/M/c.
 
-    Raises ValueError for a rate or time that is negative or not finite, and a probability outside (0, 1).
+    Parameters
+    ----------
+    arrival_rate : float
+        Arrivals per second.
+    service_time, wait_limit : float
+        Seconds.
+    probability : float
+        Of waiting no longer than the limit; between 0 and 1, both excluded.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        For a rate or time that is negative or not finite, and a probability outside (0, 1).
+
+    References
+    ----------
+    As for `erlang_c`; P(W <= t) = 1 − C·exp(−(c − A)·t / s), with A = arrival rate times s.
+
+    Examples
+    --------
+    500 arrivals a second of 20 ms each keep 10 servers busy. That 99 of 100 wait 0.1 s at most, it takes more:
+
+    >>> from capacity import servers_needed
+    >>> servers_needed(arrival_rate=500, service_time=0.02, wait_limit=0.1, probability=0.99)
+    11
     """
     _check("wait limit", wait_limit)
     _check_probability(probability)

@@ -44,11 +44,38 @@ def reconcile(
 ) -> Reconciliation:
     """Compare the jobs that were enqueued with those that were completed, once all that waits has been drained.
 
-    `enqueued` are the ids of jobs that the queue acknowledged; or a mapping, or a Series of booleans, from the id of
-    every job that was tried to whether it was acknowledged: False is an attempt whose outcome is unknown. An attempt
-    that certainly failed does not belong here. `completed` are the ids of completions, the same id again each time.
-    Raises ValueError where an id is enqueued twice, where what is known of it is no boolean, and where the two sides
-    cannot be compared. Source: `total-queue` in jepsen.checker, with every id enqueued once.
+    Parameters
+    ----------
+    enqueued : iterable, mapping or Series
+        The ids of jobs that the queue acknowledged; or a mapping, or a Series of booleans, from the id of every job
+        that was tried to whether it was acknowledged: False is an attempt whose outcome is unknown. An attempt that
+        certainly failed does not belong here.
+    completed : iterable
+        The ids of completions, the same id again each time.
+
+    Returns
+    -------
+    Reconciliation
+        The counts acknowledged, ok, lost, unexpected, duplicated and recovered, and the `ids` of each.
+
+    Raises
+    ------
+    ValueError
+        Where an id is enqueued twice, where what is known of it is no boolean, and where the two sides cannot be
+        compared.
+
+    References
+    ----------
+    `total-queue` in jepsen.checker, with every id enqueued once.
+
+    Examples
+    --------
+    >>> from capacity import reconcile
+    >>> found = reconcile(enqueued=["a", "b", "c"], completed=["a", "a", "b", "x"])
+    >>> found
+    Reconciliation(acknowledged=3, ok=2, lost=1, unexpected=1, duplicated=1, recovered=0)
+    >>> found.ids("lost")
+    ('c',)
     """
     attempts = _attempts(enqueued)
     completions = collections.Counter(completed)

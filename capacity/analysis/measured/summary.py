@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from capacity.analysis.measured.latency import latency_table, minimum_samples
+from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.quality import generator_problems, void_reason
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion
+from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.findings import Finding
 from capacity.units import NS_PER_S
 

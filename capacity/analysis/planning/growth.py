@@ -37,10 +37,32 @@ class Exhaustion:
 
 
 def months_until(current: float, limit: float, monthly_rate: float = MONTHLY_RATE) -> float:
-    """Months until `current` reaches `limit`, both in one unit: ln(limit / current) / ln(1 + rate).
+    """Months until `current` reaches `limit`: ln(limit / current) / ln(1 + rate).
 
-    0.0 where it is there already, math.inf where it never gets there (a rate of 0 or below).
-    Raises ValueError for a current or limit that is not above 0 and finite, and a rate that is not above −1 and finite.
+    Parameters
+    ----------
+    current, limit : float
+        In one unit, above 0.
+    monthly_rate : float
+        Growth a month; 15 % is 0.15.
+
+    Returns
+    -------
+    float
+        0.0 where it is there already, math.inf where it never gets there (a rate of 0 or below).
+
+    Raises
+    ------
+    ValueError
+        For a current or limit that is not above 0 and finite, and a rate that is not above −1 and finite.
+
+    Examples
+    --------
+    >>> from capacity import months_until
+    >>> round(months_until(1, 2, monthly_rate=0.15), 6)
+    4.959484
+    >>> months_until(3, 2), months_until(1, 2, monthly_rate=0)
+    (0.0, inf)
     """
     _check_positive("current value", current)
     _check_positive("limit", limit)
@@ -77,12 +99,36 @@ def growth_factor(months: float, monthly_rate: float = MONTHLY_RATE) -> float:
 
 
 def project(current: Known, months: int, monthly_rate: Known = MONTHLY_RATE) -> pd.DataFrame:
-    """One row for each of the months 0 to `months`: month, value, low, high, in the unit of `current`.
+    """A value and its interval in each of the coming months.
 
     `low` grows the low end of `current` by the low end of the rate and `high` the high ends, so the band holds whatever
     the two have to do with each other: each interval misses in CHANCE of cases, so both hold in all but twice that. A
     plain number is exact: where both are, low and high are the value, and what is not known of growth is not in it.
-    Raises ValueError as `months_until` does, for an estimate without an interval and for months that are not whole.
+
+    Parameters
+    ----------
+    current : float or Estimate
+        Above 0.
+    months : int
+        How far, from 0.
+    monthly_rate : float or Estimate
+        Growth a month; 15 % is 0.15.
+
+    Returns
+    -------
+    DataFrame
+        A row for each of the months 0 to `months`: month, value, low, high, in the unit of `current`.
+
+    Raises
+    ------
+    ValueError
+        As `months_until`, for an estimate without an interval and for months that are not whole.
+
+    Examples
+    --------
+    >>> from capacity import project
+    >>> project(100, 12, monthly_rate=0.15)["value"].round(3).iloc[[0, 1, 12]].tolist()
+    [100.0, 115.0, 535.025]
     """
     if not isinstance(months, int | np.integer) or months < 0:
         raise ValueError(f"a projection is over a whole number of months from 0 and got {months}")

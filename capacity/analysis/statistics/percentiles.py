@@ -34,7 +34,30 @@ class PercentileInterval:
 def minimum_samples(quantile: float, confidence: float = CONFIDENCE) -> int:
     """The smallest n whose extreme value bounds the quantile: max(q, 1 − q)ⁿ <= 1 − confidence.
 
-    Raises ValueError for a quantile or confidence outside (0, 1). Source: Wilks, Ann. Math. Stat. 12 (1941).
+    Parameters
+    ----------
+    quantile, confidence : float
+        Between 0 and 1, both excluded; p99 is 0.99.
+
+    Returns
+    -------
+    int
+        The number of independent values below which a percentile is not given.
+
+    Raises
+    ------
+    ValueError
+        For a quantile or confidence outside (0, 1).
+
+    References
+    ----------
+    Wilks, Annals of Mathematical Statistics 12 (1941).
+
+    Examples
+    --------
+    >>> from capacity import minimum_samples
+    >>> [minimum_samples(quantile, confidence=0.95) for quantile in (0.95, 0.99, 0.999)]
+    [59, 299, 2995]
     """
     _check_share("quantile", quantile)
     _check_share("confidence", confidence)
@@ -47,12 +70,40 @@ def percentile_interval(
 ) -> PercentileInterval:
     """The value at rank ⌈n·q⌉ between the two order statistics that hold the true quantile with `confidence`.
 
-    `values` in any order and unit; +inf (a censored value) sorts last. Of all pairs that do so, it takes the nearest.
-    Ranks are whole numbers, so the pair holds the quantile a little more often than asked: 95.0 to 97.5 times in 100
-    for 95, and more often still where many values are equal.
-    `effective_count` is the number of independent values that these are worth; the ranks come from it. Where it is
-    below the minimum, the percentile is given and its far side is unbounded.
-    Raises ValueError for NaN. Source: David and Nagaraja, Order Statistics (2003), 7.1.
+    Of all pairs that do so, it takes the nearest. Ranks are whole numbers, so the pair holds the quantile a little more
+    often than asked: 95.0 to 97.5 times in 100 for 95, and more often still where many values are equal.
+
+    Parameters
+    ----------
+    values : array_like
+        In any order and unit; +inf (a censored value) sorts last.
+    quantile, confidence : float
+        Between 0 and 1, both excluded; p99 is 0.99.
+    effective_count : float, optional
+        The number of independent values that these are worth: the ranks come from it. Where it is below the minimum
+        the percentile is given and its far side is unbounded.
+
+    Returns
+    -------
+    PercentileInterval
+        low, value and high in the unit of `values`, and count; all three are None below `minimum_samples`.
+
+    Raises
+    ------
+    ValueError
+        For NaN, and for a quantile or confidence outside (0, 1).
+
+    References
+    ----------
+    David and Nagaraja, Order Statistics (2003), 7.1.
+
+    Examples
+    --------
+    >>> from capacity import percentile_interval
+    >>> percentile_interval(range(1, 1001), 0.99, confidence=0.95)
+    PercentileInterval(low=983.0, value=990.0, high=996.0, count=1000)
+    >>> percentile_interval(range(1, 299), 0.99, confidence=0.95).value is None
+    True
     """
     return sorted_interval(np.sort(np.asarray(values, dtype=float)), quantile, confidence, effective_count)
 

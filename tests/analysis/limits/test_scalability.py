@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capacity.analysis.limits.scalability import Noise, ScalabilityModel, fit_usl
+from capacity.analysis.limits.scalability import ScalabilityModel
+from capacity.analysis.limits.scalability_fit import Noise, fit_usl
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.measured.latency import latency_table, minimum_samples, percentile_interval
+from capacity.analysis.measured.latency import latency_table
+from capacity.analysis.statistics.percentiles import minimum_samples, percentile_interval
 
 
 def test_the_minimum_number_of_samples_is_the_published_one() -> None:

@@ -14,7 +14,7 @@ SHOWN = """
 import json
 import numpy as np
 import pandas as pd
-from capacity.analysis.limits.scalability import fit_usl
+from capacity.analysis.limits.scalability_fit import fit_usl
 from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.summary import response_findings, sustained
 from capacity.analysis.planning.growth import Exhaustion

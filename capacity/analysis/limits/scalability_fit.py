@@ -1,0 +1,171 @@
+"""The Universal Scalability Law fitted to measured levels, and what speaks against the fit."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from capacity.analysis.limits.scalability import Coefficients, Floats, ScalabilityModel
+from capacity.analysis.measured.quality import Problem
+
+COEFFICIENTS = 3
+ROUNDING = 1e-9  # of the highest throughput: smaller residuals are the solver's own, so the noise is not below this
+RISE = 1.05  # a curve that gains less from the lowest level to its best has no rising branch to fit
+SUPERLINEAR = 1.1  # throughput per unit of concurrency, beside the lowest level's; noise of a few percent stays below
+
+Noise = Literal["constant", "proportional"]
+
+
+def fit_usl(concurrency: npt.ArrayLike, throughput: npt.ArrayLike, noise: Noise = "constant") -> ScalabilityModel:
+    """The Universal Scalability Law fitted by least squares to the throughput measured at levels of concurrency.
+
+    Contention and coherency are kept from 0 to 1; above, either would put the peak below one user. Standard errors are
+    from s²(JᵀJ)⁻¹, with J the Jacobian at the solution and s² the sum of squared residuals over n − 3. What is doubtful
+    about a fit is in its `problems`.
+
+    Parameters
+    ----------
+    concurrency, throughput : array_like
+        One throughput for each concurrency, all above 0. A level may be measured repeatedly.
+    noise : "constant" or "proportional"
+        Whether it is as large at all levels (as published fits take it) or grows with the throughput.
+
+    Returns
+    -------
+    ScalabilityModel
+
+    Raises
+    ------
+    ValueError
+        For fewer than 3 levels, series of unlike length, and numbers that are not finite and above 0.
+
+    References
+    ----------
+    Gunther, arXiv:0808.1431 (2008). The example is the data set specsdm91 of the R package usl.
+
+    Examples
+    --------
+    >>> from capacity import fit_usl
+    >>> users, scripts = [1, 18, 36, 72, 108, 144, 216], [64.9, 995.9, 1652.4, 1853.2, 1828.9, 1775.0, 1702.2]
+    >>> model = fit_usl(users, scripts)
+    >>> round(model.contention, 7), round(model.coherency, 7), round(model.unit_throughput, 4)
+    (0.0277285, 0.0001044, 89.9952)
+    >>> round(model.peak.concurrency, 2), round(model.peak.throughput)
+    (96.52, 1884)
+    >>> round(model.concurrency_at(model.throughput_at(50.0)), 9)
+    50.0
+    """
+    if noise not in get_args(Noise):
+        raise ValueError(f"the noise {noise!r} is unknown; accepted are {', '.join(get_args(Noise))}")
+    levels, measured = _checked(concurrency, throughput)
+    coefficients, covariance = _least_squares(levels, measured, noise == "proportional")
+    sigma, kappa, gamma = coefficients.tolist()
+    errors = Coefficients(*(np.sqrt(np.diag(covariance)) * [1, 1, gamma]).tolist())
+    lowest, highest = float(levels.min()), float(levels.max())
+    model = ScalabilityModel(sigma, kappa, gamma, errors, lowest, highest, len(levels) - COEFFICIENTS, covariance)
+    return replace(model, problems=tuple(_problems(model, levels, measured)))
+
+
+def _checked(concurrency: npt.ArrayLike, throughput: npt.ArrayLike) -> tuple[Floats, Floats]:
+    levels, measured = np.asarray(concurrency, dtype=float), np.asarray(throughput, dtype=float)
+    if levels.shape != measured.shape or levels.ndim != 1:
+        raise ValueError(
+            f"fit_usl needs one throughput for each concurrency and got {measured.size} for {levels.size}; "
+            "give two series of the same length"
+        )
+    for name, values in (("concurrency", levels), ("throughput", measured)):
+        wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+        if len(wrong):
+            raise ValueError(
+                f"fit_usl needs every {name} to be a number above 0 and got {values[wrong[0]]:g} in row {wrong[0]}; "
+                "leave out levels that were not measured or where nothing was completed"
+            )
+    distinct = np.unique(levels)
+    if len(distinct) < COEFFICIENTS:
+        named = f" ({', '.join(f'{level:g}' for level in distinct)})" if len(distinct) else ""
+        raise ValueError(
+            f"fit_usl needs at least 3 distinct load levels and got {len(distinct)}{named}; "
+            "add steps to the workload's shape"
+        )
+    return levels, measured
+
+
+def _least_squares(levels: Floats, measured: Floats, proportional: bool) -> tuple[Floats, Floats]:
+    """σ, κ (exactly on a bound where they are on one) and γ; and the covariance of σ, κ and ln γ."""
+    # In parts of the largest, coefficients of 1e-9 and throughputs of 1e6 are all of order 1 to the solver.
+    widest, top = float(levels.max()), float(measured.max())
+    beyond = np.column_stack([levels - 1, levels * (levels - 1)])
+    span = np.abs(beyond).max(axis=0)
+    part, parts, target = levels / widest, beyond / span, measured / top
+    size: Floats = target if proportional else np.ones(len(target))
+
+    def residuals(t: Floats) -> Floats:
+        values: Floats = t[2] * part / (1 + parts @ t[:2])
+        return (values - target) / size
+
+    def jacobian(t: Floats) -> Floats:
+        slowdown: Floats = 1 + parts @ t[:2]
+        by_unit = part / slowdown / size
+        return np.column_stack([-(t[2] * by_unit / slowdown)[:, None] * parts, by_unit])
+
+    bounds = ([0.0, 0.0, ROUNDING], [*span, np.inf])
+    tolerances = dict.fromkeys(("ftol", "xtol", "gtol"), 1e-15)
+    start = np.clip(_guess(part, parts, target), *bounds)
+    found = optimize.least_squares(
+        residuals, start, jacobian, bounds=bounds, method="dogbox", x_scale="jac", **tolerances
+    )
+    coefficients: Floats = found.x / [*span, widest / top]
+    degrees = len(levels) - COEFFICIENTS
+    if not degrees:
+        return coefficients, np.full((COEFFICIENTS, COEFFICIENTS), np.inf)
+    variance = max(2 * found.cost / degrees, ROUNDING**2)
+    root = np.linalg.pinv(found.jac) / np.array([*span, found.x[2]])[:, None]
+    return coefficients, variance * root @ root.T
+
+
+def _guess(part: Floats, parts: Floats, target: Floats) -> Floats:
+    """N / X is linear in 1/γ, σ/γ and κ/γ; weighted by X²/N, its residuals are about those of X."""
+    weight = target**2 / part
+    columns = np.column_stack([parts, np.ones(len(part))]) * weight[:, None]
+    *slopes, base = np.linalg.lstsq(columns, target)[0].tolist()
+    best = float((target / part).max())
+    return np.array([slopes[0] / base, slopes[1] / base, 1 / base] if base > 0 else [0.0, 0.0, best])
+
+
+def _problems(model: ScalabilityModel, levels: Floats, measured: Floats) -> Iterator[Problem]:
+    each = measured / levels
+    first, best = float(each[levels == model.lowest].mean()), int(each.argmax())
+    if each[best] > SUPERLINEAR * first:
+        yield Problem(
+            f"throughput per unit of concurrency rises, from {first:,.4g} at {model.lowest:g} to {each[best]:,.4g} at "
+            f"{levels[best]:g}",
+            "the law has no such gain, so the curve misses it; cold caches or too short a lowest level look like this",
+            "warm the system up, and measure the lowest levels longer",
+            void=False,
+        )
+    gain = float(model.throughput_at(levels).max()) / model.throughput_at(model.lowest)
+    if gain < RISE:
+        yield Problem(
+            f"throughput gains only {gain - 1:.1%} above the lowest level, {model.lowest:g}",
+            "the system was saturated from there on, so what one user alone gets done is a guess",
+            "add lower levels to the workload's shape",
+            void=False,
+        )
+    if not model.degrees:
+        yield Problem(
+            "there are as many coefficients as measurements, 3",
+            "nothing is left to judge the fit by, so its errors are unbounded and no peak follows",
+            "add steps to the workload's shape, or repeat these",
+            void=False,
+        )
+    peak = model.peak
+    if peak is not None and peak.concurrency > model.highest:
+        yield Problem(
+            f"the peak at {peak.concurrency:,.4g} lies beyond the highest level measured, {model.highest:,.4g}",
+            "a part that saturates in between is not in the curve, and the true peak is then lower",
+            "add steps up to that level",
+            void=False,
+        )
