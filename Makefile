@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS = never
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
-.PHONY: run lab record findings outputs test thorough lint types bench lock clean
+.PHONY: run lab record findings outputs picture test thorough lint types bench lock clean
 
 run: $(READY)  ## measures everything with the profile smoke
 	$(BIN)/capacity run --profile smoke
@@ -36,6 +36,9 @@ findings: $(READY)  ## the findings of the committed recordings and the notebook
 outputs: $(READY)
 	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --coalesce-streams --execute --inplace notebooks/*.ipynb
 	$(BIN)/nbstripout --keep-count notebooks/*.ipynb
+
+picture: $(READY)  ## docs/report.png: the first screen of the report on the committed recordings, seen by Chromium
+	$(BIN)/python docs/picture.py
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
