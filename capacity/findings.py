@@ -3,18 +3,14 @@
 import json
 import math
 import operator
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from capacity.errors import CapacityError
-from capacity.writing import write_json, write_whole
-from capacity.yaml_file import read_yaml
+from capacity.writing import write_json
 
 RELATIONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -24,7 +20,6 @@ RELATIONS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
 }
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
-LIMIT = re.compile(r"^(<=|>=|==|<|>)\s*([-+]?[\d_.]+(?:e[-+]?\d+)?)\s*(.*)$")
 
 
 class Verdict(StrEnum):
@@ -34,10 +29,8 @@ class Verdict(StrEnum):
     ----------
     PASS, FAIL
         The whole interval of the finding is within the limit; or wholly outside.
-    INCONCLUSIVE, NO_DATA
-        The interval holds the limit; or nothing was measured, or given.
-    VOID
-        The measurement does not count, because the generator was the limit.
+    INCONCLUSIVE, NO_DATA, VOID
+        The interval holds the limit; nothing was measured, or given; the generator was the limit.
 
     Examples
     --------
@@ -71,7 +64,7 @@ class Finding:
     count : int
         How many observations it comes from.
     recording, title, note : str
-        The folder that it comes from, what it is in words, and what there is to know about it.
+        Where it comes from, what it is in words, and what there is to know about it.
     void : str or None
         Why the measurement does not count: the generator was the limit.
 
@@ -106,7 +99,6 @@ class Objective:
     Parameters
     ----------
     finding, unit : str
-        Of the finding.
     relation : str
         One of <, <=, >, >=, ==; CapacityError for another.
     limit : float
@@ -157,8 +149,8 @@ Judged = tuple[Objective, Finding | None, Verdict]
 def judge(finding: Finding | None, objective: Objective) -> Verdict:
     """The verdict on the whole interval of `finding`: within the limit, wholly outside, or neither.
 
-    Nothing passes without data: a missing finding or value is NO_DATA; a value without an interval is one INCONCLUSIVE
-    result, because nothing bounds it. A void finding is VOID whatever its value.
+    Nothing passes without data: a missing finding or value is NO_DATA, a value that nothing bounds is INCONCLUSIVE, and
+    a void finding is VOID whatever its value.
 
     Parameters
     ----------
@@ -217,56 +209,6 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The worst of some verdicts; NO_DATA where there is none."""
     given = set(verdicts)
     return next((each for each in WORST_FIRST if each in given), Verdict.NO_DATA)
-
-
-def read_objectives(path: Path, *sections: str) -> list[Objective]:
-    """The objectives of a YAML list of `finding`, `limit` (as `< 500 ms`), `title`, `source` and `why`.
-
-    Where `sections` are named, only those on their findings. Raises CapacityError naming the entry and what it accepts.
-    """
-    entries = read_yaml(path, "the file of objectives")
-    if not isinstance(entries, list):
-        raise CapacityError(f"{path} must be a list of objectives, each with `finding` and `limit`")
-    objectives = [parse_objective(entry, path) for entry in entries]
-    return [each for each in objectives if not sections or each.section in sections]
-
-
-def parse_objective(entry: Any, path: Path) -> Objective:
-    """The objective of one entry of the file `path`; CapacityError names the entry and what is accepted."""
-    accepted = {"finding", "limit", "title", "source", "why"}
-    if not isinstance(entry, Mapping) or not {"finding", "limit"} <= set(entry) <= accepted:
-        raise CapacityError(
-            f"{path}: the objective {entry!r} must have `finding` and `limit`, and may have `title`, `source`, `why`"
-        )
-    matched = LIMIT.match(str(entry["limit"]))
-    if matched is None:
-        raise CapacityError(
-            f"{path}: the limit {entry['limit']!r} of {entry['finding']} is not a relation, a number and a unit, "
-            "as '< 500 ms'"
-        )
-    relation, limit, unit = matched.groups()
-    said = {name: entry[name] for name in ("title", "source", "why") if name in entry}
-    return Objective(entry["finding"], relation, float(limit), unit, **said)
-
-
-def write_objectives(path: Path, objectives: Iterable[Objective]) -> None:
-    """Write objectives as the YAML list that `read_objectives` reads, whole or not at all."""
-    entries = [
-        {
-            "finding": each.finding,
-            "limit": f"{each.relation} {float(each.limit)!r} {each.unit}".strip(),
-            "title": each.title,
-            "source": each.source,
-            **({"why": each.why} if each.why else {}),
-        }
-        for each in objectives
-    ]
-    write_whole(path, yaml.safe_dump(entries, allow_unicode=True, sort_keys=False, width=120))
-
-
-def read_expectations(folder: Path) -> list[Objective]:
-    """The objectives that notebooks wrote beside their findings in a folder: derived from settings, not promised."""
-    return [each for file in sorted(folder.glob("*.yaml")) for each in read_objectives(file)]
 
 
 def finding_as_dict(finding: Finding) -> dict[str, Any]:

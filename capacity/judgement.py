@@ -3,16 +3,8 @@
 from pathlib import Path
 
 from capacity.errors import CapacityError
-from capacity.findings import (
-    Judged,
-    Objective,
-    finding_as_dict,
-    judge_all,
-    read_expectations,
-    read_findings,
-    read_objectives,
-    worst,
-)
+from capacity.findings import Judged, Objective, finding_as_dict, judge_all, read_findings, worst
+from capacity.objectives import read_expectations, read_objectives
 from capacity.places import MANIFEST, OBJECTIVES, in_project
 from capacity.writing import write_json
 

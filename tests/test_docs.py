@@ -18,7 +18,8 @@ from PIL import Image
 
 from capacity.analysis.planning.plan_file import PlanFile
 from capacity.cli import main
-from capacity.findings import parse_objective, read_findings
+from capacity.findings import read_findings
+from capacity.objectives import parse_objective
 from capacity.recording import open_recording
 from capacity.suite.parameters import chosen_parameters, notebook_parameters, parse_values
 from capacity.suite.run import PROFILES, REPORT, RESERVED, notebooks_in

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "choice", "samples", "streams", "findings", "units", "places", "writing"}
+    {"errors", "choice", "samples", "streams", "findings", "objectives", "units", "places", "writing"}
     | {"yaml_file", "operation", "shape", "workload"},
     {"analysis"},
     {"recording", "load", "system", "judgement"},

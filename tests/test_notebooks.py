@@ -11,7 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from capacity.findings import Finding, read_expectations, read_findings
+from capacity.findings import Finding, read_findings
+from capacity.objectives import read_expectations
 from capacity.recording import open_recording
 from capacity.scenarios.matrix import chosen_rows
 from capacity.scenarios.overload import BREAKER, read_overload

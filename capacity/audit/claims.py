@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from capacity.audit.expressions import Expression, Operand, Operands
-from capacity.findings import LIMIT
+from capacity.objectives import LIMIT
 from capacity.operation import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

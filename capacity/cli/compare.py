@@ -17,7 +17,7 @@ from capacity.places import OBJECTIVES, project_folder
 def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: bool, anyway: bool) -> None:
     """Compare run B with run A: exit code 1 where a promise that A kept is broken in B."""
     from capacity.display.comparison import compare_runs
-    from capacity.findings import read_objectives
+    from capacity.objectives import read_objectives
 
     runs = [each.resolve() for each in (before, after, *repeated)]
     comparison = compare_runs(*runs, objectives=read_objectives(project_folder() / OBJECTIVES), anyway=anyway)

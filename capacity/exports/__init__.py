@@ -12,8 +12,9 @@ from capacity.exports.grafana import dashboard
 from capacity.exports.monitoring import Monitoring, read_monitoring
 from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import Watch, all_watches
-from capacity.findings import Finding, Judged, judge_all, read_findings, read_objectives
+from capacity.findings import Finding, Judged, judge_all, read_findings
 from capacity.judgement import judged_run
+from capacity.objectives import read_objectives
 from capacity.places import OBJECTIVES
 from capacity.writing import write_whole
 

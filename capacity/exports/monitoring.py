@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from capacity.findings import LIMIT
+from capacity.objectives import LIMIT
 from capacity.operation import Strict
 from capacity.units import read_unit
 from capacity.yaml_file import read_model

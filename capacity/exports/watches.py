@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from capacity.display.tables import finding_text
 from capacity.errors import CapacityError
 from capacity.exports.monitoring import Metric, Metrics, Monitoring, PrometheusQuery, WatchedThreshold, converted
-from capacity.findings import LIMIT, Judged, Objective
+from capacity.findings import Judged, Objective
+from capacity.objectives import LIMIT
 
 OBJECTIVE = "objective"
 BROKEN_BY = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!="}

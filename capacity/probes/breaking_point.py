@@ -12,7 +12,8 @@ from capacity.analysis.limits.search import Conclusion, Search
 from capacity.analysis.limits.search_result import SearchResult
 from capacity.choice import chosen_names
 from capacity.errors import CapacityError
-from capacity.findings import Objective, read_objectives
+from capacity.findings import Objective
+from capacity.objectives import read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS, in_project
 from capacity.probes.levels import LoadTest, open_load_test, read_frames
 from capacity.probes.live import run_probe

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from capacity.analysis.measured.decisions import undecidable, undecided
 from capacity.errors import CapacityError
-from capacity.findings import Finding, judge_all, read_objectives
+from capacity.findings import Finding, judge_all
+from capacity.objectives import read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS, in_project
 from capacity.probes.measurement import GoesOnFor
 from capacity.system.doctor import Check

@@ -11,7 +11,8 @@ from capacity.analysis.planning.plan import CapacityPlan, make_plan
 from capacity.analysis.planning.plan_file import read_basis, read_plan
 from capacity.display.tables_trials import expectation_title
 from capacity.errors import CapacityError
-from capacity.findings import Finding, judge_all, read_expectations, read_findings, read_objectives
+from capacity.findings import Finding, judge_all, read_findings
+from capacity.objectives import read_expectations, read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS
 from capacity.probes.breaking_point import SEARCHES, read_search_result
 from capacity.probes.searches import read_searches

@@ -10,7 +10,8 @@ import pandas as pd
 
 from capacity.display.tables import finding_text
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Judged, Objective, Verdict, judge, parse_objective, worst
+from capacity.findings import Finding, Judged, Objective, Verdict, judge, worst
+from capacity.objectives import parse_objective
 from capacity.yaml_file import read_yaml
 
 

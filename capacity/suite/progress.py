@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from capacity.findings import Verdict, judge_all, read_findings, read_objectives
+from capacity.findings import Verdict, judge_all, read_findings
+from capacity.objectives import read_objectives
 from capacity.places import OBJECTIVES
 
 NO_MINUTES = "Minutes: none."

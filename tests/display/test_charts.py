@@ -14,7 +14,8 @@ from matplotlib.collections import LineCollection
 from capacity.analysis.measured.latency import latency_distribution, latency_over_time
 from capacity.display import charts
 from capacity.display.charts_limits import LIMIT_COLOUR
-from capacity.findings import Finding, Objective, Verdict, read_objectives
+from capacity.findings import Finding, Objective, Verdict
+from capacity.objectives import read_objectives
 from capacity.recording import Recording, open_recording
 
 mpl.use("Agg")

@@ -16,7 +16,8 @@ from capacity.display.tables_trials import (
     scenarios_text,
     trial_heading,
 )
-from capacity.findings import Finding, Objective, Verdict, judge_all, read_expectations, read_findings
+from capacity.findings import Finding, Objective, Verdict, judge_all, read_findings
+from capacity.objectives import read_expectations
 from capacity.scenarios.matrix import Kind
 from capacity.scenarios.trial import Proof, Trial, counted
 from capacity.scenarios.trials import StoredTrial, read_trials

@@ -10,7 +10,8 @@ import yaml
 from capacity.errors import CapacityError
 from capacity.exports.monitoring import converted, read_monitoring
 from capacity.exports.watches import all_watches
-from capacity.findings import Objective, Verdict, read_objectives
+from capacity.findings import Objective, Verdict
+from capacity.objectives import read_objectives
 
 PROJECT = Path(__file__).parents[2]
 DATA = PROJECT / "data"

@@ -10,7 +10,8 @@ import pytest
 
 from capacity.analysis.measured.database import NOT_HERE
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Verdict, judge_all, read_objectives
+from capacity.findings import Finding, Verdict, judge_all
+from capacity.objectives import read_objectives
 from capacity.probes import database
 from capacity.probes.database import measure_database, read_database_findings
 from capacity.recording import open_recording

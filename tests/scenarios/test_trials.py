@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.findings import Objective, Verdict, judge_all, read_expectations, write_objectives
+from capacity.findings import Objective, Verdict, judge_all
+from capacity.objectives import read_expectations, write_objectives
 from capacity.scenarios.matrix import MATRIX, Kind, Row, chosen_rows
 from capacity.scenarios.trial import Observed, Proof, Ready, counted
 from capacity.scenarios.trials import (

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from capacity.findings import Finding, Objective, write_findings, write_objectives
+from capacity.findings import Finding, Objective, write_findings
+from capacity.objectives import write_objectives
 from capacity.suite.progress import expected_seconds, promises_kept
 from capacity.suite.run import PROFILES, REPORT, notebooks_in
 

@@ -12,8 +12,9 @@ import pytest
 
 from capacity.display.tables import finding_text
 from capacity.errors import CapacityError
-from capacity.findings import Verdict, read_objectives
+from capacity.findings import Verdict
 from capacity.judgement import judged_run
+from capacity.objectives import read_objectives
 from capacity.probes.database import read_database_findings
 from capacity.suite.run import RunPlan, earlier_findings, reported, run_suite
 

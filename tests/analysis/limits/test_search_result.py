@@ -10,7 +10,8 @@ import pytest
 from capacity.analysis.limits.search import Conclusion
 from capacity.analysis.limits.search_result import SearchResult, breaking_point_findings
 from capacity.display.tables_levels import answers_text, rounds_text
-from capacity.findings import Verdict, judge_all, read_objectives
+from capacity.findings import Verdict, judge_all
+from capacity.objectives import read_objectives
 from capacity.probes.breaking_point import FILE, read_search_result, read_search_results
 from capacity.probes.searches import read_searches
 from capacity.workload import read_workload

@@ -13,7 +13,8 @@ from scipy import signal
 
 from capacity.analysis.measured.decisions import seconds_to_decide, undecidable, undecided
 from capacity.analysis.statistics.percentiles import effective_count, minimum_samples, percentile_interval
-from capacity.findings import Finding, Objective, Verdict, judge, read_objectives
+from capacity.findings import Finding, Objective, Verdict, judge
+from capacity.objectives import read_objectives
 from capacity.workload import Workload, read_workload
 
 DATA = Path(__file__).parents[3] / "data"
