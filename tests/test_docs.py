@@ -9,8 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import click
 import nbformat
 import pytest
 import yaml
@@ -41,6 +42,8 @@ MOST_BYTES = 200_000
 # What a command may end with; each is run on a run that is made of the committed recordings.
 RUN_HERE = {"verdict": {0, 1, 3}, "report": {0}, "compare": {0, 1}, "export": {0}, "audit": {0, 1}, "doctor": {0}}
 READ_ONLY = {"run", "up", "prepare"}  # these measure, stay or write to a server: only their words are read
+WHOLE = click.Context(main)
+COMMANDS_OF = {name: cast(click.Command, main.get_command(WHOLE, name)) for name in main.list_commands(WHOLE)}
 MEASURES_NOTHING = {"capacity_plan", REPORT}
 YAML_OF: dict[str, Callable[[Any], object]] = {
     "workloads.md": parse_workload,
@@ -131,7 +134,7 @@ def read_run_words(given: dict[str, Any]) -> None:
 
 
 def check_capacity(words: list[str], place: dict[str, str]) -> None:
-    command = main.commands[words[1]]
+    command = COMMANDS_OF[words[1]]
     if len(words) == 2 and any(each.required for each in command.params):
         return  # the command's name, where a sentence speaks of it
     context = command.make_context(words[1], words[2:])  # raises where an option or an argument is not there
@@ -194,7 +197,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     code = "".join(text_of(path) for path in (PROJECT / "capacity").rglob("*.py"))
     code += "".join(text_of(path) for path in (PROJECT / "tests").rglob("*.py"))
     assert {name for name in VARIABLE.findall(text_of(page)) if name not in code} == set()
-    options = {option for command in main.commands.values() for each in command.params for option in each.opts}
+    options = {option for command in COMMANDS_OF.values() for each in command.params for option in each.opts}
     assert {span.split()[0] for span in spans(page) if span.startswith("--")} <= options
 
 
@@ -208,6 +211,7 @@ def test_findings_that_a_page_names_are_given(page: Path) -> None:
     assert {name for name in named if name.partition(".")[0] in sections} <= given
 
 
+SAY_MORE = {"capacity"}  # what the package itself says has a line more
 FILES = {"yaml", "json", "html", "md", "py", "ipynb", "csv", "txt"}
 
 
@@ -224,11 +228,19 @@ def test_the_readme_has_every_notebook_with_its_question() -> None:
         assert f"| `{path.stem}` | {question} |" in table
 
 
+def test_the_readme_has_every_room_and_every_command() -> None:
+    text = text_of(PROJECT / "README.md")
+    rooms = {path.parent.name for path in (PROJECT / "capacity").glob("*/__init__.py")}
+    assert {room for room in rooms if f"| `{room}` |" not in text} == set()
+    whole = "".join(map(text_of, PAGES))
+    assert {name for name in COMMANDS_OF if f"capacity {name}" not in whole} == set()
+
+
 def test_every_room_says_in_one_line_what_is_in_it() -> None:
     for path in (PROJECT / "capacity").rglob("__init__.py"):
         first, *more = text_of(path).splitlines()
-        assert re.fullmatch(r'"""[A-Z].+\."""', first) or path.parent.name == "capacity", path
-        assert not more or more[0] == ""
+        assert re.fullmatch(r'"""[A-Z].+\."""', first) or path.parent.name in SAY_MORE, path
+        assert not more or more[0] == "" or path.parent.name in SAY_MORE
 
 
 def test_the_picture_is_small_and_a_whole_screen() -> None:

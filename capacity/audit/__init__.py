@@ -1,1 +1,1 @@
-"""A published report as data: its values, its claims, and the arithmetic between them."""
+"""A published report as data: its values, its claims, and the rules that judge them by its own numbers."""

@@ -1,1 +1,1 @@
-"""The load engine: workload and schedule in, recorded samples out."""
+"""The load engine: schedule, connections of each protocol, and the loop that records samples."""

@@ -1,1 +1,1 @@
-"""The system under test: where it is, and how the embedded one is started."""
+"""The system under test: its addresses, and the servers that are started where none is named."""

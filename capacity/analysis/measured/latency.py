@@ -65,7 +65,7 @@ FROM samples GROUP BY bin
 
 
 def latency_table(
-    samples: "pd.DataFrame | Recorded",
+    samples: pd.DataFrame | Recorded,
     by: str | Sequence[str] | None = "operation",
     quantiles: Sequence[float] = tuple(QUANTILES.values()),
     clock: Literal["response", "service", "dispatch"] = "response",

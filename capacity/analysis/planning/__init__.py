@@ -1,1 +1,1 @@
-"""When it is outgrown and what to run instead: growth, exhaustion, margins, sizes and cost."""
+"""When it is outgrown and what to run instead: growth, exhaustion, margins, sizes, prices and cost."""

@@ -1,1 +1,1 @@
-"""Values with intervals: percentiles, estimates, and what repetitions say."""
+"""Values with intervals: the level of confidence, percentiles, estimates, and what repetitions say."""

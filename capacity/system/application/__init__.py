@@ -1,1 +1,1 @@
-"""The reference application under test: its database, its cache, and how both are filled."""
+"""The reference application to measure: tables, cache, gateway with outbox and breaker, job queue and workers."""
