@@ -78,14 +78,12 @@ def open_recording(path: Path | str) -> Recording:
 
     Parameters
     ----------
-    path : path-like or str
-        The recording's folder.
+    path : Path or str
 
     Returns
     -------
     Recording
-        `samples` (a frame: a row an operation), `gauges` (a frame: a row a reading of the server's own figures) and
-        `manifest` (what produced them); for a queue `jobs`, and `ledger` where its workers keep one.
+        `samples` and `gauges` (frames), `manifest` (what produced them); of a queue `jobs` and `ledger`.
 
     Raises
     ------

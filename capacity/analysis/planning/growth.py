@@ -79,11 +79,6 @@ def margin_lasts(margin: float, monthly_rate: float = MONTHLY_RATE) -> float:
     return months_until(1.0, margin, monthly_rate)
 
 
-def doubling_time(monthly_rate: float = MONTHLY_RATE) -> float:
-    """Months in which a value doubles; math.inf where it does not grow."""
-    return months_until(1.0, 2.0, monthly_rate)
-
-
 def growth_factor(months: float, monthly_rate: float = MONTHLY_RATE) -> float:
     """What a value is multiplied by in `months`, which need not be whole: 5.35 in 12 at 15 %; inf beyond all numbers.
 

@@ -11,7 +11,6 @@ from scipy import stats
 
 from capacity.analysis.planning.growth import (
     date_after,
-    doubling_time,
     exhaustion,
     growth_factor,
     margin_lasts,
@@ -31,7 +30,7 @@ def about(value: float, low: float, high: float) -> Estimate:
 
 def test_fifteen_percent_a_month_has_its_known_answers() -> None:
     assert growth_factor(12) == pytest.approx(5.350250, abs=1e-6)
-    assert doubling_time() == pytest.approx(4.959484, abs=1e-6)
+    assert months_until(1, 2) == pytest.approx(4.959484, abs=1e-6)
     assert margin_lasts(2.1) == pytest.approx(5.3, abs=0.05)
     assert months_until(500, 1050) == pytest.approx(margin_lasts(2.1), rel=1e-12)
 
@@ -41,7 +40,7 @@ def test_what_is_over_is_over_and_what_does_not_grow_never_is() -> None:
     assert months_until(101, 100, -0.5) == 0.0
     assert months_until(99, 100, 0.0) == math.inf
     assert months_until(99, 100, -0.2) == math.inf
-    assert doubling_time(0.0) == math.inf
+    assert months_until(1, 2, 0.0) == math.inf
     assert margin_lasts(0.9) == 0.0
     assert growth_factor(1e9, 1.0) == math.inf
 
