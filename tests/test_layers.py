@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"errors", "choice", "samples", "streams", "findings", "objectives", "units", "places", "writing"}
+    {"clock", "errors", "choice", "samples", "streams", "findings", "objectives", "units", "places", "writing"}
     | {"yaml_file", "operation", "shape", "workload"},
     {"analysis"},
     {"recording", "load", "system", "judgement"},
@@ -64,9 +64,22 @@ def test_a_module_is_small_enough_to_be_read_at_once(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 
-def test_only_the_engine_and_its_timer_read_the_monotonic_clock() -> None:
-    users = {path.name for path in MODULES if "time.monotonic_ns" in path.read_text(encoding="utf-8")}
-    assert users == {"engine.py"}
+def reads_of_a_clock(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            yield from (each.name for each in node.names if each.name != "sleep")
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id == "time" and node.attr not in ("sleep", "CLOCK_MONOTONIC"):
+                yield f"time.{node.attr}"
+            if node.value.id in ("datetime", "date") and node.attr in ("now", "utcnow", "today"):
+                yield f"{node.value.id}.{node.attr}"
+
+
+def test_only_the_clock_reads_the_time_and_analysis_does_not_ask_it() -> None:
+    found = {str(path.relative_to(PACKAGE)): sorted(set(reads_of_a_clock(path))) for path in MODULES}
+    assert [name for name, read in found.items() if read] == ["clock.py"], found
+    analysis = [path for path in MODULES if "analysis" in path.parts]
+    assert not [path for path in analysis if "capacity.clock" in imported(path)]
 
 
 def test_a_class_name_means_one_thing() -> None:

@@ -1,12 +1,12 @@
 """`capacity run`: the whole suite, or some of its notebooks."""
 
 import sys
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import click
 
+from capacity.clock import utc_name
 from capacity.places import project_folder
 
 INTERRUPTED = 130  # as a shell has it of what Ctrl-C ended
@@ -30,7 +30,7 @@ def run(
     from capacity.suite.run import RunPlan, run_suite
 
     project = project_folder()
-    folder = (into or project / "runs" / datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")).resolve()
+    folder = (into or project / "runs" / utc_name()).resolve()
     plan = RunPlan(project, profile, only, parse_values(given))
     try:
         run_suite(plan, folder, partial(click.echo, err=True))

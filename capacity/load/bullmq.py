@@ -2,13 +2,13 @@
 
 import hashlib
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
 import msgpack
 
+from capacity.clock import unix_ns
 from capacity.load.arguments import argument_streams
 from capacity.load.redis import RedisConnection, packed_command
 from capacity.operation import PLACEHOLDER, Job, Operation
@@ -63,7 +63,7 @@ def packed_jobs(operation: Operation, queue: Queue, series: str, draw: tuple[int
     streams = argument_streams(operation, [(name, None) for name in data[1::2]], *draw)
     arguments = zip(*streams, strict=True) if len(data) > 1 else itertools.repeat(())
     for number, values in enumerate(arguments):
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = unix_ns() // 1_000_000
         described = msgpack.packb([queue.key(""), f"{series}-{number}", operation.name, now_ms, *[None] * 5])
         yield packed_command([*head, described, template % values, options, str(now_ms)])
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any, Protocol
 
 from capacity.errors import CapacityError
-from capacity.load.engine import clock
 
 READY_SECONDS = 60.0
 
@@ -139,8 +138,3 @@ def run_child(main: Callable[[dict[str, Any]], None]) -> None:
         main(json.loads(read_line()))
     except CapacityError as error:
         say({"error": str(error)})
-
-
-def seconds_since(origin_ns: int) -> float:
-    """How long ago a moment of the monotonic clock was."""
-    return (clock() - origin_ns) / 1e9

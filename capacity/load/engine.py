@@ -2,10 +2,10 @@
 
 import gc
 import select
-import time
 from collections import deque
 from collections.abc import Sequence
 
+from capacity.clock import monotonic_ns
 from capacity.load.arrivals import NEVER, Arrivals
 from capacity.load.connection import CLOSES, PENDING, Connection, ConnectionLostError
 from capacity.load.health import Health
@@ -21,7 +21,6 @@ FLUSH_NS = 200_000_000  # with the tick and the write itself, a flushed sample i
 ROW_BYTES = ROW.size
 ERROR = int(Outcome.ERROR)  # a code of a class of failure is above 0, and 0 is both OK and Outcome.OK
 pack_row = ROW.pack_into
-clock = time.monotonic_ns
 
 
 class Engine:
@@ -85,10 +84,10 @@ class Engine:
         slot_of, poll = pool.by_descriptor.get, pool.epoll.poll
         numbers, operations, armed = arrivals.numbers, arrivals.operations, 0
         answered: list[Slot] = []
-        self._health.begin(clock() - origin, len(self._idle))
-        next_tick = next_flush = clock()  # before the origin: first times are slow
+        self._health.begin(monotonic_ns() - origin, len(self._idle))
+        next_tick = next_flush = monotonic_ns()  # before the origin: first times are slow
         while True:
-            now = clock()
+            now = monotonic_ns()
             due = arrivals.next_due
             while due <= now:
                 self._dispatch(arrivals.take())
@@ -124,7 +123,7 @@ class Engine:
                     if code != PENDING:
                         self._end(slot, (CLOSES - code) and ERROR, CLOSES - code)
                     continue
-                slot.finished = now = clock()
+                slot.finished = now = monotonic_ns()
                 arrival = slot.arrival
                 if arrival is None:
                     self._lose(slot, "an answer that nobody asked for")
@@ -143,13 +142,13 @@ class Engine:
                 for slot, seq, operation in zip(answered, numbers, operations, strict=False):
                     slot.arrival = (seq, slot.finished, operation, step)
                     send = slot.send
-                    slot.sent = clock()
+                    slot.sent = monotonic_ns()
                     try:
                         send(operation)
                     except ConnectionLostError as error:
                         self._lose(slot, str(error))
             answered.clear()
-        self._flush(clock())
+        self._flush(monotonic_ns())
         timer.close()
 
     def _follow(self, answered: Sequence[Slot]) -> None:
@@ -178,7 +177,7 @@ class Engine:
 
     def _send(self, slot: Slot, arrival: Arrival) -> None:
         slot.arrival = arrival
-        slot.sent = clock()
+        slot.sent = monotonic_ns()
         try:
             slot.send(arrival[2])
         except ConnectionLostError as error:
@@ -210,7 +209,7 @@ class Engine:
 
     def _end(self, slot: Slot, outcome: int, code: int) -> None:
         """Note how what was under way on a connection ended, and open another in its place."""
-        now = clock()
+        now = monotonic_ns()
         arrival, sent = slot.arrival, slot.sent
         self._pool.lose(slot, now)
         if arrival is not None:
@@ -219,7 +218,7 @@ class Engine:
 
     def _reopened(self) -> None:
         """Give the connections that opened again what waits; the time without each is recorded."""
-        now = clock()
+        now = monotonic_ns()
         for slot in self._pool.reopened(now):
             self._health.reconnected(now - self._origin, now - slot.lost)
         while self._waiting and self._idle:
@@ -229,8 +228,3 @@ class Engine:
         """Write the samples and the generator's own health since the last flush."""
         self._samples.flush()
         self._health.write(now - self._origin, len(self._pool.slots), len(self._idle), len(self._waiting))
-
-
-def unix_ns_of(monotonic_ns: int) -> int:
-    """The wall clock's time at a moment of the monotonic clock, by which a recording is laid beside other records."""
-    return time.time_ns() + monotonic_ns - clock()

@@ -3,9 +3,9 @@
 import gc
 import math
 import os
-import time
 from pathlib import Path
 
+from capacity.clock import cpu_ns
 from capacity.streams import GaugeWriter
 
 LEAST_NS = 20_000_000  # a shorter interval would make shares of its own overhead
@@ -24,7 +24,7 @@ class Health:
 
     def begin(self, now: int, idle: int) -> None:
         """Start the first interval with so many free connections."""
-        self._written, self._cpu, self._starved = now, time.process_time_ns(), _starved_ns()
+        self._written, self._cpu, self._starved = now, cpu_ns(), _starved_ns()
         self._least_idle = idle
 
     def sent(self, lateness_ns: int, idle: int) -> None:
@@ -43,7 +43,7 @@ class Health:
 
     def write(self, now: int, connections: int, idle: int, waiting: int) -> None:
         """Write the interval that ends now, and begin the next."""
-        cpu, starved, lateness = time.process_time_ns(), _starved_ns(), self._lateness
+        cpu, starved, lateness = cpu_ns(), _starved_ns(), self._lateness
         elapsed = max(now - self._written, LEAST_NS)
         readings = {
             "generator.cpu_share": (cpu - self._cpu) / elapsed,

@@ -8,6 +8,7 @@ import pandas as pd
 import psycopg
 
 from capacity.analysis.measured.database import database_findings, row_security_findings, row_security_pairs
+from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
@@ -100,9 +101,9 @@ def tidy(postgres_url: str) -> None:
 
 def wait_until_idle(postgres_url: str, seconds: float = REST_S) -> bool:
     """Wait until PostgreSQL runs no statement, and vacuums no table; returns whether that came within `seconds`."""
-    deadline = time.monotonic() + seconds
+    deadline = monotonic_s() + seconds
     with connect_as_administrator(postgres_url) as connection:
-        while time.monotonic() < deadline:
+        while monotonic_s() < deadline:
             if connection.execute(BUSY).fetchone() == (0,):
                 return True
             time.sleep(POLL_S)

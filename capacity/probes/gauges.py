@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
+from capacity.clock import monotonic_ns
 from capacity.load.child import read_line, run_child, say
-from capacity.load.engine import clock
 from capacity.probes import readers
 from capacity.streams import GaugeWriter
 
@@ -39,12 +39,12 @@ def main(task: dict[str, Any]) -> None:
     def read_all() -> None:
         for name, (read, _) in opened.items():
             with contextlib.suppress(*DOWN):
-                writers[name].write(clock() - origin_ns, read())
+                writers[name].write(monotonic_ns() - origin_ns, read())
 
     while not select.select([0], [], [], INTERVAL_S)[0]:
         read_all()
         machine = {"machine.cpu_share": psutil.cpu_percent() / 100}
-        next(iter(writers.values())).write(clock() - origin_ns, machine)
+        next(iter(writers.values())).write(monotonic_ns() - origin_ns, machine)
     select.select([], [], [], task.get("settle_s", SETTLE_S))
     read_all()
     for writer in writers.values():

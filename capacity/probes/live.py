@@ -3,9 +3,9 @@
 import contextlib
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
+from capacity.clock import utc_name
 from capacity.errors import CapacityError
 from capacity.places import in_project
 from capacity.probes.measurement import Progress, quiet
@@ -36,4 +36,4 @@ def run_probe(live: bool, name: str, folder: Path | str, probe: Callable[[System
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    return utc_name()

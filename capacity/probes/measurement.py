@@ -5,14 +5,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from capacity.clock import monotonic_ns, seconds_since, unix_ns_of, utc_text
 from capacity.errors import CapacityError
-from capacity.load.child import Child, seconds_since
-from capacity.load.engine import clock, unix_ns_of
+from capacity.load.child import Child
 from capacity.load.generator import URL as LOAD_URL
 from capacity.probes.gauges import SOURCES
 from capacity.recording import create_recording, finish_recording, note_facts
@@ -142,9 +141,8 @@ def _run(
     for child in beside:
         facts |= child.wait_ready()
     facts |= _admitted(workload, [each.wait_ready() for each in generators])
-    origin_ns = clock() + LEAD_NS
-    started = datetime.now(UTC)
-    facts |= {"started_at": started.isoformat(timespec="seconds"), "origin_unix_ns": unix_ns_of(origin_ns)}
+    origin_ns = monotonic_ns() + LEAD_NS
+    facts |= {"started_at": utc_text(), "origin_unix_ns": unix_ns_of(origin_ns)}
     for child in (*beside, *generators):
         child.begin(origin_ns)
     note_facts(folder, facts)

@@ -14,10 +14,10 @@ from typing import Any
 
 import redis
 
+from capacity.clock import monotonic_ns
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
 from capacity.load.child import read_line, run_child, say
-from capacity.load.engine import clock
 from capacity.probes.readers import TIMEOUT_S
 from capacity.streams import GaugeWriter, JobWriter
 from capacity.system.clients import redis_client
@@ -47,7 +47,9 @@ def main(task: dict[str, Any]) -> None:
     while not ended:
         ended = bool(select.select([0], [], [], INTERVAL_S)[0])
         with contextlib.suppress(redis.RedisError):  # a server that is down has nothing to read
-            gauges.write(clock() - origin_ns, {f"queue.{name}": count for name, count in observer.counts().items()})
+            gauges.write(
+                monotonic_ns() - origin_ns, {f"queue.{name}": count for name, count in observer.counts().items()}
+            )
             for found in observer.finished():
                 jobs.write(found)
                 observer.remove_own(found)

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from capacity.clock import monotonic_s
 from capacity.probes.under_way import Follower, UnderWay
 
 LOOKS_PER_S = 2.0
@@ -36,14 +36,14 @@ class ProgressLines:
         self._width = max(map(len, self._expected), default=0)
         self._console = Console(stderr=True, highlight=False)
         self._lively = self._console.is_jupyter or self._console.is_terminal
-        self._begun = self._part_begun = time.monotonic()
+        self._begun = self._part_begun = monotonic_s()
         self._part, self._follower = "", Follower(Path())
         self._ended: list[str] = []
 
     @contextlib.contextmanager
     def part(self, name: str, recording: Path, outcome: Outcome = measured) -> Iterator[None]:
         """Meanwhile a part measures into `recording` or below it; then a line says how long it took and its outcome."""
-        self._part, self._part_begun, self._follower = name, time.monotonic(), Follower(recording)
+        self._part, self._part_begun, self._follower = name, monotonic_s(), Follower(recording)
         if not self._lively:
             expected = self._expected.get(name)
             self._say(f"{name}: under way" + (f", about {clock_text(expected)}" if expected else ""))
@@ -56,7 +56,7 @@ class ProgressLines:
             mark, said = "–", "interrupted"
             raise
         finally:
-            self.end(name, mark, said, clock_text(time.monotonic() - self._part_begun))
+            self.end(name, mark, said, clock_text(monotonic_s() - self._part_begun))
 
     def end(self, name: str, mark: str, said: str, took: str = "") -> None:
         """Say what became of a part, in a line that stays."""
@@ -79,7 +79,7 @@ class ProgressLines:
 
     def lines(self, width: int) -> list[Text]:
         """The part under way, and where there are several the whole run, in lines of at most `width` columns."""
-        seen, now = self._follower.look(), time.monotonic()
+        seen, now = self._follower.look(), monotonic_s()
         expected, shown = self._expected.get(self._part), []
         here = 0.0 if seen.planned_s is None else seen.planned_s - seen.done_s
         left = max(here, (expected or 0.0) - (now - self._part_begun))

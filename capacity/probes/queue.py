@@ -11,6 +11,7 @@ import redis
 
 from capacity.analysis.measured.jobs import job_samples
 from capacity.analysis.measured.queue import queue_findings
+from capacity.clock import monotonic_s
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement, Progress, Watcher, gauges_of, measure, quiet
@@ -74,10 +75,10 @@ def watchers_of(application: Application) -> list[Watcher]:
 
 def wait_until_drained(url: str, queue: Queue, progress: Progress = quiet, seconds: float = DRAIN_SECONDS) -> bool:
     """Wait until nothing waits or is under way in a queue; returns whether that came within `seconds`."""
-    begun = time.monotonic()
+    begun = monotonic_s()
     with redis_client(url, TIMEOUT_S) as client:
         observer = Observer(client, queue, "")
-        while (waited := time.monotonic() - begun) < seconds:
+        while (waited := monotonic_s() - begun) < seconds:
             try:
                 counts = observer.counts()
             except redis.RedisError:

@@ -1,7 +1,6 @@
 """What the measurement under way has come to: read from its manifest and the new batches of its streams."""
 
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from capacity.clock import unix_s
 from capacity.errors import CapacityError
 from capacity.places import MANIFEST, read_manifest
 from capacity.samples import Outcome
@@ -73,7 +73,7 @@ class Follower:
             for batch in self._new_batches(stream):
                 self._count(batch)
         planned = float(facts["planned_seconds"])
-        elapsed = max(0.0, time.time() - facts["origin_unix_ns"] / 1e9)
+        elapsed = max(0.0, unix_s() - facts["origin_unix_ns"] / 1e9)
         what = " ".join([*below, _stage(facts, elapsed)])
         count = int(self._responses.sum())
         return UnderWay(what, min(elapsed, planned), planned, self._rate(elapsed), self._p95(), count, self._failed)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from capacity.clock import monotonic_ns, unix_ns_of
 from capacity.errors import CapacityError
-from capacity.load.engine import clock, unix_ns_of
 from capacity.probes.measurement import Measurement, Watcher, measure
 from capacity.recording import Recording, open_recording
 
@@ -88,8 +88,8 @@ def measure_with_fault(
     def work(wait_s: float) -> tuple[int, int, Any]:
         if too_late.wait(wait_s):
             raise CancelledError
-        begin_ns, applied = unix_ns_of(clock()), apply()
-        return begin_ns, unix_ns_of(clock()), applied
+        begin_ns, applied = unix_ns_of(monotonic_ns()), apply()
+        return begin_ns, unix_ns_of(monotonic_ns()), applied
 
     def progress(done_s: float, planned_s: float) -> None:
         if not applying:

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from capacity.clock import monotonic_ns
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
-from capacity.load.engine import clock
 from capacity.probes.measurement import Measurement
 from capacity.recording import add_ledger
 from capacity.samples import response_ns
@@ -182,12 +182,12 @@ class NetworkFault:
 
     def _applied(self, proxy: Proxy, way: str) -> Proof:
         """Do it, look through the proxy meanwhile, and undo it."""
-        began = clock()
+        began = monotonic_ns()
         try:
             if self.fault:
                 proxy.apply(self.fault, self.delay_ms if self.fault is Fault.DELAY else 0.0)
             seen = try_connection(way, PATIENCE_S + self.delay_ms / 1000)
-            time.sleep(max(0.0, self.down_s - (clock() - began) / 1e9))
+            time.sleep(max(0.0, self.down_s - (monotonic_ns() - began) / 1e9))
             held_ms = proxy.passage().delay_ms or 0.0
         finally:
             proxy.lift()

@@ -16,8 +16,8 @@ from typing import TypeVar
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from capacity.clock import monotonic_ns
 from capacity.errors import CapacityError
-from capacity.load.engine import clock
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
 from capacity.system.addresses import System
 from capacity.system.connection_slots import ConnectionSlots, read_connection_slots
@@ -61,9 +61,9 @@ class DirectExhaustion:
             for connection in admitted:
                 held.callback(connection.close)
             proof = _proof_of_one_more(url)
-            released = clock()
+            released = monotonic_ns()
         readmitted = wait_until(lambda: not _connected_once(url), SETTLE_SECONDS)
-        waited_ms = (clock() - released) / 1e6 if readmitted else None
+        waited_ms = (monotonic_ns() - released) / 1e6 if readmitted else None
         said = [each for each in again if isinstance(each, str)]
         refused, crowded = sum(map(_is_refusal, said)), len(turned_away) - len(said)
         give = partial(counted, self.name, count=self.clients)
@@ -152,10 +152,10 @@ class PoolExhaustion:
 
     def _use(self, pool: "ConnectionPool[psycopg.Connection]") -> float | None:
         """The milliseconds that one client waited for a connection; None where it gave up."""
-        began = clock()
+        began = monotonic_ns()
         try:
             with pool.connection():
-                waited = (clock() - began) / 1e6
+                waited = (monotonic_ns() - began) / 1e6
                 time.sleep(self.hold_s)
         except PoolTimeout:
             return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from capacity.load.engine import clock, unix_ns_of
+from capacity.clock import monotonic_ns, unix_ns_of
 from capacity.load.pool import REOPEN_NS
 from capacity.probes.measurement import Measurement
 from capacity.scenarios.fault_injection import FaultRecording, measure_with_fault
@@ -54,11 +54,11 @@ class ServerRestart:
     def _restart(self, server: RunningServer) -> tuple[int, int]:
         """End the server and start it again; returns moments in ns since 1970."""
         if self.how is None:
-            now_ns = unix_ns_of(clock())
+            now_ns = unix_ns_of(monotonic_ns())
             return now_ns, now_ns
         server.end(self.how)
-        gone_ns = unix_ns_of(clock())
+        gone_ns = unix_ns_of(monotonic_ns())
         time.sleep(self.down_s)
-        back_ns = unix_ns_of(clock())
+        back_ns = unix_ns_of(monotonic_ns())
         server.start_again()
         return gone_ns, back_ns

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Judged, Objective, Verdict, finding_as_dict, finding_from_dict, judge_all, worst
 from capacity.system.addresses import System
@@ -141,9 +142,9 @@ def write_trial(folder: Path, trial: Trial) -> None:
 
 def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
     """Wait until something holds, and return whether it came to that within `seconds`."""
-    deadline = time.monotonic() + seconds
+    deadline = monotonic_s() + seconds
     while not holds():
-        if time.monotonic() >= deadline:
+        if monotonic_s() >= deadline:
             return False
         time.sleep(POLL_SECONDS)
     return True

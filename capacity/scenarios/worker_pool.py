@@ -18,9 +18,9 @@ import pandas as pd
 import psutil
 
 from capacity.analysis.measured.job_runs import open_runs, runs_of
+from capacity.clock import monotonic_ns, unix_ns_of
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue, job_options
-from capacity.load.engine import clock, unix_ns_of
 from capacity.operation import Job
 from capacity.probes.queue import wait_until_drained
 from capacity.scenarios.trial import POLL_SECONDS, Proof, wait_until
@@ -81,17 +81,17 @@ class WorkerPool:
         with connect_as_administrator(system.postgres_admin_url) as connection:
             rows = connection.execute(PENDING, (crash.pending,)).fetchall()
         self.jobs = tuple(job_id(int(str(number))) for (number,) in rows)
-        began = clock()
+        began = monotonic_ns()
         self._application = start_workers(directory, Application(system), self._file, crash.workers, **crash.options)
-        self.start_s = (clock() - began) / 1e9
+        self.start_s = (monotonic_ns() - began) / 1e9
         self._gone = self._application.pids["workers"][: crash.crashed]
 
     def take_away(self) -> None:
         """Add the jobs that are to wait, take workers away while they work at some of these, and bring them back."""
-        self.added_ns = unix_ns_of(clock())
+        self.added_ns = unix_ns_of(monotonic_ns())
         asyncio.run(self._add())
         if self._crash.how is None:
-            self.crashed_ns = unix_ns_of(clock())
+            self.crashed_ns = unix_ns_of(monotonic_ns())
             self.proof = Proof(False, f"the workers {_listed(self._gone)} were left alone")
             return
         try:
@@ -139,7 +139,7 @@ class WorkerPool:
 
         Else they go on, and may be stopped again when they have begun others.
         """
-        self.crashed_ns = unix_ns_of(clock())
+        self.crashed_ns = unix_ns_of(monotonic_ns())
         self._tell(signal.SIGSTOP)
         runs = open_runs(runs_of(self.ledger()))
         held = runs[runs["job"].isin(self.jobs)]["worker"].value_counts()
@@ -177,9 +177,9 @@ class WorkerPool:
 
 def seen_stopped(pids: Iterable[int], seconds: float) -> float:
     """Look at processes for so long, and return the seconds for which all were seen stopped without a break."""
-    processes, end = [*map(psutil.Process, pids)], clock() + seconds * 1e9
+    processes, end = [*map(psutil.Process, pids)], monotonic_ns() + seconds * 1e9
     since, longest = None, 0
-    while (now := clock()) < end:
+    while (now := monotonic_ns()) < end:
         if all(each.status() == psutil.STATUS_STOPPED for each in processes):
             since = now if since is None else since
             longest = max(longest, now - since)

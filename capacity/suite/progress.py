@@ -2,10 +2,10 @@
 
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from capacity.clock import unix_s
 from capacity.findings import Verdict, judge_all, read_findings
 from capacity.objectives import read_objectives
 from capacity.places import OBJECTIVES
@@ -28,7 +28,7 @@ def promises_kept(project: Path, findings: Path) -> Callable[[], tuple[str, str]
 
     Promises are the project's, and what the notebook expected itself.
     """
-    begun = time.time()
+    begun = unix_s()
 
     def kept() -> tuple[str, str]:
         files = [each for each in sorted(findings.glob("*")) if each.stat().st_mtime >= begun]

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from capacity.choice import chosen_names
+from capacity.clock import utc_text
 from capacity.errors import CapacityError
 from capacity.findings import Judged, read_findings
 from capacity.judgement import judged_run
@@ -156,7 +156,7 @@ def _begun(run: Path, profile: str) -> dict[str, Any]:
         if facts["profile"] != profile:
             raise CapacityError(f"{run} is a run with the profile {facts['profile']}; resume it with that one")
         return facts
-    facts = {"profile": profile, "started_at": datetime.now(UTC).isoformat(timespec="seconds"), "finished": []}
+    facts = {"profile": profile, "started_at": utc_text(), "finished": []}
     write_json(run / MANIFEST, facts)
     with suppress(OSError):  # a file system without links has no latest
         latest = run.parent / "latest"

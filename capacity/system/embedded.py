@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import redis
 
+from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
 from capacity.system.addresses import System, system_from
 from capacity.system.clients import redis_client
@@ -78,8 +79,8 @@ class RunningServer:
 
         Raises CapacityError where it does not answer in time.
         """
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+        deadline = monotonic_s() + START_SECONDS
+        while monotonic_s() < deadline:
             if (pid := _try_to_start(self.directory, self.server, self.port)) is not None:
                 self.pid = pid
                 return
@@ -178,8 +179,8 @@ def _start(directory: ServerDirectory, server: Server) -> RunningServer:
 def _try_to_start(directory: ServerDirectory, server: Server, port: int) -> int | None:
     """The process of a server that answers on that port, or None where it does not in time."""
     pid = directory.start(server.command(port), server.stop, server.log, **server.options)
-    deadline = time.monotonic() + START_SECONDS
-    while directory.running and time.monotonic() < deadline:
+    deadline = monotonic_s() + START_SECONDS
+    while directory.running and monotonic_s() < deadline:
         if server.answers(port):
             return pid
         time.sleep(POLL_SECONDS)

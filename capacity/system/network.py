@@ -11,8 +11,8 @@ from enum import StrEnum
 from functools import partialmethod
 from typing import Any
 
+from capacity.clock import monotonic_ns
 from capacity.load.child import read_line, run_child, say
-from capacity.load.engine import clock
 
 BACKLOG = 1024
 HELD_BYTES = 4 << 20  # of one direction of a connection; its sender has to wait where more is on the way
@@ -57,13 +57,13 @@ class End(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hold what arrived until it is due."""
-        self._held.append((clock(), data))
+        self._held.append((monotonic_ns(), data))
         self._held_bytes += len(data)
         self.release()
 
     def eof_received(self) -> bool:
         """Hold the end of the stream likewise; the other direction stays open."""
-        self._held.append((clock(), b""))
+        self._held.append((monotonic_ns(), b""))
         self.release()
         return True
 
@@ -90,7 +90,7 @@ class End(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        now, hold_ns, silent = clock(), self._network.hold_ns, self._network.silent
+        now, hold_ns, silent = monotonic_ns(), self._network.hold_ns, self._network.silent
         while self._held and self.other and not silent and self._held[0][0] + hold_ns <= now:
             self._send(*self._held.popleft(), now)
         if self._held and self.other and not silent:
@@ -160,7 +160,7 @@ class Network:
         if fault is not Fault.REFUSE and not self._server:
             loop, listener = asyncio.get_running_loop(), _bound(self.port)
             self._server = await loop.create_server(lambda: End(self), sock=listener, backlog=BACKLOG)
-        stood = clock()
+        stood = monotonic_ns()
         for end in tuple(self.ends):
             end.release()
         if not self.silent:
@@ -231,7 +231,7 @@ async def _serve(network: Network) -> None:
     say({"port": network.port, "pid": os.getpid()})
 
     async def obeyed(order: dict[str, Any]) -> dict[str, Any]:
-        at_ns = await network.change(Fault(order["fault"]), order["delay_ms"]) if order else clock()
+        at_ns = await network.change(Fault(order["fault"]), order["delay_ms"]) if order else monotonic_ns()
         return {"at_ns": at_ns, "passage": network.passage()}
 
     def obey() -> None:

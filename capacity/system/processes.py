@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
 from capacity.system.addresses import System
 from capacity.system.embedded import POLL_SECONDS, START_SECONDS, free_port, last_line
@@ -117,8 +118,8 @@ def _environment(system: System) -> dict[str, str]:
 
 
 def _wait(directory: ServerDirectory, name: str, logs: list[Path], ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while directory.running and time.monotonic() < deadline:
+    deadline = monotonic_s() + START_SECONDS
+    while directory.running and monotonic_s() < deadline:
         if ready():
             return
         time.sleep(POLL_SECONDS)

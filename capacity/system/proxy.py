@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from capacity.clock import monotonic_ns
 from capacity.errors import CapacityError
 from capacity.load.child import Child
-from capacity.load.engine import clock
 from capacity.system.network import Fault
 
 ANSWER_SECONDS = 10.0
@@ -117,9 +117,9 @@ def open_proxy(url: str) -> Iterator[Proxy]:
 def try_connection(url: str, seconds: float) -> ConnectionOutcome:
     """What a new connection to the server of an address meets that greets it and waits so long for its answer."""
     parts = urlsplit(url)
-    began = clock()
+    began = monotonic_ns()
     met = _met((parts.hostname or "", parts.port or 0), GREETINGS[parts.scheme], seconds)
-    return ConnectionOutcome(met, (clock() - began) / 1e6)
+    return ConnectionOutcome(met, (monotonic_ns() - began) / 1e6)
 
 
 def _met(address: tuple[str, int], greeting: bytes, seconds: float) -> Met:

@@ -23,6 +23,8 @@ from typing import Any
 
 import psutil
 
+from capacity.clock import monotonic_s
+
 PREFIX = "capacity-"
 NAME = re.compile(rf"{PREFIX}(\d+)-([0-9a-f]+)-\d+")  # the owner's process, its start, and which of its own it is
 STOP_SECONDS = 15.0
@@ -133,10 +135,10 @@ def _is_left(name: str) -> bool:
 
 def _clear(folder: Path) -> None:
     """End what still runs in a folder, stopped or not, and remove it; what ends may still write for a moment."""
-    began = time.monotonic()
-    while ((left := _processes_in(folder)) or folder.exists()) and time.monotonic() < began + STOP_SECONDS:
+    began = monotonic_s()
+    while ((left := _processes_in(folder)) or folder.exists()) and monotonic_s() < began + STOP_SECONDS:
         for process in left:
-            _end_at_once(process, patient=time.monotonic() < began + QUIT_SECONDS)
+            _end_at_once(process, patient=monotonic_s() < began + QUIT_SECONDS)
         if not left:
             shutil.rmtree(folder, ignore_errors=True)
         if left or folder.exists():

@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from capacity.clock import monotonic_ns
 from capacity.load.arrivals import arrivals_of
-from capacity.load.engine import Engine, clock
+from capacity.load.engine import Engine
 from capacity.load.http import HttpConnection, HttpRequests, packed_requests
 from capacity.load.schedule import Schedule
 from capacity.operation import Operation
@@ -72,7 +73,7 @@ def drive(url: str, path: Path, kind: str = "rate", to: float = 100) -> tuple[pd
     pool = [HttpConnection(url, requests, samples.error_code, 2.0) for _ in range(2)]
     engine = Engine(arrivals_of(Schedule(workload, workload.shape("test"))), pool, samples, gauges, 2.0)
     assert engine.connect() == 2, engine.refused
-    engine.run(clock())
+    engine.run(monotonic_ns())
     samples.close()
     gauges.close()
     finish_recording(path, {})

@@ -1,13 +1,13 @@
 """The CPU time and memory of a server's processes on this machine, read so seldom that it does not disturb them."""
 
 import math
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import psutil
 
+from capacity.clock import cpu_s, monotonic_s
 from capacity.probes.readers import Reader
 
 CPU_SHARE, MEMORY_SHARE = 0.01, 0.02  # of one core, that reading them may take
@@ -58,11 +58,11 @@ def sparing(read: Reader, share: float) -> Reader:
 
     def seldom() -> dict[str, float]:
         nonlocal due
-        now, spent = time.monotonic(), time.process_time()
+        now, spent = monotonic_s(), cpu_s()
         if now < due:
             return {}
         found = read()
-        due = now + (time.process_time() - spent) / share
+        due = now + (cpu_s() - spent) / share
         return found
 
     return seldom

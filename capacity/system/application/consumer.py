@@ -14,7 +14,6 @@ The package `bullmq` (3.4.4) falls short in these; each is put right where its n
 import asyncio
 import math
 import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,8 @@ from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
+
+from capacity.clock import monotonic_s, unix_s
 
 SPARE_CONNECTIONS = 16  # beside one for each slot: the waiting one, the locks, other queues
 RECONNECT_FIRST_S = 0.02
@@ -136,8 +137,8 @@ class Consumer(Worker):  # type: ignore[misc]
         self.closing = True
         if self.waiting:
             self.waiting.cancel()
-        end = time.monotonic() + within_s
-        while (open_tasks := self._open_tasks()) and (left := end - time.monotonic()) > 0:
+        end = monotonic_s() + within_s
+        while (open_tasks := self._open_tasks()) and (left := end - monotonic_s()) > 0:
             await asyncio.wait(open_tasks, timeout=left)
         unfinished = len(self.jobs)
         self.forceClosing = True
@@ -176,7 +177,7 @@ class Consumer(Worker):  # type: ignore[misc]
         """The job in an answer of the server; without one the next look is when the limit's milliseconds are over."""
         job = await super().nextJobFromJobData(job_data, job_id, limit_until or 0, delay_until or 0, token)
         if job is None and limit_until:
-            self.blockUntil = round(time.time() * 1000) + limit_until
+            self.blockUntil = round(unix_s() * 1000) + limit_until
         return job
 
     async def _report_and_take(

@@ -6,7 +6,6 @@ CAPACITY_QUEUE_PREFIX, connects as an ordinary role, and ends on SIGTERM or Ctrl
 
 import logging
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 
+from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
 from capacity.system.addresses import POSTGRES_URL, REDIS_URL, System, system_from
 from capacity.system.application import pool
@@ -62,7 +62,7 @@ def main(
         raise SystemExit(2) from None
     queue = JobQueue(system.redis_url, jobs, system.queue or QUEUE, system.queue_prefix)
     connections = DatabasePool(system.postgres_url, pool_size, pool_wait, pool_waiting)
-    serve(Services(connections, queue, Breaker(time.monotonic, depth_limit, cooldown)), system.postgres_url, host, port)
+    serve(Services(connections, queue, Breaker(monotonic_s, depth_limit, cooldown)), system.postgres_url, host, port)
 
 
 def serve(services: Services, postgres_url: str, host: str, port: int) -> None:

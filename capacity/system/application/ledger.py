@@ -7,11 +7,11 @@ loses nothing that it has written; only the last line of a file can be torn, whe
 import csv
 import io
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, unquote
 
+from capacity.clock import unix_ns
 from capacity.errors import CapacityError
 
 if TYPE_CHECKING:  # the workers write without it, and pandas takes a second to load
@@ -37,13 +37,13 @@ class LedgerWriter:
 
     def __init__(self, folder: Path, worker: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{worker}-{time.time_ns()}{SUFFIX}"
+        path = folder / f"{worker}-{unix_ns()}{SUFFIX}"
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
 
     def write(self, event: Event, job: str, job_type: str, attempt: int, reason: str = "") -> None:
         """Append a line; it outlives this process when the call returns."""
         words = f"{event}\t{_plain(job)}\t{_plain(job_type)}\t{attempt}\t{_plain(reason)}"
-        os.write(self._file, f"{time.time_ns()}\t{words}\n".encode())
+        os.write(self._file, f"{unix_ns()}\t{words}\n".encode())
 
     def close(self) -> None:
         """Close the file."""

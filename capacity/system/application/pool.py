@@ -1,7 +1,6 @@
 """The gateway's bounded pool of connections: a query is one transaction under row-level security as the caller."""
 
 import select
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
@@ -10,6 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
+from capacity.clock import monotonic_s
 from capacity.system.application.deadline import within
 
 SIZE = 20
@@ -93,10 +93,10 @@ class DatabasePool:
 
     async def _taken(self) -> Connection:
         """A connection that the server has not closed; the pool replaces those that it has, as after a restart."""
-        began = time.monotonic()
+        began = monotonic_s()
         try:
             while True:
-                connection = await self._connections.getconn(self._wait_s + began - time.monotonic())
+                connection = await self._connections.getconn(self._wait_s + began - monotonic_s())
                 if not _is_readable(connection):
                     return connection
                 await connection.close()
@@ -104,7 +104,7 @@ class DatabasePool:
         except (PoolTimeout, TooManyRequests):
             raise UnavailableError(self._why_none()) from None
         finally:
-            self.wait_seconds += time.monotonic() - began
+            self.wait_seconds += monotonic_s() - began
 
     def _why_none(self) -> str:
         if self.in_use < self.size:

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from capacity.clock import cpu_s
 from capacity.system.application.breaker import Breaker
 from capacity.system.application.job_queue import JobQueue, QueuedJob, QueueDownError
 from capacity.system.application.outbox import Reconciler
@@ -71,7 +71,7 @@ class Services:
             "gateway_queue_depth": float("nan") if depth is None else depth,
             "gateway_jobs_enqueued_total": self.enqueued,
             "gateway_jobs_reenqueued_total": self.reconciler.reenqueued,
-            "process_cpu_seconds_total": time.process_time(),
+            "process_cpu_seconds_total": cpu_s(),
         }
         return "".join(f"{name} {float(value):.10g}\n" for name, value in figures.items())
 

@@ -11,7 +11,6 @@ import gc
 import logging
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import uvloop
 from bullmq import Job
 from redis.asyncio import ConnectionPool
 
+from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
 from capacity.system.addresses import System, system_from
 from capacity.system.application.consumer import Consumer, ConsumerSettings, connection_pool, open_queue
@@ -109,8 +109,8 @@ class ReferenceWorker(Consumer):
 
     def _say(self, error: Exception, job: Job | None = None) -> None:
         """Log an error that BullMQ met, at most one a second."""
-        if time.monotonic() - self._said_at >= SAY_S:
-            self._said_at = time.monotonic()
+        if monotonic_s() - self._said_at >= SAY_S:
+            self._said_at = monotonic_s()
             LOG.warning("%s", error)
 
     async def _give_up(self, job: Job, reason: str, attempts: int) -> None:
