@@ -130,7 +130,7 @@ def read_run_words(given: dict[str, Any]) -> None:
     assert given["profile"] in PROFILES
     assert set(wanted) <= set(notebooks)
     accepted = {name: notebook_parameters(notebooks[name]) for name in wanted}
-    chosen_parameters(accepted, parse_values(dict(given["given"])), RESERVED)
+    chosen_parameters(accepted, parse_values(given["given"]), RESERVED)
 
 
 def check_capacity(words: list[str], place: dict[str, str]) -> None:
@@ -149,7 +149,7 @@ def check_capacity(words: list[str], place: dict[str, str]) -> None:
 def check_papermill(words: list[str], place: dict[str, str]) -> None:
     notebooks = {str(path.relative_to(PROJECT)): name for name, path in notebooks_in(PROJECT).items()}
     assert words[1] in notebooks
-    given = {words[at + 1]: words[at + 2] for at, word in enumerate(words) if word == "-p"}
+    given = [(words[at + 1], words[at + 2]) for at, word in enumerate(words) if word == "-p"]
     parameters = notebook_parameters(PROJECT / words[1])
     chosen_parameters({words[1]: parameters}, parse_values(given), frozenset())
     if notebooks[words[1]] in MEASURES_NOTHING:

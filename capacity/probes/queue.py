@@ -104,13 +104,13 @@ def read_job_samples(recording: Recording) -> pd.DataFrame:
 def ready_queue(system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack) -> SystemUnderTest:
     """A queue with its workers, which is at rest when it is drained."""
     require(REDIS_URL, system.redis_url)
-    options = ("--concurrency", str(search.slots_per_worker))
-    opened = open_application(system, file, *options, workers=search.workers, gateway=False)
+    slots = search.slots_per_worker
+    opened = open_application(system, file, workers=search.workers, gateway=False, concurrency=slots)
     application = stack.enter_context(opened)
     url, queue = system.redis_url, Queue(application.system.queue, application.system.queue_prefix)
-    slots = {"slots": search.workers * search.slots_per_worker} if application.pids else {}
+    more = {"slots": search.workers * slots} if application.pids else {}
     return SystemUnderTest(
-        url, watchers_of(application), lambda: wait_until_drained(url, queue), lambda: told_of(queue) | slots
+        url, watchers_of(application), lambda: wait_until_drained(url, queue), lambda: told_of(queue) | more
     )
 
 

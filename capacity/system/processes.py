@@ -37,12 +37,12 @@ class Application:
 
 @contextlib.contextmanager
 def open_application(
-    system: System, jobs: Path, *options: str, workers: int = WORKERS, gateway: bool = True
+    system: System, jobs: Path, workers: int = WORKERS, gateway: bool = True, **options: int
 ) -> Iterator[Application]:
     """The system with its application: what it does not name is started, and stopped at the end.
 
-    `jobs` is the workload file that says what the workers do with each type of job, and `options` are of the workers'
-    command line. Where the system names a queue, its own workers serve it and none are started; where it names a
+    `jobs` is the workload file that says what the workers do with each type of job; `options` are as for
+    `worker_command`. Where the system names a queue, its own workers serve it and none are started; where it names a
     gateway, that is the one. The tables must be there.
     Raises CapacityError where a process cannot be started.
     """
@@ -53,7 +53,7 @@ def open_application(
     with open_server_directory() as directory:
         running = Application(system)
         if starts_workers:
-            running = start_workers(directory, running, jobs, workers, *options)
+            running = start_workers(directory, running, jobs, workers, **options)
         if starts_gateway:
             running = start_gateway(directory, running)
         yield running

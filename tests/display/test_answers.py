@@ -70,7 +70,7 @@ def test_a_part_is_answered_by_its_figures_each_with_its_promise_and_by_what_hol
     objectives = [each for each, _, _ in answers.judged if each.section == "database"]
     extra = Finding("database.throughput", 1965.0, "/s", 1950.0, 1980.0, 120, title="per second")
     lines = part_answer_text([extra, *findings], objectives, "throughput", "response_p99").splitlines()
-    assert lines[0] == "INCONCLUSIVE: 11 of 12 promises hold, 0 broken, 1 undecided"
+    assert lines[0] == "INCONCLUSIVE: 11 of 12 promises hold, 1 undecided"
     assert lines[1].split("  ")[0] == "per second" and lines[1].endswith("1,965 /s (1,950 to 1,980)")
     assert lines[2].startswith("Query latency p99") and lines[2].endswith("PASS  < 500 ms")
     assert lines[3:] == ["INCONCLUSIVE: Row lock contention < 0.1 %, found 0.4 % (0.1 to 1.3)"]
@@ -79,7 +79,7 @@ def test_a_part_is_answered_by_its_figures_each_with_its_promise_and_by_what_hol
 def test_a_part_of_which_nothing_was_measured_says_so_and_names_no_more_than_two(answers: Answers) -> None:
     objectives = [each for each, _, _ in answers.judged if each.section == "redis"]
     lines = part_answer_text([], objectives).splitlines()
-    assert lines[0] == "NO_DATA: 0 of 11 promises hold, 0 broken, 11 undecided"
+    assert lines[0] == "NO_DATA: 0 of 11 promises hold, 11 undecided"
     assert [line.split("  ")[0] for line in lines[1:]] == [each.title for each in objectives]
     assert all("not measured" in line and "NO_DATA" in line for line in lines[1:])
     slow = Finding("redis.response_p99", 12.0, "ms", 11.0, 13.0, 9)

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from capacity.analysis.measured.honesty import Plan, schedule_problem
+from capacity.analysis.measured.honesty import PlannedLoad, schedule_problem
 from capacity.analysis.measured.quality import accounting
 from capacity.errors import CapacityError
 from capacity.probes.measurement import UNDER_WAY_S, Measurement, Watcher, gauges_of, measure
@@ -171,9 +171,9 @@ def test_a_load_goes_on_after_its_look_only_for_promises_that_are_undecided(
     assert recording.manifest.get("went_on_for") == (promises or None)
     assert recording.samples["step"].max() == steps - 1
     assert recording.samples["scheduled_ns"].max() < recording.manifest["planned_seconds"] * 1e9
-    counts = accounting(recording.samples, Plan(recording.manifest).count)
+    counts = accounting(recording.samples, PlannedLoad(recording.manifest).count)
     assert counts.residue == 0
-    assert schedule_problem(recording.samples, Plan(recording.manifest)) is None
+    assert schedule_problem(recording.samples, PlannedLoad(recording.manifest)) is None
 
 
 def test_a_load_whose_judgement_takes_as_long_as_its_look_goes_on(prepared: System, tmp_path: Path) -> None:
