@@ -146,12 +146,12 @@ def _run(
     for child in (*beside, *generators):
         child.begin(origin_ns)
     note_facts(folder, facts)
-    load = _Load(measurement, folder, generators, beside, origin_ns)
+    load = _LoadUnderWay(measurement, folder, generators, beside, origin_ns)
     return facts | load.wait(progress, goes_on_for)
 
 
 @dataclass(frozen=True, slots=True)
-class _Load:
+class _LoadUnderWay:
     """A load under way: its generators, what runs `beside` them, and the moment that its schedule counts from."""
 
     measurement: Measurement
