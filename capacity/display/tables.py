@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # the command prints tables of text, which need not wait for 
 
 LINE_WIDTH = 110
 NARROWEST = 20  # columns in which a sentence can be read
-NO_BREAK = "\N{NO-BREAK SPACE}"
 INTERVAL = re.compile(r"\([^()\s]+ to [^()\s]+\)")
 NOT_GIVEN = "not given"
 COLOURS = {
@@ -99,13 +98,13 @@ def wrapped(said: str, width: int = LINE_WIDTH, indent: str = "      ") -> str:
 
 
 def unbroken(text: str) -> str:
-    """Text whose intervals do not break at the end of a line: with its number one is two lines at most."""
-    return INTERVAL.sub(lambda found: found.group().replace(" ", NO_BREAK), text)
+    """Text as HTML, whose intervals a page need not break: with its number one is two lines at most."""
+    return INTERVAL.sub(r'<span class="interval">\g<0></span>', str(escape(text)))
 
 
 def finding_link(finding: Any, *, unit: bool = False) -> str:
     """As `finding_text`, as HTML that leads to the finding's own line in the report."""
-    text = str(escape(unbroken(finding_text(finding, unit=unit))))
+    text = unbroken(finding_text(finding, unit=unit))
     if finding is None:
         return text
     kind = "note" if finding.value is None else "number"
@@ -116,7 +115,7 @@ def cell_html(value: Any) -> str:
     """A cell of a table for people as HTML: a finding with its unit leads to its own line, all else is escaped text."""
     if isinstance(value, Finding):
         return finding_link(value, unit=True)
-    return finding_text(None) if value is None else str(escape(unbroken(str(value))))
+    return finding_text(None) if value is None else unbroken(str(value))
 
 
 def operations_style(findings: Iterable[Finding], figures: Mapping[str, str] = RESPONSES) -> "Styler":

@@ -137,9 +137,9 @@ def _found(names: Set[str]) -> Any:
     """What was found in a cell whose unit stands elsewhere, leading to its line where the page has one."""
 
     def found(finding: Finding | None, *, unit: bool = False) -> Markup:
-        text = unbroken(finding_text(finding, unit=unit))
+        text = Markup(unbroken(finding_text(finding, unit=unit)))
         if finding is None or finding.name not in names:
-            return escape(text)
+            return text
         kind = "note" if finding.value is None else "number"
         return Markup('<a class="{}" href="#{}">{}</a>').format(kind, finding.name, text)
 

@@ -116,5 +116,5 @@ def test_where_all_hold_their_verdict_stands_once_too() -> None:
 
 
 def test_an_interval_does_not_break_at_the_end_of_a_line() -> None:
-    assert tables.unbroken("12.0 ms (11.0 to 13.0)") == f"12.0 ms (11.0{tables.NO_BREAK}to{tables.NO_BREAK}13.0)"
-    assert tables.unbroken("from one to the other (as it is)") == "from one to the other (as it is)"
+    assert tables.unbroken("12.0 ms (11.0 to 13.0)") == '12.0 ms <span class="interval">(11.0 to 13.0)</span>'
+    assert tables.unbroken("from one to the other (as it is) < 1") == "from one to the other (as it is) &lt; 1"
