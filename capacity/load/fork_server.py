@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
@@ -76,6 +77,7 @@ class ForkServer:
 
     def __init__(self, *modules: str, environment: Mapping[str, str] | None = None) -> None:
         self._socket, theirs = socket.socketpair()
+        self._asking = threading.Lock()  # notebooks are run by several threads, and each is to get its own answer
         self._socket.settimeout(START_SECONDS)
         words = [sys.executable, "-m", __name__, str(theirs.fileno()), *modules]
         with theirs:
@@ -97,8 +99,9 @@ class ForkServer:
         mine, theirs = [writes, *(each[0] for each in pipes)], [stdin, *(each[1] for each in pipes)]
         request = json.dumps({"module": module, "secrets": dict(secrets)}).encode()
         try:
-            socket.send_fds(self._socket, [request], [*theirs, *outputs])
-            answer = self._socket.recv(64)
+            with self._asking:
+                socket.send_fds(self._socket, [request], [*theirs, *outputs])
+                answer = self._socket.recv(64)
         except OSError:
             answer = b""
         finally:

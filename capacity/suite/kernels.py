@@ -28,6 +28,7 @@ LOADED = (
     "capacity.probes.breaking_point",
     "capacity.scenarios.trials",
 )
+STARTING = threading.Lock()  # of two servers begun at once one would end, and with it the kernels that it forked
 
 
 def prepare_kernels() -> dict[str, str]:
@@ -39,8 +40,13 @@ def prepare_kernels() -> dict[str, str]:
     return {CHOSEN_BY: PROVISIONER}
 
 
-@cache
 def _server() -> ForkServer:
+    with STARTING:
+        return _started_server()
+
+
+@cache
+def _started_server() -> ForkServer:
     return ForkServer(__name__, *LOADED, environment=BACKEND)
 
 

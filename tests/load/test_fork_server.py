@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -72,6 +73,14 @@ def test_a_failure_is_told_as_the_last_words_of_the_process(server: ForkServer) 
     with pytest.raises(CapacityError, match="the generator process ended early: KeyError: 'workload'"):
         broken.wait_ready()
     broken.close()
+
+
+def test_threads_that_ask_at_once_each_get_a_process_of_their_own(server: ForkServer) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        children = list(threads.map(lambda _: server.start(NETWORK, {"host": "127.0.0.1", "port": 9}, {}), range(24)))
+    assert len({child.wait_ready()["port"] for child in children}) == len(children)
+    for child in children:
+        child.close()
 
 
 def test_one_that_has_been_closed_says_so() -> None:
