@@ -2,11 +2,13 @@
 
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import redis
 
 from capacity.load.connection import ConnectionLostError
 from capacity.load.redis import NOT_REDIS, RedisCommands, RedisConnection
@@ -15,6 +17,14 @@ from capacity.recording import open_recording
 from capacity.workload import Workload, parse_workload
 
 SEQUENCE = {"number": {"kind": "sequence"}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def errors_are_counted_by_kind_again(redis_url: str) -> Iterator[None]:
+    """Redis forgets its counts by kind of error after too many kinds, and other tests share this server."""
+    yield
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_resetstat()
 
 
 def workload(*command: str) -> Workload:

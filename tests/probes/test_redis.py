@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from capacity.errors import CapacityError
-from capacity.findings import Finding
+from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.redis import measure_redis, read_redis_findings
 from capacity.recording import open_recording
@@ -88,6 +88,28 @@ def test_out_of_memory_is_an_error_with_its_class_and_is_counted(system: System,
     assert set(refused) == {"OOM"}
     counts = {each.name: each.value for each in read_redis_findings(tmp_path / "full")}
     assert counts["redis.out_of_memory"] == len(refused) > 100
+
+
+def test_out_of_memory_errors_are_not_given_where_redis_counts_no_kinds_of_error_any_more(
+    system: System, tmp_path: Path
+) -> None:
+    with redis.Redis.from_url(system.redis_url) as client:
+        for number in range(300):
+            with pytest.raises(redis.RedisError):
+                client.eval(f"return redis.error_reply('KIND{number} of error')", 0)
+        try:
+            measure(
+                Measurement(short("redis"), "smoke"),
+                system.redis_url,
+                [gauges_of(redis=system.redis_url)],
+                tmp_path / "r",
+            )
+        finally:
+            client.config_resetstat()
+    found = {each.name: each for each in read_redis_findings(tmp_path / "r")}["redis.out_of_memory"]
+    assert (found.value, found.low, found.high) == (None, None, None)
+    assert found.note.startswith("not given: Redis met too many kinds of error")
+    assert judge(found, Objective(found.name, "==", 0)) is Verdict.NO_DATA
 
 
 def test_the_cache_is_filled_and_removed_and_nothing_else(redis_url: str) -> None:

@@ -1,6 +1,7 @@
 """What a recording of Redis says: the findings of the report's second section that are Redis's own."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from capacity.findings import Finding
 from capacity.units import MB
 
 SECTION = "redis"
+FORGOTTEN = "not given: Redis met too many kinds of error to count them by kind; CONFIG RESETSTAT makes it count again"
 
 
 def redis_findings(
@@ -35,8 +37,16 @@ def _server_findings(part: Sustained) -> list[Finding]:
         ),
         part.finding("cpu_share", ratio(cpu, np.ones(len(cpu))), "%", "CPU of the server, of one core", 100),
         part.finding("evictions", part.total("redis.evictions"), "", "keys evicted"),
-        part.finding("out_of_memory", part.total("redis.out_of_memory"), "", "out-of-memory errors"),
+        _out_of_memory(part),
     ]
+
+
+def _out_of_memory(part: Sustained) -> Finding:
+    readings = part.all_gauges.loc[part.all_gauges["gauge"] == "redis.out_of_memory", "value"]
+    forgotten = bool(readings.isna().any())
+    counted = exactly(None, len(readings)) if forgotten else part.total("redis.out_of_memory")
+    found = part.finding("out_of_memory", counted, "", "out-of-memory errors")
+    return replace(found, note=FORGOTTEN) if forgotten else found
 
 
 def reconnection_findings(

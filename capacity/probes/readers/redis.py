@@ -1,5 +1,6 @@
 """Redis's own figures, from INFO."""
 
+import math
 from typing import Any
 
 import redis
@@ -24,7 +25,9 @@ def redis_reader(url: str) -> tuple[Reader, dict[str, Any]]:
 
     def read() -> dict[str, float]:
         info: dict[str, Any] = client.info("everything")
-        refused = info.get("errorstat_OOM", {}).get("count", 0)
+        # Redis forgets what it counted by kind of error once there were too many kinds, until CONFIG RESETSTAT.
+        forgotten = "errorstat_ERRORSTATS_DISABLED" in info
+        refused = math.nan if forgotten else info.get("errorstat_OOM", {}).get("count", 0)
         return {
             "redis.memory_bytes": info["used_memory"],
             "redis.memory_limit_bytes": info["maxmemory"],
