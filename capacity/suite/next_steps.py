@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from capacity.analysis.measured.decisions import seconds_to_decide
 from capacity.analysis.planning.answers import HELD_BACK
 from capacity.display.tables import finding_text
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Judged, Objective, Verdict
+from capacity.findings import Judged, Verdict
 from capacity.places import WORKLOADS, read_manifest
 from capacity.workload import Workload, read_workload
 
@@ -87,26 +88,15 @@ def _longer(row: Judged, recordings: Path, project: Path) -> _Longer:
     if verdict is not Verdict.INCONCLUSIVE or finding is None:
         return _Longer()
     try:
-        measured = str(read_manifest(recordings / finding.recording).get("profile"))
+        manifest = read_manifest(recordings / finding.recording)
         shapes = _workload(finding.section, project).shapes
     except CapacityError:
         return _Longer()
-    seconds = {name: shape.seconds for name, shape in shapes.items()}
-    times, sure = _times_as_long(finding, objective)
-    enough = [name for name in seconds if seconds[name] >= times * seconds.get(measured, math.inf)]
-    return _Longer(min(enough, key=lambda name: seconds[name], default=""), sure)
-
-
-def _times_as_long(finding: Finding, objective: Objective) -> tuple[float, bool]:
-    """How many times as long decides it, and whether it does if the value stays.
-
-    An interval narrows with the root of time. Of an open end nothing is known: twice as long may close it.
-    """
-    value, low, high = finding.value, finding.low, finding.high
-    if value is None or low is None or high is None or value == objective.limit:
-        return math.inf, True
-    end = high if value < objective.limit else low
-    return (((end - value) / (objective.limit - value)) ** 2, True) if math.isfinite(end) else (2.0, False)
+    stages = [each for each in manifest.get("stages", []) if each["step"] in manifest.get("sustained_steps", [])]
+    needed = seconds_to_decide(finding, objective, math.fsum(each["end_s"] - each["start_s"] for each in stages))
+    seconds = {name: shape.sustained_seconds for name, shape in shapes.items()}
+    enough = [name for name in seconds if 0 < needed <= seconds[name]]
+    return _Longer(min(enough, key=lambda name: seconds[name], default=""), math.inf not in (finding.low, finding.high))
 
 
 def _workload(section: str, project: Path) -> Workload:

@@ -23,7 +23,10 @@ def minutes(profile: str) -> str:
 
 
 def test_the_profile_that_is_long_enough_is_named_with_its_minutes() -> None:
-    (step,) = to_do([undecided(4, 8, 11)], RECORDED, PROJECT)
+    (step,) = to_do([undecided(4, 8, 11)], RECORDED, PROJECT)  # 2.25 times as long as it was
+    assert step.next_step == f"measure with the profile standard: {minutes('standard')} decide it, if it stays as found"
+    assert step.command == "capacity run --only database --profile standard"
+    (step,) = to_do([undecided(4, 8, 12)], RECORDED, PROJECT)  # 4 times
     assert step.next_step == f"measure with the profile full: {minutes('full')} decide it, if it stays as found"
     assert step.command == "capacity run --only database --profile full"
 
@@ -31,7 +34,7 @@ def test_the_profile_that_is_long_enough_is_named_with_its_minutes() -> None:
 def test_of_an_open_end_longer_measuring_is_not_said_to_decide() -> None:
     (step,) = to_do([undecided(4, 8, float("inf"))], RECORDED, PROJECT)
     assert step.reason == "Undecided: an end of the interval is open as yet"
-    assert step.next_step == f"measure with the profile full: {minutes('full')} may decide it"
+    assert step.next_step == f"measure with the profile standard: {minutes('standard')} may decide it"
 
 
 @pytest.mark.parametrize("value", [9.999, 10.0])

@@ -303,6 +303,7 @@ def test_no_cell_has_more_than_two_lines_no_column_says_one_thing_and_no_two_lin
     run: Path, browser: Browser
 ) -> None:
     page, _, _ = opened(browser, run, 1280, "light", height=800)
+    assert page.evaluate("[...document.querySelectorAll('.table')].every(each => each.scrollWidth <= each.clientWidth)")
     assert page.evaluate(LINES) == []
     assert page.evaluate(SAME) == []
     assert page.evaluate(TWICE) == []
