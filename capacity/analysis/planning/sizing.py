@@ -109,19 +109,6 @@ def choose_sizes(
     return [_step(quarter, fit, sizes, demands[quarter]) for quarter, fit in enumerate(path)]
 
 
-def total_cost(steps: Sequence[Step], current: Size | None = None, change_cost: float = 0.0) -> float:
-    """What the steps cost in all, with `change_cost` for each change of size; quarters without a size cost nothing."""
-    total, last = 0.0, current
-    for step in steps:
-        if step.fit is None:
-            continue
-        total += _quarterly(step.fit)
-        if last is not None and last.key != step.fit.size.key:
-            total += change_cost
-        last = step.fit.size
-    return total
-
-
 def groups_of(sizes: Sequence[Size], most: int) -> list[Size]:
     """Each size alone, and groups of 2 to `most` equal servers of it, which hold and cost as many times as much."""
     summed = ("vcpu", "memory_gib", "network_gbps", "max_connections", "pooler_clients", "iops", "price_per_hour")
