@@ -1,6 +1,7 @@
 """Waiting lines: how many servers a load needs, how much load they hold, and whether a backlog grows."""
 
 import math
+import sys
 from collections.abc import Iterator
 
 HALVINGS = 60  # of the interval from 0 to saturation: after these it is as narrow as a float allows
@@ -92,7 +93,8 @@ def servers_needed(arrival_rate: float, service_time: float, wait_limit: float, 
     _check("wait limit", wait_limit)
     _check_probability(probability)
     load, limit = _load(arrival_rate, service_time), _in_services(wait_limit, service_time)
-    return next(c for c, waits in _waiting(load) if _within(waits, load, c, limit) >= probability)
+    overloaded = math.floor(load)  # with so few the queue grows for ever, and they may be hundreds of thousands
+    return next(c for c, waits in _waiting(load, overloaded) if _within(waits, load, c, limit) >= probability)
 
 
 def highest_arrival_rate(service_time: float, servers: int, wait_limit: float, probability: float) -> float:
@@ -116,16 +118,26 @@ def highest_arrival_rate(service_time: float, servers: int, wait_limit: float, p
     return low / service_time
 
 
-def _waiting(load: float) -> Iterator[tuple[int, float]]:
-    """The number of servers 1, 2, … and the probability of waiting with them, without end.
+def _waiting(load: float, servers: int = 0) -> Iterator[tuple[int, float]]:
+    """The number of servers from `servers` + 1 on and the probability of waiting with them, without end.
 
     B(c) = A·B(c − 1) / (c + A·B(c − 1)) and C(c) = c·B / (c − A + A·B).
     """
-    blocked, servers = 1.0, 0
+    blocked = 1 / _odds(load, servers)
     while True:
         servers += 1
         blocked = load * blocked / (servers + load * blocked)
         yield servers, 1.0 if load >= servers else servers * blocked / (servers - load + load * blocked)
+
+
+def _odds(load: float, servers: int) -> float:
+    """1 / B(c) for c up to A, in some multiple of √A steps: 1 + c/A + c·(c − 1)/A² + … as far as it adds anything."""
+    term = total = 1.0
+    while servers and term > total * sys.float_info.epsilon:
+        term *= servers / load
+        total += term
+        servers -= 1
+    return total
 
 
 def _within(waits: float, load: float, servers: int, limit: float) -> float:

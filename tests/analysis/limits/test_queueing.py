@@ -1,9 +1,11 @@
 """Waiting has published answers, and a backlog is found to grow where more arrives than is served."""
 
 import heapq
+import itertools
 import math
 from fractions import Fraction
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from capacity.analysis.limits.queueing import erlang_c, highest_arrival_rate, servers_needed, wait_within
+from capacity.analysis.limits.queueing import (
+    _waiting,
+    _within,
+    erlang_c,
+    highest_arrival_rate,
+    servers_needed,
+    wait_within,
+)
 from capacity.analysis.statistics.estimates import backlog_slope
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -87,6 +96,20 @@ def test_the_servers_needed_are_the_fewest(rate: float, service_s: float, limit:
     servers = servers_needed(rate, service_s, limit, probability)
     assert wait_within(rate, service_s, servers, limit) >= probability
     assert servers == 1 or wait_within(rate, service_s, servers - 1, limit) < probability
+
+
+@pytest.mark.parametrize("load", [1.0, 7.3, 1000.0, 54_321.7])
+def test_the_servers_are_counted_from_the_load_on_as_if_from_the_first(load: float) -> None:
+    counted = itertools.islice(_waiting(load), math.floor(load), math.floor(load) + 50)
+    begun = itertools.islice(_waiting(load, math.floor(load)), 50)
+    assert list(begun) == [(servers, pytest.approx(waits, rel=1e-9)) for servers, waits in counted]
+
+
+def test_a_million_servers_are_found_in_a_thousand_steps() -> None:
+    """At β = 1 of Halfin and Whitt 22.34 % wait, so c is near A + √A; a what-if may ask for as many."""
+    with patch("capacity.analysis.limits.queueing._within", wraps=_within) as tried:
+        assert servers_needed(1e6, 1.0, 0.0, 1 - 0.2234) == pytest.approx(1e6 + 1e3, abs=2)
+    assert tried.call_count < 1100
 
 
 @settings(derandomize=True, max_examples=50, deadline=None)
