@@ -4,9 +4,12 @@ The first ones are functions of C, since the engine's loop calls them for every 
 """
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from capacity.units import NS_PER_S
+
+POLL_S = 0.02
 
 monotonic_ns = time.monotonic_ns
 monotonic_s = time.monotonic
@@ -24,6 +27,16 @@ def unix_ns_of(moment_ns: int) -> int:
 def seconds_since(moment_ns: int) -> float:
     """How long ago a moment of the monotonic clock was."""
     return (monotonic_ns() - moment_ns) / NS_PER_S
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, poll_s: float = POLL_S) -> bool:
+    """Look every `poll_s` whether something holds, and return whether it came to that within `seconds`."""
+    deadline = monotonic_s() + seconds
+    while not holds():
+        if monotonic_s() >= deadline:
+            return False
+        time.sleep(poll_s)
+    return True
 
 
 def utc_text() -> str:

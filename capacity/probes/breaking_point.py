@@ -17,7 +17,6 @@ from capacity.objectives import read_objectives
 from capacity.places import OBJECTIVES, WORKLOADS, in_project
 from capacity.probes.levels import LoadTest, open_load_test, read_frames
 from capacity.probes.live import run_probe
-from capacity.probes.measurement import Progress, quiet
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import SearchSettings, read_searches
 from capacity.system.addresses import System
@@ -29,9 +28,7 @@ SEARCHES = "breaking_point.yaml"
 MeasuredLevel = tuple[Level, Frames]
 
 
-def search_part(
-    name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path, *, progress: Progress = quiet
-) -> SearchResult:
+def search_part(name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path) -> SearchResult:
     """Measure levels of a part until its breaking point is known, each into a new recording below `folder`.
 
     Where rounds are to follow, the load recommended is measured once more. The objectives are those on level_<name> in
@@ -44,7 +41,7 @@ def search_part(
     repeated: list[MeasuredLevel] = []
 
     def measured(rate: float, seconds: float, into: Path) -> MeasuredLevel:
-        test.measure(rate, seconds, windows.warm_up_seconds, into, progress)
+        test.measure(rate, seconds, windows.warm_up_seconds, into)
         frames = read_frames(into)
         return _level(name, into, frames, seconds, objectives), frames
 
@@ -61,9 +58,7 @@ def search_part(
     return kept()
 
 
-def search_again(
-    name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path, *, progress: Progress = quiet
-) -> None:
+def search_again(name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path) -> None:
     """Look once more near what the search in `folder` found, as a further round of it, and measure its load once more.
 
     What is measured is added to its search.json when the round is over; one that was broken off is left out. Nothing is
@@ -75,7 +70,7 @@ def search_again(
         return
 
     def measured(rate: float, seconds: float, into: Path) -> Level:
-        test.measure(rate, seconds, windows.warm_up_seconds, into, progress)
+        test.measure(rate, seconds, windows.warm_up_seconds, into)
         return _level(name, into, read_frames(into), seconds, objectives)
 
     number, levels = len(facts["rounds"]) + 2, list[Level]()
@@ -134,14 +129,14 @@ def run_breaking_point_probe(
     searches = read_searches(in_project(workloads or WORKLOADS) / SEARCHES)
     wanted = chosen_names(parts, searches, "part")
 
-    def probe(system: System, into: Path, progress: Progress) -> None:
+    def probe(system: System, into: Path) -> None:
         present = wanted or [name for name in searches if name in PARTS and PARTS[name].present(system)]
         rounds = {name: searches[name].window(profile).rounds for name in present}
         for number in range(max(rounds.values(), default=0)):
             for name in (each for each in present if number < rounds[each]):
                 look = search_again if number else search_part
                 with open_load_test(name, searches[name], system, workloads, profile) as test:
-                    look(name, test, searches[name], profile, into / name, progress=progress)
+                    look(name, test, searches[name], profile, into / name)
 
     return run_probe(live, "breaking_point", folder, probe)
 

@@ -1,6 +1,5 @@
 """The database probe: fills the tables, runs the workload, then the pairs that show what row-level security costs."""
 
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -8,10 +7,10 @@ import pandas as pd
 import psycopg
 
 from capacity.analysis.measured.database import database_findings, row_security_findings, row_security_pairs
-from capacity.clock import monotonic_s
+from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.findings import Finding
-from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
+from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.probe import Probe, SystemUnderTest
 from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
@@ -23,7 +22,6 @@ from capacity.workload import read_workload
 
 ROW_SECURITY = "row_security"
 REST_S = 5.0  # what is still busy then, is so for reasons of its own
-POLL_S = 0.05
 BUSY = """
 SELECT count(*) FROM pg_stat_activity
 WHERE state = 'active' AND backend_type IN ('client backend', 'autovacuum worker') AND pid <> pg_backend_pid()
@@ -32,15 +30,7 @@ WHERE state = 'active' AND backend_type IN ('client backend', 'autovacuum worker
 TIDY = ("VACUUM capacity.posts, capacity.connectors, capacity.job_logs, capacity.tokens", "CHECKPOINT")
 
 
-def measure_database(
-    system: System,
-    workloads: Path,
-    profile: str,
-    folder: Path,
-    progress: Progress = quiet,
-    *,
-    prepared: bool = True,
-) -> Path:
+def measure_database(system: System, workloads: Path, profile: str, folder: Path, *, prepared: bool = True) -> Path:
     """Measure PostgreSQL into a new recording in `folder`, with the pairs in its sub-folder `row_security`.
 
     `workloads` is the folder of database.yaml and row_security.yaml; `prepared` False is for a transaction pooler,
@@ -58,8 +48,8 @@ def measure_database(
     beside = [gauges_of(**told, **processes, locks=system.postgres_admin_url)]
     promises = for_what_is_undecided("database", read_database_findings)
     url, (first, second) = system.postgres_url, (Measurement(each, profile, prepared=prepared) for each in (mix, pairs))
-    measure(first, url, beside, folder, progress, goes_on_for=promises)
-    measure(second, url, [gauges_of(**told)], folder / ROW_SECURITY, progress)
+    measure(first, url, beside, folder, goes_on_for=promises)
+    measure(second, url, [gauges_of(**told)], folder / ROW_SECURITY)
     return folder
 
 
@@ -101,13 +91,8 @@ def tidy(postgres_url: str) -> None:
 
 def wait_until_idle(postgres_url: str, seconds: float = REST_S) -> bool:
     """Wait until PostgreSQL runs no statement, and vacuums no table; returns whether that came within `seconds`."""
-    deadline = monotonic_s() + seconds
     with connect_as_administrator(postgres_url) as connection:
-        while monotonic_s() < deadline:
-            if connection.execute(BUSY).fetchone() == (0,):
-                return True
-            time.sleep(POLL_S)
-    return False
+        return wait_until(lambda: connection.execute(BUSY).fetchone() == (0,), seconds)
 
 
 def postgres_processes(postgres_url: str) -> str:

@@ -8,7 +8,7 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.database import postgres_processes, tidy
-from capacity.probes.measurement import Measurement, Progress, Watcher, gauges_of, measure, quiet
+from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
 from capacity.probes.probe import Probe, SystemUnderTest
 from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.queue import wait_until_drained
@@ -23,7 +23,7 @@ FILE, JOBS = "gateway.yaml", "queue.yaml"
 WORKERS = 2  # enough for the jobs that the requests make
 
 
-def measure_gateway(system: System, workloads: Path, profile: str, folder: Path, progress: Progress = quiet) -> Path:
+def measure_gateway(system: System, workloads: Path, profile: str, folder: Path) -> Path:
     """Measure an API gateway into a new recording in `folder`.
 
     `workloads` is the folder of gateway.yaml and queue.yaml. Where the system names no gateway, the tables are filled
@@ -38,7 +38,7 @@ def measure_gateway(system: System, workloads: Path, profile: str, folder: Path,
         watchers = [watcher_of(application.system, application.processes)]
         promises = for_what_is_undecided("gateway", read_gateway_findings)
         url, measurement = application.system.gateway_url, Measurement(workload, profile)
-        return measure(measurement, url, watchers, folder, progress, goes_on_for=promises)
+        return measure(measurement, url, watchers, folder, goes_on_for=promises)
 
 
 def watcher_of(system: System, *processes: str) -> Watcher:

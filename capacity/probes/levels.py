@@ -10,7 +10,7 @@ from capacity.analysis.measured.jobs import job_samples
 from capacity.errors import CapacityError
 from capacity.load.fork_server import ForkServer
 from capacity.places import WORKLOADS, in_project
-from capacity.probes.measurement import GAUGES, GENERATOR, Measurement, Progress, measure, quiet
+from capacity.probes.measurement import GAUGES, GENERATOR, Measurement, measure
 from capacity.probes.parts import PARTS
 from capacity.probes.probe import SystemUnderTest
 from capacity.probes.queue import OBSERVER
@@ -32,13 +32,13 @@ class LoadTest:
     generators: int
     fork_server: ForkServer
 
-    def measure(self, rate: float, seconds: float, warm_up_s: float, folder: Path, progress: Progress = quiet) -> Path:
+    def measure(self, rate: float, seconds: float, warm_up_s: float, folder: Path) -> Path:
         """Hold `rate` operations a second for `seconds`, from rest and after a warm-up, into a new recording."""
         part, level = self.under_test, at_level(self.workload, rate, seconds, warm_up_s)
         part.rest()
         measurement = Measurement(level, PROFILE, self.generators, more={"settle_s": 0.0, **part.more()})
         start = self.fork_server.start
-        return measure(measurement, part.url, part.watchers, folder, progress, settle=part.rest, start=start)
+        return measure(measurement, part.url, part.watchers, folder, settle=part.rest, start=start)
 
 
 def at_level(workload: Workload, rate: float, seconds: float, warm_up_s: float) -> Workload:

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,8 @@ LEAD_NS = 200_000_000  # from the last process being ready to the common origin
 REPORT_S = 0.5
 UNDER_WAY_S = 2.0  # from the begin of a look to the judgement: what was due before has ended by then
 TOLD_S = 0.5  # before a stage's end, a generator must know that it is the last
-Progress = Callable[[float, float], None]  # seconds done, seconds planned
 Start = Callable[[str, Mapping[str, Any], Mapping[str, str]], Child]  # of a module, with its task and its secrets
 GoesOnFor = Callable[[Path, float, float], list[str]]  # of a recording, its seconds and the most it may have: promises
-
-
-def quiet(done: float, planned: float) -> None:
-    """No progress is shown."""
 
 
 def for_nothing(folder: Path, seconds: float, at_most: float) -> list[str]:
@@ -55,6 +49,12 @@ class Measurement:
     def shape(self) -> Shape:
         """The shape of the profile."""
         return self.workload.shape(self.profile)
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What every process of it is told."""
+        task = {"workload": self.workload.model_dump(), "profile": self.profile, "prepared": self.prepared}
+        return {**task, "shards": self.generators, **self.more}
 
     @property
     def until_look(self) -> "Measurement":
@@ -86,68 +86,52 @@ def measure(
     url: str,
     watchers: Sequence[Watcher],
     folder: Path,
-    progress: Progress = quiet,
     *,
-    settle: Callable[[], object] | None = None,
+    under_way: Callable[[float], object] = bool,
+    settle: Callable[[], object] = bool,
     start: Start = Child,
     goes_on_for: GoesOnFor = for_nothing,
 ) -> Path:
     """Run a measurement into a new recording in `folder` and return it.
 
-    `watchers` run beside the load, and until `settle`, called when the load has ended, returns. `start` starts the
-    processes of the measurement. During the look of its shape `goes_on_for` is asked for which promises to go on; the
-    manifest has them, and the shape as it was run, so that its schedule can be drawn again.
+    `watchers` run beside the load, and until `settle`, called when the load has ended, returns. `under_way` is told the
+    seconds of load so far, a few times a second. `start` starts the processes of the measurement. During the look of
+    its shape `goes_on_for` is asked for which promises to go on; the manifest has them, and the shape as it was run, so
+    that its schedule can be drawn again.
     Raises CapacityError where the server does not let any connection in, or a process ends early; the recording is
     then marked interrupted, and holds what was flushed.
     """
-    facts = _facts(measurement.until_look)
-    create_recording(folder, facts)
+    create_recording(folder, _facts(measurement.until_look))
     complete = False
-    try:
-        with ExitStack() as running:
-            loaded = partial(_run, measurement, url, watchers, folder, progress)
-            facts |= loaded(running=running, start=start, goes_on_for=goes_on_for)
-            if settle:
-                settle()
-        complete = True
-    finally:
-        finish_recording(folder, facts, complete)
-    return folder
-
-
-def _run(
-    measurement: Measurement,
-    url: str,
-    watchers: Sequence[Watcher],
-    folder: Path,
-    progress: Progress,
-    *,
-    running: ExitStack,
-    start: Start,
-    goes_on_for: GoesOnFor,
-) -> dict[str, Any]:
-    workload, shards = measurement.workload, measurement.generators
-    task = {"workload": workload.model_dump(), "profile": measurement.profile, "prepared": measurement.prepared}
-    task |= {"folder": str(folder), "shards": shards, **measurement.more}
 
     def child_of(module: str, told: Mapping[str, Any], secrets: Mapping[str, str]) -> Child:
-        child = start(module, {**task, **told}, secrets)
+        child = start(module, {**measurement.task, "folder": str(folder), **told}, secrets)
         running.callback(child.close)
         return child
 
-    beside = [child_of(each.module, each.task, each.secrets) for each in watchers]
-    generators = [child_of(GENERATOR, {"index": index}, {LOAD_URL: url}) for index in range(shards)]
+    try:
+        with ExitStack() as running:
+            _begun(measurement, url, watchers, folder, child_of).wait(under_way, goes_on_for)
+            settle()
+        complete = True
+    finally:
+        finish_recording(folder, {}, complete)
+    return folder
+
+
+def _begun(measurement: Measurement, url: str, watchers: Sequence[Watcher], folder: Path, start: Start) -> "_LoadUnderWay":
+    beside = [start(each.module, each.task, each.secrets) for each in watchers]
+    generators = [start(GENERATOR, {"index": index}, {LOAD_URL: url}) for index in range(measurement.generators)]
     facts: dict[str, Any] = {}
     for child in beside:
         facts |= child.wait_ready()
-    facts |= _admitted(workload, [each.wait_ready() for each in generators])
+    facts |= _admitted(measurement.workload, [each.wait_ready() for each in generators])
     origin_ns = monotonic_ns() + LEAD_NS
     facts |= {"started_at": utc_text(), "origin_unix_ns": unix_ns_of(origin_ns)}
     for child in (*beside, *generators):
         child.begin(origin_ns)
     note_facts(folder, facts)
-    load = _LoadUnderWay(measurement, folder, generators, beside, origin_ns)
-    return facts | load.wait(progress, goes_on_for)
+    return _LoadUnderWay(measurement, folder, generators, beside, origin_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +144,9 @@ class _LoadUnderWay:
     beside: Sequence[Child]
     origin_ns: int
 
-    def wait(self, progress: Progress, goes_on_for: GoesOnFor) -> dict[str, Any]:
-        """Wait until the load has ended; returns what its look adds to the facts of the recording."""
+    def wait(self, under_way: Callable[[float], object], goes_on_for: GoesOnFor) -> None:
+        """Wait until the load has ended, and judge meanwhile whether it goes on."""
         until = self.measurement.until_look.shape
-        found: dict[str, Any] = {}
         planned, look_s = until.seconds, until.seconds - until.stages[-1].seconds + UNDER_WAY_S
         if not until.stages[-1].look:
             look_s = math.inf
@@ -171,32 +154,29 @@ class _LoadUnderWay:
             while child.wait(REPORT_S) is None:
                 _all_running(self.beside)
                 elapsed = seconds_since(self.origin_ns)
-                progress(min(elapsed, planned), planned)
+                under_way(min(elapsed, planned))
                 if elapsed > planned + self.measurement.workload.timeout_ms / 1000 + 30:
                     raise CapacityError(
                         f"the load did not end {elapsed - planned:.0f} s after its plan; it was stopped"
                     )
                 if elapsed > look_s:
-                    found, look_s = self._looked(goes_on_for), math.inf
-                    planned = found.get("planned_seconds", planned)
+                    planned, look_s = self._looked(goes_on_for), math.inf
         _all_running(self.beside)
-        progress(planned, planned)
-        return found
+        under_way(planned)
 
-    def _looked(self, goes_on_for: GoesOnFor) -> dict[str, Any]:
+    def _looked(self, goes_on_for: GoesOnFor) -> float:
         """Judge what was measured so far: the load ends with the look, or goes on, and the recording is a longer one.
 
-        It goes on as well where judging took as long as the look.
+        It goes on as well where judging took as long as the look. Returns the seconds of load that are planned then.
         """
         until, whole = self.measurement.until_look.shape, self.measurement.shape
         promises = goes_on_for(self.folder, until.sustained_seconds, whole.sustained_seconds)
         if not promises and seconds_since(self.origin_ns) < until.seconds - TOLD_S:
             for child in self.generators:
                 child.tell({"end_s": until.seconds})
-            return {}
-        facts = _facts(self.measurement) | {"went_on_for": promises}
-        note_facts(self.folder, facts)
-        return facts
+            return until.seconds
+        note_facts(self.folder, _facts(self.measurement) | {"went_on_for": promises})
+        return whole.seconds
 
 
 def _all_running(watchers: Sequence[Child]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from capacity.findings import Finding
 from capacity.places import WORKLOADS, in_project
 from capacity.probes.live import run_probe
-from capacity.probes.measurement import Progress, Watcher
+from capacity.probes.measurement import Watcher
 from capacity.probes.searches import SearchSettings
 from capacity.system.addresses import System
 
@@ -31,8 +31,8 @@ class SystemUnderTest:
 class Probe:
     """One part of a system.
 
-    `measure` takes the system, the folder of workloads, the profile, the folder of the new recording, a function for
-    progress, and options of its own by name; it returns that folder. `findings` reads them from there. `present` says
+    `measure` takes the system, the folder of workloads, the profile, the folder of the new recording, and options of
+    its own by name; it returns that folder. `findings` reads them from there. `present` says
     whether a system has the part. `ready` takes the system, the settings of the search, the workload's file, a profile
     and a stack: it fills tables or keys, and starts until the end of the stack what the system does not name.
     """
@@ -49,7 +49,7 @@ class Probe:
         `workloads` is the folder of the workload files (empty: the project's).
         """
 
-        def probe(system: System, into: Path, progress: Progress) -> None:
-            self.measure(system, in_project(workloads or WORKLOADS), profile, into, progress, **options)
+        def probe(system: System, into: Path) -> None:
+            self.measure(system, in_project(workloads or WORKLOADS), profile, into, **options)
 
         return run_probe(live, self.name, folder, probe)

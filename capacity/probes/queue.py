@@ -1,8 +1,7 @@
 """The queue probe: adds jobs at their rate, watches the queue until it is drained, and closes the account."""
 
 import secrets
-import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import redis
 
 from capacity.analysis.measured.jobs import job_samples
 from capacity.analysis.measured.queue import queue_findings
-from capacity.clock import monotonic_s
+from capacity.clock import wait_until
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
-from capacity.probes.measurement import Measurement, Progress, Watcher, gauges_of, measure, quiet
+from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
 from capacity.probes.observer import URL as QUEUE_URL
 from capacity.probes.observer import Observer
 from capacity.probes.probe import Probe, SystemUnderTest
@@ -35,9 +34,7 @@ POLL_SECONDS = 0.2
 TIMEOUT_S = 5
 
 
-def measure_queue(
-    system: System, workloads: Path, profile: str, folder: Path, progress: Progress = quiet, *, workers: int = WORKERS
-) -> Path:
+def measure_queue(system: System, workloads: Path, profile: str, folder: Path, *, workers: int = WORKERS) -> Path:
     """Measure a BullMQ queue into a new recording in `folder`, until every job has ended.
 
     `workloads` is the folder of queue.yaml. Where the system names no queue, `workers` processes of the reference
@@ -52,14 +49,14 @@ def measure_queue(
         queue = Queue(running.queue, running.queue_prefix)
 
         def settle() -> None:
-            wait_until_drained(url, queue, progress)
+            wait_until_drained(url, queue)
             if running.ledger:
                 add_ledger(folder, read_ledger(Path(running.ledger)))
 
         measurement = Measurement(workload, profile, more=told_of(queue))
         promises = for_what_is_undecided("queue", read_queue_findings)
         watchers = watchers_of(application)
-        return measure(measurement, url, watchers, folder, progress, settle=settle, goes_on_for=promises)
+        return measure(measurement, url, watchers, folder, settle=settle, goes_on_for=promises)
 
 
 def told_of(queue: Queue) -> dict[str, Any]:
@@ -73,21 +70,18 @@ def watchers_of(application: Application) -> list[Watcher]:
     return [gauges_of(redis=url, processes=application.processes), Watcher(OBSERVER, secrets={QUEUE_URL: url})]
 
 
-def wait_until_drained(url: str, queue: Queue, progress: Progress = quiet, seconds: float = DRAIN_SECONDS) -> bool:
+def wait_until_drained(url: str, queue: Queue, seconds: float = DRAIN_SECONDS) -> bool:
     """Wait until nothing waits or is under way in a queue; returns whether that came within `seconds`."""
-    begun = monotonic_s()
     with redis_client(url, TIMEOUT_S) as client:
         observer = Observer(client, queue, "")
-        while (waited := monotonic_s() - begun) < seconds:
-            try:
+
+        def drained() -> bool:
+            with suppress(redis.RedisError):
                 counts = observer.counts()
-            except redis.RedisError:
-                counts = {}
-            if counts and not any(counts[name] for name in UNFINISHED):
-                return True
-            progress(waited, seconds)
-            time.sleep(POLL_SECONDS)
-    return False
+                return not any(counts[name] for name in UNFINISHED)
+            return False
+
+        return wait_until(drained, seconds, POLL_SECONDS)
 
 
 def read_queue_findings(folder: Path) -> list[Finding]:

@@ -11,7 +11,7 @@ from capacity.analysis.measured.redis import reconnection_findings, redis_findin
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.redis import CLIENT_NAME
-from capacity.probes.measurement import Measurement, Progress, gauges_of, measure, quiet
+from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.probe import Probe, SystemUnderTest
 from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
@@ -26,7 +26,7 @@ BETWEEN_ENDS_S = 1.0
 TIMEOUT_S = 5
 
 
-def measure_redis(system: System, workloads: Path, profile: str, folder: Path, progress: Progress = quiet) -> Path:
+def measure_redis(system: System, workloads: Path, profile: str, folder: Path) -> Path:
     """Measure Redis into a new recording in `folder`, with the reconnections in its sub-folder `reconnection`.
 
     `workloads` is the folder of redis.yaml and of redis_reconnection.yaml, the reads during reconnection. Raises
@@ -38,9 +38,9 @@ def measure_redis(system: System, workloads: Path, profile: str, folder: Path, p
     url = require(REDIS_URL, system.redis_url)
     prepare_cache(url, ITEMS[profile])
     promises = for_what_is_undecided("redis", read_redis_findings)
-    measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, progress, goes_on_for=promises)
+    measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, goes_on_for=promises)
     with _connections_ended(url):
-        measure(Measurement(reads, profile), url, [gauges_of(redis=url)], folder / RECONNECTION, progress)
+        measure(Measurement(reads, profile), url, [gauges_of(redis=url)], folder / RECONNECTION)
     return folder
 
 

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from capacity.analysis.measured.ledger import reconcile
+from capacity.clock import wait_until
 from capacity.findings import Finding, Objective
 from capacity.probes.measurement import Measurement
 from capacity.scenarios.fault_findings import course_findings
 from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, numbered
 from capacity.scenarios.server_restart import FIRST_MS, TIMEOUT_MS, WHY_FIRST, ServerRestart
-from capacity.scenarios.trial import Observed, Ready, counted, expected, wait_until
+from capacity.scenarios.trial import Observed, Ready, counted, expected
 from capacity.system.addresses import System
 from capacity.system.application.database import connect_as_administrator
 from capacity.system.embedded import RunningServer, postgres_url, run_postgres

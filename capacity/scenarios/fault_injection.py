@@ -91,7 +91,7 @@ def measure_with_fault(
         begin_ns, applied = unix_ns_of(monotonic_ns()), apply()
         return begin_ns, unix_ns_of(monotonic_ns()), applied
 
-    def progress(done_s: float, planned_s: float) -> None:
+    def under_way(done_s: float) -> None:
         if not applying:
             applying.append(thread.submit(work, max(0.0, at_s - done_s)))
 
@@ -100,7 +100,7 @@ def measure_with_fault(
 
     with ThreadPoolExecutor(1) as thread:
         try:
-            measure(measurement, url, watchers, folder, progress, settle=ended)
+            measure(measurement, url, watchers, folder, under_way=under_way, settle=ended)
         finally:
             too_late.set()
     ((begin_ns, end_ns, applied), settled), recording = seen[0], open_recording(folder)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from capacity.clock import monotonic_ns
+from capacity.clock import monotonic_ns, wait_until
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.probes.measurement import Measurement
@@ -17,7 +17,7 @@ from capacity.recording import add_ledger
 from capacity.samples import response_ns
 from capacity.scenarios.fault_findings import course_findings
 from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, measure_with_fault
-from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
+from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected
 from capacity.scenarios.trial_application import write_jobs
 from capacity.scenarios.writes import (
     OPERATIONS,

@@ -16,9 +16,9 @@ from typing import TypeVar
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from capacity.clock import monotonic_ns
+from capacity.clock import monotonic_ns, wait_until
 from capacity.errors import CapacityError
-from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected, wait_until
+from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected
 from capacity.system.addresses import System
 from capacity.system.connection_slots import ConnectionSlots, read_connection_slots
 

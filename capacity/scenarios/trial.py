@@ -1,21 +1,18 @@
 """One trial of a scenario: expected before it runs, proved to have been applied, undone, and judged."""
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Judged, Objective, Verdict, finding_as_dict, finding_from_dict, judge_all, worst
 from capacity.system.addresses import System
 from capacity.writing import write_json
 
 FILE = "trial.json"
-POLL_SECONDS = 0.02
 SAFE = "pool exhaustion, and delay through the proxy"  # what may be done to servers of somebody else
 
 
@@ -138,16 +135,6 @@ def write_trial(folder: Path, trial: Trial) -> None:
     """Keep a trial in a folder, whole or not at all."""
     values = asdict(trial) | {"findings": [finding_as_dict(each) for each in trial.findings]}
     write_json(folder / FILE, values)
-
-
-def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something holds, and return whether it came to that within `seconds`."""
-    deadline = monotonic_s() + seconds
-    while not holds():
-        if monotonic_s() >= deadline:
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
 
 
 def expected(

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
 from capacity.scenarios.fault_injection import constant_rate
-from capacity.scenarios.trial import wait_until
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
 from capacity.system.application.job_queue import JOB_TYPES

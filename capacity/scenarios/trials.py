@@ -13,7 +13,6 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.places import MANIFEST
 from capacity.probes.live import run_probe
-from capacity.probes.measurement import Progress, quiet
 from capacity.probes.queue import read_job_samples
 from capacity.recording import open_recording
 from capacity.scenarios.matrix import MATRIX, Kind, Row, chosen_rows
@@ -36,7 +35,7 @@ class StoredTrial:
     folder: Path
 
 
-def run_rows(rows: Sequence[Row], system: System, folder: Path, progress: Progress = quiet) -> None:
+def run_rows(rows: Sequence[Row], system: System, folder: Path) -> None:
     """Run a trial of each row into a folder of its name below `folder`, and note there what is run and what is not.
 
     One that breaks is kept as a void trial that says so, with the failure in its folder, and the next begins. On
@@ -51,10 +50,8 @@ def run_rows(rows: Sequence[Row], system: System, folder: Path, progress: Progre
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells each refusal, which a scenario counts
     if system.embedded:
         prepare_roles(system.postgres_admin_url)
-    for number, row in enumerate(borne):
-        progress(number, len(borne))
+    for row in borne:
         _run(row.scenario, system, folder / row.scenario.name)
-    progress(len(borne), len(borne))
 
 
 def read_trials(folder: Path) -> list[StoredTrial]:
@@ -81,8 +78,8 @@ def run_failover(
 ) -> Path:
     """Where `live`, run the scenarios of the profile into `folder`; see `run_probe`, and `chosen_rows` for the rest."""
 
-    def probe(system: System, into: Path, progress: Progress) -> None:
-        run_rows(chosen_rows(profile, matrix, scenarios), system, into, progress)
+    def probe(system: System, into: Path) -> None:
+        run_rows(chosen_rows(profile, matrix, scenarios), system, into)
 
     return run_probe(live, "failover", folder, probe)
 

@@ -18,12 +18,12 @@ import pandas as pd
 import psutil
 
 from capacity.analysis.measured.job_runs import open_runs, runs_of
-from capacity.clock import monotonic_ns, unix_ns_of
+from capacity.clock import POLL_S, monotonic_ns, unix_ns_of, wait_until
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue, job_options
 from capacity.operation import Job
 from capacity.probes.queue import wait_until_drained
-from capacity.scenarios.trial import POLL_SECONDS, Proof, wait_until
+from capacity.scenarios.trial import Proof
 from capacity.scenarios.trial_application import effects, note_effects, start_servers, write_jobs
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.database import Dataset, connect_as_administrator
@@ -185,7 +185,7 @@ def seen_stopped(pids: Iterable[int], seconds: float) -> float:
             longest = max(longest, now - since)
         else:
             since = None
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_S)
     return longest / 1e9
 
 

@@ -18,12 +18,13 @@ import pandas as pd
 import redis
 
 from capacity.analysis.measured.ledger import reconcile
+from capacity.clock import wait_until
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.queue import wait_until_drained
 from capacity.scenarios.fault_findings import account_findings
 from capacity.scenarios.fault_injection import FaultRecording, numbered
-from capacity.scenarios.trial import counted, wait_until
+from capacity.scenarios.trial import counted
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
 from capacity.system.application.outbox import job_id

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import psycopg
 import redis
 
-from capacity.clock import monotonic_s
+from capacity.clock import monotonic_s, wait_until
 from capacity.errors import CapacityError
 from capacity.system.addresses import System, system_from
 from capacity.system.clients import redis_client
@@ -25,7 +24,6 @@ from capacity.system.server_directory import ServerDirectory, open_server_direct
 NOBODY = 65534  # PostgreSQL refuses to run as root
 START_SECONDS = 30.0
 TRIES = 5  # a free port may be taken by another process before the server binds it
-POLL_SECONDS = 0.02
 
 # Small buffers, so that at the standard profile the data do not fit them; timings of input and output are measured.
 POSTGRES_SETTINGS = {
@@ -179,11 +177,8 @@ def _start(directory: ServerDirectory, server: Server) -> RunningServer:
 def _try_to_start(directory: ServerDirectory, server: Server, port: int) -> int | None:
     """The process of a server that answers on that port, or None where it does not in time."""
     pid = directory.start(server.command(port), server.stop, server.log, **server.options)
-    deadline = monotonic_s() + START_SECONDS
-    while directory.running and monotonic_s() < deadline:
-        if server.answers(port):
-            return pid
-        time.sleep(POLL_SECONDS)
+    if wait_until(lambda: not directory.running or server.answers(port), START_SECONDS) and directory.running:
+        return pid
     directory.stop_last()
     return None
 

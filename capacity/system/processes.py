@@ -4,17 +4,16 @@ import contextlib
 import os
 import signal
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from capacity.clock import monotonic_s
+from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.system.addresses import System
-from capacity.system.embedded import POLL_SECONDS, START_SECONDS, free_port, last_line
+from capacity.system.embedded import START_SECONDS, free_port, last_line
 from capacity.system.server_directory import ServerDirectory, open_server_directory
 
 QUEUE = "capacity"
@@ -118,10 +117,6 @@ def _environment(system: System) -> dict[str, str]:
 
 
 def _wait(directory: ServerDirectory, name: str, logs: list[Path], ready: Callable[[], bool]) -> None:
-    deadline = monotonic_s() + START_SECONDS
-    while directory.running and monotonic_s() < deadline:
-        if ready():
-            return
-        time.sleep(POLL_SECONDS)
-    said = "; ".join({last_line(log.read_bytes()) for log in logs})
-    raise CapacityError(f"{name} did not start: {said}")
+    if not (wait_until(lambda: not directory.running or ready(), START_SECONDS) and directory.running):
+        said = "; ".join({last_line(log.read_bytes()) for log in logs})
+        raise CapacityError(f"{name} did not start: {said}")

@@ -29,11 +29,12 @@ def test_connections_that_postgres_ends_are_opened_again(postgres_url: str, tmp_
 
     thread = threading.Timer(0.2, end_twice)
 
-    def begin(done_s: float, planned_s: float) -> None:
+    def begin(done_s: float) -> None:
         if not thread.is_alive() and not ended:
             thread.start()
 
-    measure(Measurement(workload, "test"), f"{postgres_url}?application_name=load", [], tmp_path / "r", begin)
+    url = f"{postgres_url}?application_name=load"
+    measure(Measurement(workload, "test"), url, [], tmp_path / "r", under_way=begin)
     thread.join()
     samples = open_recording(tmp_path / "r").samples
     assert ended == [CONNECTIONS, CONNECTIONS]

@@ -15,12 +15,12 @@ import yaml
 
 from capacity.analysis.limits.levels import Frames, level_of
 from capacity.analysis.limits.saturation import saturation, usage, what_broke
+from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.findings import Objective, Verdict
 from capacity.probes.database import postgres_processes, wait_until_idle
 from capacity.probes.levels import LoadTest, at_level, open_load_test, read_frames
 from capacity.probes.searches import SearchSettings
-from capacity.scenarios.trial import wait_until
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, Dataset
 from capacity.workload import parse_workload

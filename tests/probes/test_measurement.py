@@ -49,7 +49,7 @@ def test_the_reports_mix_runs_without_an_error(prepared: System, tmp_path: Path,
         prepared.postgres_url,
         watched(prepared),
         tmp_path / "recording",
-        lambda done, planned: seen.append(done / planned),
+        under_way=seen.append,
     )
     recording = open_recording(path)
     assert recording.manifest["state"] == "complete"
@@ -61,7 +61,7 @@ def test_the_reports_mix_runs_without_an_error(prepared: System, tmp_path: Path,
     assert {"postgres.commits", "postgres.log_syncs", "generator.cpu_share"} <= set(recording.gauges["gauge"])
     commits = recording.gauges.loc[recording.gauges["gauge"] == "postgres.commits", "value"]
     assert commits.max() - commits.min() >= 0.5 * len(recording.samples)
-    assert seen[-1] == 1.0
+    assert seen[-1] == measurement.shape.seconds
 
 
 @pytest.mark.thorough
@@ -87,7 +87,7 @@ def test_refused_connections_are_counted_with_their_reason(prepared: System, tmp
 
 
 def test_a_reader_of_gauges_that_ends_early_interrupts_the_recording(prepared: System, tmp_path: Path) -> None:
-    def kill_reader(done_s: float, planned_s: float) -> None:
+    def kill_reader(done_s: float) -> None:
         for child in psutil.Process().children():
             if "capacity.probes.gauges" in child.cmdline():
                 child.kill()
@@ -99,7 +99,7 @@ def test_a_reader_of_gauges_that_ends_early_interrupts_the_recording(prepared: S
             prepared.postgres_url,
             watched(prepared),
             folder,
-            kill_reader,
+            under_way=kill_reader,
         )
     recording = open_recording(folder)
     assert recording.manifest["state"] == "interrupted"

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from capacity.scenarios.trial import wait_until
+from capacity.clock import wait_until
 from capacity.system.server_directory import open_server_directory
 
 PROJECT = Path(__file__).parents[2]

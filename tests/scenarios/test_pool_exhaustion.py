@@ -10,11 +10,12 @@ from typing import LiteralString
 import psycopg
 import pytest
 
+from capacity.clock import wait_until
 from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict
 from capacity.scenarios.pool_exhaustion import DirectExhaustion, PoolExhaustion
-from capacity.scenarios.trial import Trial, read_trial, run_scenario, wait_until
+from capacity.scenarios.trial import Trial, read_trial, run_scenario
 from capacity.system.addresses import System
 from capacity.system.connection_slots import LEAVE, ConnectionSlots, read_connection_slots
 from capacity.system.embedded import postgres_url, run_postgres

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective, Verdict
-from capacity.scenarios.trial import Observed, Proof, Ready, counted, read_trial, run_scenario, wait_until
+from capacity.scenarios.trial import Observed, Proof, Ready, counted, read_trial, run_scenario
 from capacity.system.addresses import System
 
 EXPECTED = (Objective("failover.pretended.lost", "==", 3, why="5 jobs − 2 kept"),)

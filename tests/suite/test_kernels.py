@@ -13,8 +13,8 @@ import pytest
 from jupyter_client import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
+from capacity.clock import wait_until
 from capacity.load.fork_server import ForkedProcess
-from capacity.scenarios.trial import wait_until
 from capacity.suite.kernels import PROVISIONER, prepare_kernels
 
 SERVE = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from capacity.scenarios.trial import wait_until
+from capacity.clock import wait_until
 from capacity.system import server_directory
 from capacity.system.embedded import run_postgres, run_redis
 from capacity.system.server_directory import open_server_directory, remove_orphans
