@@ -67,7 +67,12 @@ def told_of(queue: Queue) -> dict[str, Any]:
 def watchers_of(application: Application) -> list[Watcher]:
     """What reads the gauges of Redis and of the workers, and what watches the queue."""
     url = application.system.redis_url
-    return [gauges_of(redis=url, processes=application.processes), Watcher(OBSERVER, secrets={QUEUE_URL: url})]
+    return [gauges_of(redis=url, processes=application.processes), queue_watcher(url)]
+
+
+def queue_watcher(url: str) -> Watcher:
+    """What watches the queue in the Redis at `url`."""
+    return Watcher(OBSERVER, secrets={QUEUE_URL: url})
 
 
 def wait_until_drained(url: str, queue: Queue, seconds: float = DRAIN_SECONDS) -> bool:

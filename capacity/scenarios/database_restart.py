@@ -10,23 +10,21 @@ from pathlib import Path
 from capacity.analysis.measured.ledger import reconcile
 from capacity.clock import wait_until
 from capacity.findings import Finding, Objective
-from capacity.probes.measurement import Measurement
 from capacity.scenarios.fault_findings import course_findings
-from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, numbered
-from capacity.scenarios.server_restart import FIRST_MS, TIMEOUT_MS, WHY_FIRST, ServerRestart
+from capacity.scenarios.fault_injection import FaultRecording, numbered, trial_load
+from capacity.scenarios.server_restart import FIRST_MS, WHY_FIRST, ServerRestart
 from capacity.scenarios.trial import Observed, Ready, counted, expected
 from capacity.system.addresses import System
-from capacity.system.application.database import connect_as_administrator
+from capacity.system.application.database import execute
 from capacity.system.embedded import RunningServer, postgres_url, run_postgres
 from capacity.system.server_directory import open_server_directory
-from capacity.workload import Workload, parse_workload
 
 NAMES = {signal.SIGINT: "fast_stop", signal.SIGKILL: "kill", None: "undisturbed"}
 CONNECTIONS = 10
 SETTLE_SECONDS = 20.0
 TABLE = "CREATE TABLE writes (number bigint PRIMARY KEY); CREATE ROLE writer LOGIN; GRANT INSERT ON writes TO writer"
 INSERT = {"sql": "INSERT INTO writes VALUES ($1::bigint)", "parameters": ["number"]}
-SEQUENCE = {"kind": "sequence", "start": 1}
+SEQUENCE = {"kind": "sequence", "start": 1}  # each number once
 UNWRITTEN_DELAYS = 3  # of wal_writer_delay: what PostgreSQL's manual gives as the most that asynchronous commits lose
 SETTINGS = """
 SELECT current_setting('synchronous_commit'), current_setting('fsync'),
@@ -57,9 +55,9 @@ class DatabaseRestart(ServerRestart):
         """Start the server; what may be lost follows from its own settings."""
         with open_server_directory() as directory:
             server = run_postgres(directory, synchronous_commit=self.synchronous_commit)
-            _ask(server, TABLE)
-            ((synchronous, fsync, delay_s),) = _ask(server, SETTINGS)
-            expectations = tuple(self._expectations(str(synchronous), str(fsync), float(str(delay_s))))
+            execute(_admin(server), TABLE)
+            ((synchronous, fsync, delay_s),) = execute(_admin(server), SETTINGS)
+            expectations = tuple(self._expectations(synchronous, fsync, delay_s))
             yield Ready(expectations, lambda folder: self._observe(server, folder))
 
     def _expectations(self, synchronous: str, fsync: str, delay_s: float) -> Iterator[Objective]:
@@ -80,24 +78,19 @@ class DatabaseRestart(ServerRestart):
 
     def _observe(self, server: RunningServer, folder: Path) -> Observed:
         def identity() -> str:
-            ((started,),) = _ask(server, "SELECT pg_postmaster_start_time()::text")
+            ((started,),) = execute(_admin(server), "SELECT pg_postmaster_start_time()::text")
             return f"the server started at {started}"
 
-        measurement, url = Measurement(self._workload(), PROFILE), postgres_url("writer", server.port)
-        recorded, proof = self.measure(measurement, url, folder, server, identity)
-        settled = wait_until(lambda: _ask(server, OTHERS) == [(0,)], SETTLE_SECONDS)
-        written = [int(str(number)) for (number,) in _ask(server, "SELECT number FROM writes")]
+        insert = {"name": "insert", "weight": 100, "statements": [INSERT], "parameters": {"number": SEQUENCE}}
+        load = trial_load("postgres", [insert], self.rate_per_s, self.seconds, connections=CONNECTIONS)
+        recorded, proof = self.measure(load, postgres_url("writer", server.port), folder, server, identity)
+        settled = wait_until(lambda: execute(_admin(server), OTHERS) == [(0,)], SETTLE_SECONDS)
+        written = [number for (number,) in execute(_admin(server), "SELECT number FROM writes")]
         findings = (
             *self._account(recorded, written),
             *course_findings(self.name, recorded, self.objective_ms, CONNECTIONS),
         )
         return Observed(proof, findings, "" if settled else "connections of the load are still there")
-
-    def _workload(self) -> Workload:
-        """Inserts of the numbers 1, 2, 3, … at an even rate, each once."""
-        operation = {"name": "insert", "weight": 100, "statements": [INSERT], "parameters": {"number": SEQUENCE}}
-        more = {"connections": CONNECTIONS, "timeout_ms": TIMEOUT_MS}
-        return parse_workload(constant_rate("postgres", [operation], self.rate_per_s, self.seconds, **more))
 
     def _account(self, recorded: FaultRecording, written: list[int]) -> Iterator[Finding]:
         found = reconcile(numbered(recorded.samples, first=1)["outcome"] == "ok", written)
@@ -111,8 +104,5 @@ class DatabaseRestart(ServerRestart):
             yield counted(self.name, name, value, title=title, count=len(recorded.samples))
 
 
-def _ask(server: RunningServer, query: str) -> list[tuple[object, ...]]:
-    """The rows of a query; none of a statement that has no rows."""
-    with connect_as_administrator(postgres_url("postgres", server.port)) as connection:
-        cursor = connection.execute(query.encode())
-        return cursor.fetchall() if cursor.description else []
+def _admin(server: RunningServer) -> str:
+    return postgres_url("postgres", server.port)

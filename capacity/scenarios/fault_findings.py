@@ -1,6 +1,7 @@
 """What a trial's recording says of its fault, as findings: how operations came through it, and what became of each."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from capacity.analysis.faults.recovery import FaultSpan, drain_seconds, recovery, recovery_findings
 from capacity.analysis.measured.ledger import CLASSES, Reconciliation
@@ -13,10 +14,9 @@ from capacity.scenarios.trial import counted
 def span_findings(scenario: str, recorded: FaultRecording) -> Iterator[Finding]:
     """When the fault began and how long it lasted, by which it is found in the recording."""
     down_ms = (recorded.end_ns - recorded.begin_ns) / 1e6
-    yield counted(
-        scenario, "began", recorded.begin_ns / 1e9, unit="s", title="time from the load's begin to the fault", count=1
-    )
-    yield counted(scenario, "down", down_ms, unit="ms", title="time from the fault until all was undone", count=1)
+    give, began_s = partial(counted, scenario, count=1), recorded.begin_ns / 1e9
+    yield give("began", began_s, unit="s", title="time from the load's begin to the fault")
+    yield give("down", down_ms, unit="ms", title="time from the fault until all was undone")
 
 
 def course_findings(
@@ -33,15 +33,9 @@ def course_findings(
     yield from span_findings(scenario, recorded)
     if at_a_time:
         usual_s = float(service_ns(samples[samples["finished_ns"] < begin_ns]).median()) / 1e9
-        theory = drain_seconds(found.drain.left, at_a_time / usual_s, recorded.arrivals_per_s)
-        yield counted(
-            scenario,
-            "drained_in_theory",
-            theory,
-            unit="s",
-            title="time to drain in theory, backlog / (μ − λ)",
-            count=found.drain.left,
-        )
+        left, title = found.drain.left, "time to drain in theory, backlog / (μ − λ)"
+        theory = drain_seconds(left, at_a_time / usual_s, recorded.arrivals_per_s)
+        yield counted(scenario, "drained_in_theory", theory, unit="s", title=title, count=left)
 
 
 def account_findings(

@@ -13,9 +13,11 @@ from capacity.clock import monotonic_ns, unix_ns_of
 from capacity.errors import CapacityError
 from capacity.probes.measurement import Measurement, Watcher, measure
 from capacity.recording import Recording, open_recording
+from capacity.workload import parse_workload
 
 EARLIEST_S = 1.0  # the load has to be seen running before its moment can be told
 PROFILE = "trial"
+TIMEOUT_MS = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,18 @@ def constant_rate(
     stages = more.pop("stages", [{"name": "sustain", "seconds": seconds, "to": rate_per_s}])
     shape = {"kind": "rate", "arrivals": "uniform", "stages": stages}
     return {"name": "trial", "target": target, "operations": [*operations], "shapes": {PROFILE: shape}, **more}
+
+
+def trial_load(
+    target: str,
+    operations: Sequence[Mapping[str, Any]],
+    *shape: float,
+    told: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Measurement:
+    """The load of a trial, by the values of `constant_rate`; its processes are `told` something beside them."""
+    values = constant_rate(target, operations, *shape, **{"timeout_ms": TIMEOUT_MS, **more})
+    return Measurement(parse_workload(values), PROFILE, more=told or {})
 
 
 def measure_with_fault(

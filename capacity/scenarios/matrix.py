@@ -1,4 +1,4 @@
-"""Which scenarios a run applies: a line each, by the kind of fault; those of the short form take a minute together."""
+"""Which scenarios a run applies: by the kind of fault; those of the short form take a minute together."""
 
 import signal
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from capacity.system.network import Fault
 
 FORMS = ("short", "whole")
 STOP, KILL, FAST_STOP, FREEZE = signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGSTOP
-NONE, RDB, AOF = Persistence
+RESTARTS = [(how, kept) for kept in Persistence for how in (STOP, KILL)]
+FAULTS = [each for each in Fault if each is not Fault.PASS]
 
 
 class Kind(StrEnum):
@@ -43,32 +44,16 @@ class Row:
 MATRIX = (
     Row(Kind.POOL, DirectExhaustion(), short=True),
     Row(Kind.POOL, PoolExhaustion(), short=True),
-    Row(Kind.REDIS, RedisRestart(STOP, NONE)),
-    Row(Kind.REDIS, RedisRestart(KILL, NONE)),
-    Row(Kind.REDIS, RedisRestart(STOP, RDB)),
-    Row(Kind.REDIS, RedisRestart(KILL, RDB)),
-    Row(Kind.REDIS, RedisRestart(STOP, AOF)),
-    Row(Kind.REDIS, RedisRestart(KILL, AOF)),
-    Row(Kind.REDIS, OutboxRestart(STOP, NONE)),
-    Row(Kind.REDIS, OutboxRestart(KILL, NONE)),
-    Row(Kind.REDIS, OutboxRestart(STOP, RDB)),
-    Row(Kind.REDIS, OutboxRestart(KILL, RDB), short=True),
-    Row(Kind.REDIS, OutboxRestart(STOP, AOF)),
-    Row(Kind.REDIS, OutboxRestart(KILL, AOF)),
+    *(Row(Kind.REDIS, RedisRestart(*each)) for each in RESTARTS),
+    *(Row(Kind.REDIS, OutboxRestart(*each), short=each == (KILL, Persistence.RDB)) for each in RESTARTS),
     Row(Kind.WORKER, WorkerCrash(KILL), short=True),
     Row(Kind.WORKER, WorkerCrash(KILL, crashed=2)),
     Row(Kind.WORKER, WorkerCrash(FREEZE)),
     Row(Kind.DATABASE, DatabaseRestart(FAST_STOP)),
     Row(Kind.DATABASE, DatabaseRestart(KILL), short=True),
     Row(Kind.DATABASE, DatabaseRestart(KILL, synchronous_commit="off")),
-    Row(Kind.NETWORK, NetworkFault("postgres", Fault.REFUSE)),
-    Row(Kind.NETWORK, NetworkFault("postgres", Fault.RESET)),
-    Row(Kind.NETWORK, NetworkFault("postgres", Fault.BLACK_HOLE)),
-    Row(Kind.NETWORK, NetworkFault("postgres", Fault.DELAY)),
-    Row(Kind.NETWORK, NetworkFault("redis", Fault.REFUSE)),
-    Row(Kind.NETWORK, NetworkFault("redis", Fault.RESET)),
-    Row(Kind.NETWORK, NetworkFault("redis", Fault.BLACK_HOLE), short=True),
-    Row(Kind.NETWORK, NetworkFault("redis", Fault.DELAY)),
+    *(Row(Kind.NETWORK, NetworkFault("postgres", each)) for each in FAULTS),
+    *(Row(Kind.NETWORK, NetworkFault("redis", each), short=each is Fault.BLACK_HOLE) for each in FAULTS),
 )
 
 

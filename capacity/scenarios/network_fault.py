@@ -16,7 +16,7 @@ from capacity.probes.measurement import Measurement
 from capacity.recording import add_ledger
 from capacity.samples import response_ns
 from capacity.scenarios.fault_findings import course_findings
-from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, measure_with_fault
+from capacity.scenarios.fault_injection import FaultRecording, measure_with_fault, trial_load
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected
 from capacity.scenarios.trial_application import write_jobs
 from capacity.scenarios.writes import (
@@ -37,7 +37,6 @@ from capacity.system.application.ledger import read_ledger
 from capacity.system.network import Fault
 from capacity.system.proxy import ConnectionOutcome, Proxy, open_proxy, try_connection
 from capacity.system.server_directory import open_server_directory
-from capacity.workload import Workload, parse_workload
 
 TRIPS = 1  # exchanges of a write with either server: its transaction goes in one, and a job is added by one script
 ALLOWANCE_MS = 500.0  # what a busy machine may add to the slowest of all answers
@@ -159,11 +158,11 @@ class NetworkFault:
         answer = f" + {pool.ANSWER_S:g} s for its answer" if self.fault is Fault.BLACK_HOLE else ""
         return f"{self.wait_s:g} s for a connection{answer}"
 
-    def _workload(self) -> Workload:
+    def _load(self) -> Measurement:
         """The requests at an even rate, over as many connections as can wait for their answers at once."""
         limit_s, seconds = self.deadline_s + ALLOWANCE_MS / 500, self.at_s + self.down_s + self.back_s + AFTER_S
-        more = {"connections": math.ceil(self.rate_per_s * limit_s) + OWNERS, "timeout_ms": 1000 * limit_s}
-        return parse_workload(constant_rate("http", OPERATIONS, self.rate_per_s, seconds, **more))
+        shape, connections = (self.rate_per_s, seconds), math.ceil(self.rate_per_s * limit_s) + OWNERS
+        return trial_load("http", OPERATIONS, *shape, connections=connections, timeout_ms=1000 * limit_s)
 
     def _observe(self, system: System, proxy: Proxy, way: str, folder: Path) -> Observed:
         def settle() -> bool:
@@ -171,8 +170,8 @@ class NetworkFault:
             add_ledger(folder, read_ledger(Path(system.ledger)))
             return settled
 
-        measurement, fault = Measurement(self._workload(), PROFILE), (self.at_s, lambda: self._applied(proxy, way))
-        recorded = measure_with_fault(measurement, system.gateway_url, folder, fault, settle=settle)
+        fault = (self.at_s, lambda: self._applied(proxy, way))
+        recorded = measure_with_fault(self._load(), system.gateway_url, folder, fault, settle=settle)
         findings = (
             *self._answers(recorded),
             *account(self.name, recorded, read_written(system)),
@@ -208,11 +207,8 @@ class NetworkFault:
         give = partial(counted, self.name, count=len(samples))
         yield give("unanswered", len(samples) - len(answered), title="requests that had no answer")
         yield give("failed_in_all", len(failed), title="requests that failed, in and after the fault")
-        yield give(
-            "failed_otherwise",
-            int((failed["error"] != AWAY).sum()),
-            title=f"requests that failed otherwise than by {AWAY}",
-        )
+        otherwise, title = int((failed["error"] != AWAY).sum()), f"requests that failed otherwise than by {AWAY}"
+        yield give("failed_otherwise", otherwise, title=title)
         yield give("slowest", float(response_ns(answered).max()) / 1e6, unit="ms", title="the slowest answer")
         writes = writes_of(samples)
         due, taken_ms = writes["scheduled_ns"], response_ns(writes) / 1e6

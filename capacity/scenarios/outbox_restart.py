@@ -22,9 +22,8 @@ from capacity.probes.measurement import Measurement
 from capacity.probes.queue import wait_until_drained
 from capacity.probes.readers.gateway import gateway_reader
 from capacity.scenarios.fault_findings import account_findings, course_findings
-from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, numbered
+from capacity.scenarios.fault_injection import FaultRecording, numbered, trial_load
 from capacity.scenarios.redis_restart import CONNECTIONS, DRAIN_SECONDS, NAMES, UNSETTLED, RedisServerRestart
-from capacity.scenarios.server_restart import TIMEOUT_MS
 from capacity.scenarios.trial import Observed, Ready, counted, expected
 from capacity.scenarios.trial_application import (
     BODY,
@@ -43,7 +42,6 @@ from capacity.system.application.outbox import BATCH, INTERVAL_S, OLDER_THAN_S
 from capacity.system.application.requests import OWNER_HEADER
 from capacity.system.embedded import RunningServer, redis_url
 from capacity.system.processes import QUEUE
-from capacity.workload import Workload, parse_workload
 
 EXCHANGES = 3  # with Redis, at most, for a batch of the reconciler's
 TITLES = {
@@ -98,9 +96,9 @@ class OutboxRestart(RedisServerRestart):
         yield expects("internal_errors", "==", 0, "a server that is away is no error of the gateway's own")
 
     def _observe(self, running: OutboxSystem, server: RunningServer, folder: Path) -> Observed:
-        measurement, url = Measurement(self._workload(), PROFILE), running.system.gateway_url
+        url = running.system.gateway_url
         with jobs_under_way(running) as ledger:
-            recorded, proof = self.measure_redis(measurement, url, folder, server)
+            recorded, proof = self.measure_redis(self._load(), url, folder, server)
             rows = restored(running.system)
         drained = wait_until_drained(running.system.redis_url, Queue(QUEUE), seconds=DRAIN_SECONDS)
         reenqueued = gateway_reader(url)[0]()["gateway.jobs_reenqueued_total"]
@@ -117,13 +115,12 @@ class OutboxRestart(RedisServerRestart):
         )
         return Observed(proof, findings, "" if drained else UNSETTLED)
 
-    def _workload(self) -> Workload:
+    def _load(self) -> Measurement:
         """Writes by the callers HELD + 1, HELD + 2, …, each once."""
         request = {"method": "POST", "path": PATH, "headers": {OWNER_HEADER: "{owner}"}, "body": BODY}
         sequence = {"owner": {"kind": "sequence", "start": HELD + 1}}
         operation = {"name": "publish", "weight": 100, "request": request, "parameters": sequence}
-        more = {"connections": CONNECTIONS, "timeout_ms": TIMEOUT_MS}
-        return parse_workload(constant_rate("http", [operation], self.rate_per_s, self.seconds, **more))
+        return trial_load("http", [operation], self.rate_per_s, self.seconds, connections=CONNECTIONS)
 
     def _refused(self, writes: pd.DataFrame) -> Iterator[Finding]:
         refused, internal = writes["outcome"] != "ok", writes["error"] == "500"
@@ -146,10 +143,8 @@ class OutboxRestart(RedisServerRestart):
         yield counted(self.name, "jobs_reenqueued", int(again.sum()), title="jobs enqueued again", count=len(rows))
         last_ms = float(rows["queued_ms"].where(again).max()) if rows["queued_ms"].notna().all() else math.nan
         took_ms = last_ms - (recorded.origin_ns + recorded.end_ns) / 1e6
-        value, title = (
-            None if math.isnan(took_ms) else max(0.0, took_ms),
-            "time until all unfinished jobs were queued again",
-        )
+        value = None if math.isnan(took_ms) else max(0.0, took_ms)
+        title = "time until all unfinished jobs were queued again"
         yield counted(self.name, "jobs_restored", value, unit="ms", title=title, count=int(again.sum()))
 
 

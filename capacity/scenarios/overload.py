@@ -25,11 +25,10 @@ from capacity.analysis.faults.overload import (
 )
 from capacity.findings import Objective
 from capacity.load.bullmq import Queue
-from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
-from capacity.probes.observer import URL as QUEUE_URL
-from capacity.probes.queue import wait_until_drained
+from capacity.probes.measurement import Measurement, gauges_of, measure
+from capacity.probes.queue import queue_watcher, told_of, wait_until_drained
 from capacity.recording import open_recording
-from capacity.scenarios.fault_injection import PROFILE, constant_rate
+from capacity.scenarios.fault_injection import trial_load
 from capacity.scenarios.trial import Observed, Proof, Ready, Trial, read_trial, run_scenario
 from capacity.scenarios.trial_application import start_servers, write_jobs
 from capacity.system.addresses import System
@@ -37,12 +36,10 @@ from capacity.system.application.database import Dataset
 from capacity.system.application.services import SAMPLE_S
 from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
 from capacity.system.server_directory import open_server_directory
-from capacity.workload import Workload, parse_workload
 
 WRITE, READ = "POST /api/publish", "GET /api/connectors"
 WRITE_SHARE = 0.8
 CONNECTIONS = 16
-TIMEOUT_MS = 3000
 DATASET = Dataset(owners=50, posts_per_owner=20)
 NO_LIMIT = 10**9  # jobs: a depth that the breaker never sees
 LATE_LOOKS = 3  # a look at the depth may come two intervals late on a busy machine
@@ -128,10 +125,8 @@ class Overload:
 
     def _expected_without(self) -> Iterator[Objective]:
         expects, backlog = partial(_expected, WITHOUT), SLACK * self.growth_per_s * self.seconds
-        wait_ms, unsharp = (
-            math.floor(1000 * backlog / self.writes_per_s),
-            "since the load's begin and end are not sharp",
-        )
+        wait_ms = math.floor(1000 * backlog / self.writes_per_s)
+        unsharp = "since the load's begin and end are not sharp"
         size = f"the queue grows by {self.growth_per_s:g}/s for {self.seconds:g} s, less {1 - SLACK:.0%} {unsharp}"
         yield expects("depth_end", ">=", math.floor(backlog), size, unit="jobs")
         yield expects("wait_longest", ">=", wait_ms, f"the last writes wait behind that queue: {size}", unit="ms")
@@ -152,23 +147,19 @@ class Overload:
     def _half(self, name: str, gateway: Application, folder: Path) -> tuple[bool, Half]:
         """One half, and whether its queue was drained; without the breaker the queue is left to its end."""
         running, queue = gateway.system, Queue(QUEUE)
-        more = {"queue": {"name": queue.name, "prefix": queue.prefix}, "token": ""}
-        watchers = [
-            gauges_of(gateway=running.gateway_url, processes=gateway.processes),
-            Watcher("capacity.probes.observer", secrets={QUEUE_URL: running.redis_url}),
-        ]
+        gauges = gauges_of(gateway=running.gateway_url, processes=gateway.processes)
+        watchers = [gauges, queue_watcher(running.redis_url)]
         drained = [True]
 
         def settle() -> None:
             if name == WITH:
                 drained[0] = wait_until_drained(running.redis_url, queue, seconds=DRAIN_SECONDS)
 
-        measurement = Measurement(self._workload(name), PROFILE, more=more)
-        recording = open_recording(measure(measurement, running.gateway_url, watchers, folder, settle=settle))
+        recording = open_recording(measure(self._load(name), running.gateway_url, watchers, folder, settle=settle))
         frames = recording.samples, recording.gauges, recording.jobs
         return drained[0], Half(name, name, *frames, recording.manifest, self.seconds, WRITE, self.objective_ms)
 
-    def _workload(self, half: str) -> Workload:
+    def _load(self, half: str) -> Measurement:
         """Writes and reads at an even rate; after the overload of the breaker's half, a load that it should admit."""
         headers, owner = {"X-Owner": "{owner}"}, {"kind": "uniform", "low": 1, "high": DATASET.owners}
         place = {"kind": "uniform", "low": 0, "high": DATASET.posts_per_owner - 1}
@@ -183,8 +174,8 @@ class Overload:
         if half == WITH:
             rate = RECOVERY * self.most_served_per_s / WRITE_SHARE
             stages.append({"name": "recovery", "seconds": self.recovery_s, "to": rate})
-        more = {"connections": CONNECTIONS, "timeout_ms": TIMEOUT_MS}
-        return parse_workload(constant_rate("http", operations, stages=stages, **more) | {"name": self.name})
+        told = told_of(Queue(QUEUE)) | {"token": ""}  # the jobs are the gateway's
+        return trial_load("http", operations, name=self.name, stages=stages, connections=CONNECTIONS, told=told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,15 +66,13 @@ class DirectExhaustion:
         waited_ms = (monotonic_ns() - released) / 1e6 if readmitted else None
         said = [each for each in again if isinstance(each, str)]
         refused, crowded = sum(map(_is_refusal, said)), len(turned_away) - len(said)
-        give = partial(counted, self.name, count=self.clients)
+        give, again_title = partial(counted, self.name, count=self.clients), "time until the next client was let in"
         findings = (
             give("refused", refused, title="clients refused"),
             give("admitted", len(admitted), title="clients let in"),
             give("other_failures", len(said) - refused, title="clients that failed otherwise"),
             give("crowded_out", crowded, title="clients turned away with a slot free"),
-            counted(
-                self.name, "readmitted", waited_ms, unit="ms", title="time until the next client was let in", count=1
-            ),
+            give("readmitted", waited_ms, unit="ms", title=again_title, count=1),
         )
         return Observed(proof, findings, _still_there(system, slots))
 
@@ -115,16 +113,9 @@ class PoolExhaustion:
             f"{self.clients} clients come, and {connections} connections serve {turns} each before the others give up: "
             f"the pool has {self.size}, and the server lets in {slots.sum}"
         )
+        wanted = f"the pool wants {self.size} connections, and the server lets in {slots.sum}"
         expects = partial(expected, self.name, source="the pool's and server's settings")
-        expectations = (
-            expects("refused", "==", refused, reason),
-            expects(
-                "hidden_refusals",
-                ">=",
-                hidden,
-                f"the pool wants {self.size} connections, and the server lets in {slots.sum}",
-            ),
-        )
+        expectations = expects("refused", "==", refused, reason), expects("hidden_refusals", ">=", hidden, wanted)
         yield Ready(expectations, lambda _: self._observe(system, slots, connections))
 
     def _observe(self, system: System, slots: ConnectionSlots, connections: int) -> Observed:

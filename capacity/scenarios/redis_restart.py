@@ -4,7 +4,6 @@ Nobody takes jobs while these are added. So all that were acknowledged are in Re
 its persistence keeps is known before.
 """
 
-import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +20,10 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement
-from capacity.probes.queue import wait_until_drained
+from capacity.probes.queue import told_of, wait_until_drained
 from capacity.scenarios.fault_findings import account_findings, course_findings
-from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, numbered
-from capacity.scenarios.server_restart import FIRST_MS, TIMEOUT_MS, WHY_FIRST, ServerRestart
+from capacity.scenarios.fault_injection import FaultRecording, numbered, trial_load
+from capacity.scenarios.server_restart import FIRST_MS, WHY_FIRST, ServerRestart
 from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected
 from capacity.scenarios.trial_application import CLIENT_SECONDS, write_jobs
 from capacity.system.addresses import System
@@ -33,7 +32,6 @@ from capacity.system.clients import redis_client
 from capacity.system.embedded import RunningServer, redis_url, run_redis
 from capacity.system.processes import QUEUE, Application, start_workers
 from capacity.system.server_directory import ServerDirectory, open_server_directory
-from capacity.workload import parse_workload
 
 NAMES = {signal.SIGTERM: "stop", signal.SIGKILL: "kill", None: "undisturbed"}
 CONNECTIONS = 8
@@ -113,10 +111,9 @@ class RedisRestart(RedisServerRestart):
 
     def _observe(self, directory: ServerDirectory, server: RunningServer, folder: Path) -> Observed:
         url, queue = redis_url(server.port), Queue(QUEUE)
-        settings = {"connections": CONNECTIONS, "timeout_ms": TIMEOUT_MS}
-        workload = parse_workload(constant_rate("bullmq", [JOB], self.rate_per_s, self.seconds, **settings))
-        more = {"queue": {"name": queue.name, "prefix": queue.prefix}, "token": f"c{secrets.token_hex(4)}"}
-        recorded, proof = self.measure_redis(Measurement(workload, PROFILE, more=more), url, folder, server)
+        shape, told = (self.rate_per_s, self.seconds), told_of(queue)
+        load = trial_load("bullmq", [JOB], *shape, connections=CONNECTIONS, told=told)
+        recorded, proof = self.measure_redis(load, url, folder, server)
         jobs = write_jobs(directory.folder, 1, 2)
         workers = start_workers(directory, Application(System(redis_url=url)), jobs, 1)
         drained = wait_until_drained(url, queue, seconds=DRAIN_SECONDS)

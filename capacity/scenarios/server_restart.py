@@ -11,11 +11,10 @@ import psutil
 from capacity.clock import monotonic_ns, unix_ns_of
 from capacity.load.pool import REOPEN_NS
 from capacity.probes.measurement import Measurement
-from capacity.scenarios.fault_injection import FaultRecording, measure_with_fault
+from capacity.scenarios.fault_injection import TIMEOUT_MS, FaultRecording, measure_with_fault
 from capacity.scenarios.trial import Proof
 from capacity.system.embedded import RunningServer
 
-TIMEOUT_MS = 3000
 FIRST_MS = REOPEN_NS / 1e6 + TIMEOUT_MS
 WHY_FIRST = f"a connection is tried again every {REOPEN_NS / 1e9:g} s, and a connect may take {TIMEOUT_MS / 1000:g} s"
 

@@ -15,7 +15,7 @@ from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
 from capacity.scenarios.fault_injection import constant_rate
 from capacity.system.addresses import System
-from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
+from capacity.system.application.database import Dataset, connect_as_administrator, execute, prepare_database
 from capacity.system.application.job_queue import JOB_TYPES
 from capacity.system.application.ledger import read_ledger
 from capacity.system.application.outbox import job_id
@@ -60,14 +60,12 @@ def write_jobs(folder: Path, median_ms: float, p99_ms: float, attempts: int = 1)
 
 def note_effects(system: System) -> None:
     """Have the database note from now on each time that a job takes effect."""
-    with connect_as_administrator(system.postgres_admin_url) as connection:
-        connection.execute(EFFECTS.encode())
+    execute(system.postgres_admin_url, EFFECTS)
 
 
 def effects(system: System) -> list[str]:
     """The id of a job for each time that it took effect."""
-    with connect_as_administrator(system.postgres_admin_url) as connection:
-        return [job_id(int(str(job))) for (job,) in connection.execute("SELECT job FROM effects").fetchall()]
+    return [job_id(job) for (job,) in execute(system.postgres_admin_url, "SELECT job FROM effects")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +121,7 @@ def restored(system: System) -> pd.DataFrame:
     `job` is the job's id, `created_ms` when the row was written and `queued_ms` when the queue was given the job that
     it holds, in ms since 1970; NaN where it holds none.
     """
-    with connect_as_administrator(system.postgres_admin_url) as connection:
-        written = connection.execute(ROWS).fetchall()
+    written = execute(system.postgres_admin_url, ROWS)
     rows = pd.DataFrame(written, columns=["writer", "job", "created_ms"]).set_index("writer").assign(queued_ms=math.nan)
     rows["job"] = rows["job"].map(job_id)
     queue = Queue(QUEUE)

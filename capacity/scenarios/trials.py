@@ -51,7 +51,12 @@ def run_rows(rows: Sequence[Row], system: System, folder: Path) -> None:
     if system.embedded:
         prepare_roles(system.postgres_admin_url)
     for row in borne:
-        _run(row.scenario, system, folder / row.scenario.name)
+        into = folder / row.scenario.name
+        try:
+            run_scenario(row.scenario, system, into)
+        except Exception as error:  # the others can still be learnt from
+            write_trial(into, _broken(row.scenario, error))
+            write_whole(into / FAILURE, traceback.format_exc())
 
 
 def read_trials(folder: Path) -> list[StoredTrial]:
@@ -110,10 +115,7 @@ def failover_findings(trials: Sequence[StoredTrial]) -> list[Finding]:
 def trial_expectations(trial: Trial) -> list[Objective]:
     """What was expected of a trial; the title says of what."""
     return [
-        replace(
-            objective,
-            title=f"{scenario_label(trial.scenario)}: {expected_of(objective, finding)}",
-        )
+        replace(objective, title=f"{scenario_label(trial.scenario)}: {expected_of(objective, finding)}")
         for objective, finding, _ in trial.verdicts
     ]
 
@@ -131,14 +133,6 @@ def scenario_label(name: str) -> str:
 def expected_of(objective: Objective, finding: Finding | None) -> str:
     """What an expectation is of: the finding's title, or its name in words."""
     return finding.title if finding and finding.title else scenario_label(objective.finding.rpartition(".")[2])
-
-
-def _run(scenario: Scenario, system: System, folder: Path) -> None:
-    try:
-        run_scenario(scenario, system, folder)
-    except Exception as error:  # the others can still be learnt from
-        write_trial(folder, _broken(scenario, error))
-        write_whole(folder / FAILURE, traceback.format_exc())
 
 
 def _broken(scenario: Scenario, error: Exception) -> Trial:

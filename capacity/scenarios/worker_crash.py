@@ -1,6 +1,5 @@
 """Workers are killed, or stopped for longer than the lock of a job, while jobs wait and more keep coming."""
 
-import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,21 +15,20 @@ from capacity.analysis.measured.jobs import job_ids, job_samples
 from capacity.analysis.measured.ledger import reconcile
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
-from capacity.probes.measurement import Measurement, Watcher
-from capacity.probes.observer import URL as QUEUE_URL
+from capacity.load.bullmq import Queue
+from capacity.probes.measurement import Measurement
+from capacity.probes.queue import queue_watcher, told_of
 from capacity.recording import add_ledger
 from capacity.scenarios.fault_findings import account_findings, span_findings
-from capacity.scenarios.fault_injection import PROFILE, FaultRecording, constant_rate, measure_with_fault
+from capacity.scenarios.fault_injection import FaultRecording, measure_with_fault, trial_load
 from capacity.scenarios.trial import Observed, Ready, counted, expected
 from capacity.scenarios.worker_pool import Crash, WorkerPool, open_worker_pool
 from capacity.system.addresses import System
 from capacity.system.application.worker import STALLED
 from capacity.system.processes import QUEUE
-from capacity.workload import Workload, parse_workload
 
 NAMES = {signal.SIGKILL: "kill", signal.SIGSTOP: "stop", None: "undisturbed"}
 CONNECTIONS = 8
-TIMEOUT_MS = 3000
 AFTER_S = 1.5  # of load after the fault, of which a whole second is looked at
 
 
@@ -92,29 +90,25 @@ class WorkerCrash(Crash):
         yield expects("retaken", "<=", self.retaken_s, locks, unit="s")
 
     def _observe(self, pool: WorkerPool, folder: Path) -> Observed:
-        more = {"queue": {"name": QUEUE, "prefix": "bull"}, "token": f"c{secrets.token_hex(4)}"}
-        measurement = Measurement(self._workload(pool.start_s), PROFILE, more=more)
-        watchers = [Watcher("capacity.probes.observer", secrets={QUEUE_URL: pool.redis_url})]
-
         def settle() -> bool:
             settled = pool.settled()
             add_ledger(folder, pool.ledger())
             return settled
 
-        fault = (self.at_s, pool.take_away)
-        found = measure_with_fault(measurement, pool.redis_url, folder, fault, watchers, settle=settle)
+        load, fault, watchers = self._load(pool.start_s), (self.at_s, pool.take_away), [queue_watcher(pool.redis_url)]
+        found = measure_with_fault(load, pool.redis_url, folder, fault, watchers, settle=settle)
         crash = replace(found, begin_ns=pool.crashed_ns - found.origin_ns)
         parts = (self._account, self._runs, self._course, self._drain)
         findings = tuple(each for part in parts for each in part(crash, pool))
         return Observed(pool.proof, findings, "" if found.settled else "jobs still wait or are under way")
 
-    def _workload(self, start_s: float) -> Workload:
+    def _load(self, start_s: float) -> Measurement:
         """Jobs until some time after the fault; what was killed takes `start_s` to start again."""
         operation = {"name": "TokenRefresh", "weight": 100, "job": {"attempts": 1}}
         back_s = start_s if self.how is signal.SIGKILL else 0.0
         seconds = self.at_s + self.down_s + back_s + AFTER_S
-        more = {"connections": CONNECTIONS, "timeout_ms": TIMEOUT_MS}
-        return parse_workload(constant_rate("bullmq", [operation], self.rate_per_s, seconds, **more))
+        told = told_of(Queue(QUEUE))
+        return trial_load("bullmq", [operation], self.rate_per_s, seconds, connections=CONNECTIONS, told=told)
 
     def _account(self, crash: FaultRecording, pool: WorkerPool) -> Iterator[Finding]:
         """What became of the jobs, and of what those of the outbox do to the database."""
@@ -138,13 +132,8 @@ class WorkerCrash(Crash):
         yield give("jobs_under_way", held, title="jobs under way on the crashed workers", count=held)
         yield give("jobs_reprocessed", begun_again(runs), title="jobs begun more than once", count=len(runs))
         yield give("first_retaken", first_s, unit="s", title="time until the first of these is taken again", count=held)
-        yield give(
-            "retaken",
-            all_s,
-            unit="s",
-            title="time until all jobs of crashed workers are taken again or done",
-            count=held,
-        )
+        title = "time until all jobs of crashed workers are taken again or done"
+        yield give("retaken", all_s, unit="s", title=title, count=held)
 
     def _course(self, crash: FaultRecording, pool: WorkerPool) -> Iterator[Finding]:
         """How the jobs of the load came through, each from when it was due until it was done."""

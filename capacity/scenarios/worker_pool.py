@@ -26,7 +26,7 @@ from capacity.probes.queue import wait_until_drained
 from capacity.scenarios.trial import Proof
 from capacity.scenarios.trial_application import effects, note_effects, start_servers, write_jobs
 from capacity.system.application.consumer import connection_pool, open_queue
-from capacity.system.application.database import Dataset, connect_as_administrator
+from capacity.system.application.database import Dataset, execute
 from capacity.system.application.ledger import read_ledger
 from capacity.system.application.outbox import job_id
 from capacity.system.processes import QUEUE, Application, start_workers
@@ -78,9 +78,8 @@ class WorkerPool:
         self._file = write_jobs(directory.folder, crash.service_ms, crash.service_ms)
         system = start_servers(directory, Dataset(1, 1))
         note_effects(system)
-        with connect_as_administrator(system.postgres_admin_url) as connection:
-            rows = connection.execute(PENDING, (crash.pending,)).fetchall()
-        self.jobs = tuple(job_id(int(str(number))) for (number,) in rows)
+        rows = execute(system.postgres_admin_url, PENDING, [crash.pending])
+        self.jobs = tuple(job_id(number) for (number,) in rows)
         began = monotonic_ns()
         self._application = start_workers(directory, Application(system), self._file, crash.workers, **crash.options)
         self.start_s = (monotonic_ns() - began) / 1e9

@@ -26,7 +26,7 @@ from capacity.scenarios.fault_findings import account_findings
 from capacity.scenarios.fault_injection import FaultRecording, numbered
 from capacity.scenarios.trial import counted
 from capacity.system.addresses import System
-from capacity.system.application.database import Dataset, connect_as_administrator, prepare_database
+from capacity.system.application.database import Dataset, execute, prepare_database
 from capacity.system.application.outbox import job_id
 from capacity.system.clients import redis_client
 from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
@@ -60,10 +60,9 @@ UNFINISHED = "SELECT count(*) FROM capacity.outbox WHERE finished_at IS NULL"
 
 def prepare_tables(url: str) -> None:
     """Make the tables where there are none, and empty those that grow; `url` is the administrator's."""
-    with connect_as_administrator(url) as connection:
-        there = connection.execute("SELECT to_regclass('capacity.dataset') IS NOT NULL").fetchone() == (True,)
-        rows = connection.execute(DATASET).fetchall() if there else []
-    prepare_database(url, Dataset(*(int(str(each)) for each in rows[0])) if rows else SMALLEST)
+    there = execute(url, "SELECT to_regclass('capacity.dataset') IS NOT NULL") == [(True,)]
+    rows = execute(url, DATASET) if there else []
+    prepare_database(url, Dataset(*rows[0]) if rows else SMALLEST)
 
 
 @contextmanager
@@ -105,21 +104,15 @@ def can_write(gateway_url: str) -> bool:
 
 def all_done(system: System) -> bool:
     """Wait until each job of the outbox is done and the queue is empty; whether that came in time."""
-
-    def none_left() -> bool:
-        with connect_as_administrator(system.postgres_admin_url) as connection:
-            return connection.execute(UNFINISHED).fetchone() == (0,)
-
-    done = wait_until(none_left, SETTLE_SECONDS)
+    done = wait_until(lambda: execute(system.postgres_admin_url, UNFINISHED) == [(0,)], SETTLE_SECONDS)
     queue = Queue(system.queue, system.queue_prefix)
     return done and wait_until_drained(system.redis_url, queue, seconds=SETTLE_SECONDS)
 
 
 def read_written(system: System) -> dict[int, str]:
     """The job of each write that is there, by its code; an empty text where the outbox has none."""
-    with connect_as_administrator(system.postgres_admin_url) as connection:
-        rows = connection.execute(WRITTEN).fetchall()
-    return {int(str(code)): "" if number is None else job_id(int(str(number))) for code, number in rows}
+    rows = execute(system.postgres_admin_url, WRITTEN)
+    return {code: "" if number is None else job_id(number) for code, number in rows}
 
 
 def account(scenario: str, recorded: FaultRecording, written: dict[int, str]) -> Iterator[Finding]:

@@ -21,9 +21,9 @@ def find_postmaster(url: str) -> int | None:
         return None
     with connect_as_administrator(url) as connection, suppress(psycopg.Error, psutil.Error):
         row = connection.execute(BACKEND).fetchone()
-        backend = psutil.Process(int(str(row[0]))) if row else None
+        backend = psutil.Process(int(row[0])) if row else None
         parent = backend.parent() if backend else None
         if row and backend and parent and all("postgres" in each.name() for each in (backend, parent)):
-            titled = psutil.WINDOWS or str(row[1]) in " ".join(backend.cmdline())
+            titled = psutil.WINDOWS or row[1] in " ".join(backend.cmdline())
             return parent.pid if titled else None
     return None

@@ -1,7 +1,9 @@
 """Makes and fills the application's tables; outside the schema `capacity` it only adds roles that are missing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import psycopg
 
@@ -73,11 +75,17 @@ def prepare_roles(url: str) -> None:
 
 def remove_database(url: str) -> None:
     """Remove the schema `capacity` with all that is in it; roles stay, because others may use them."""
+    execute(url, "DROP SCHEMA IF EXISTS capacity CASCADE")
+
+
+def execute(url: str, statement: str, parameters: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
+    """Execute a statement as the administrator; returns its rows, none where it has no rows."""
     with connect_as_administrator(url) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS capacity CASCADE")
+        cursor = connection.execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
 
 
-def connect_as_administrator(url: str) -> "psycopg.Connection[tuple[object, ...]]":
+def connect_as_administrator(url: str) -> "psycopg.Connection[tuple[Any, ...]]":
     """A connection in autocommit that works through a transaction pooler too; CapacityError says why there is none."""
     try:
         return psycopg.connect(url, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_SECONDS)
