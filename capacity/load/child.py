@@ -7,40 +7,71 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from capacity.errors import CapacityError
 
 READY_SECONDS = 60.0
 
 
-class Process(Protocol):
-    """What a child needs of its process; `subprocess.Popen` has it."""
+class ForkedProcess:
+    """A process that a fork server forked, with the part of `subprocess.Popen` that its users need.
 
-    stdin: IO[bytes] | None
-    stdout: IO[bytes] | None
-    stderr: IO[bytes] | None
-    returncode: int | None
+    It is not our child, so how it ended is not known.
+    """
 
-    def wait(self, timeout: float | None = None) -> object:
+    returncode: int | None = None
+
+    def __init__(self, pid: int, stdin: int, stdout: int = -1, stderr: int = -1) -> None:
+        self.pid = pid
+        self.stdin: IO[bytes] | None = os.fdopen(stdin, "wb")
+        self.stdout: IO[bytes] | None = os.fdopen(stdout, "rb") if stdout >= 0 else None
+        self.stderr: IO[bytes] | None = os.fdopen(stderr, "rb") if stderr >= 0 else None
+        try:
+            self._handle = os.pidfd_open(pid)
+        except ProcessLookupError:  # it has ended already
+            self._handle = -1
+
+    def poll(self) -> int | None:
+        """None while it runs, and 0 once it has ended."""
+        try:
+            return self.wait(0.0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended; raises subprocess.TimeoutExpired."""
+        if self._handle >= 0:
+            if not select.select([self._handle], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+            os.close(self._handle)
+            self._handle = -1
+        return 0
+
+    def send_signal(self, signum: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self._handle >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signum)
 
     def kill(self) -> None:
         """End it at once."""
+        self.send_signal(signal.SIGKILL)
 
 
 class Child:
     """A running `python -m module` with its task; `process` is one that runs it already."""
 
     def __init__(
-        self, module: str, task: Mapping[str, Any], secrets: Mapping[str, str], process: Process | None = None
+        self, module: str, task: Mapping[str, Any], secrets: Mapping[str, str], process: ForkedProcess | None = None
     ) -> None:
         self._name = module.rpartition(".")[2]
-        self._process: Process = process or subprocess.Popen(
+        self._process: ForkedProcess | subprocess.Popen[bytes] = process or subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -78,11 +109,7 @@ class Child:
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        ended(self._process, seconds)
 
     def tell(self, said: object) -> None:
         """Tell it a line of JSON; CapacityError where it has ended."""
@@ -98,6 +125,15 @@ class Child:
         said = self._process.stderr.read().decode(errors="replace").split("\n") if self._process.stderr else []
         lines = [line.strip() for line in said if line.strip()]
         return lines[-1] if lines else f"exit status {self._process.returncode}"
+
+
+def ended(process: ForkedProcess | subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait until a process is gone, and kill it where that takes longer."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def say(facts: Mapping[str, Any]) -> None:

@@ -1,6 +1,9 @@
 """What the engine asks of a connection: two methods, and two ways to fail."""
 
+import socket
+from collections.abc import Callable, Iterator
 from typing import Protocol
+from urllib.parse import urlsplit
 
 PENDING = -1  # receive: the answer is not complete yet
 OK = 0
@@ -31,3 +34,38 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Close without waiting for the server."""
+
+
+class Streams(Protocol):
+    """What is sent next for each operation."""
+
+    streams: list[Iterator[bytes]]
+
+
+class SocketConnection:
+    """What connections over a raw socket to the server at `url` share; `error_code` numbers a class of failure."""
+
+    _socket: socket.socket
+
+    def __init__(self, url: str, requests: Streams, error_code: Callable[[str], int], timeout_s: float) -> None:
+        self._address = urlsplit(url)
+        self._streams = requests.streams
+        self._error_code = error_code
+        self._timeout_s = timeout_s
+
+    def close(self) -> None:
+        """Close the socket without a farewell."""
+        self._socket.close()
+
+    def _connected(self, port: int) -> socket.socket:
+        """A socket to the address, at that port where it names none."""
+        place = self._address.hostname or "127.0.0.1", self._address.port or port
+        connected = socket.create_connection(place, timeout=self._timeout_s)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connected
+
+    def _send_rest(self, rest: bytes) -> None:
+        """What is larger than the socket's buffer goes out while the loop waits: the server reads as it comes."""
+        self._socket.settimeout(self._timeout_s)
+        self._socket.sendall(rest)
+        self._socket.setblocking(False)

@@ -10,7 +10,6 @@ import gc
 import importlib
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -18,58 +17,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 from capacity.errors import CapacityError
-from capacity.load.child import Child, run_child
+from capacity.load.child import Child, ForkedProcess, ended, run_child
 
 START_SECONDS = 60.0
 REQUEST_BYTES = 65_536
-
-
-class ForkedProcess:
-    """A process that a fork server forked, with the part of `subprocess.Popen` that its users need.
-
-    It is not our child, so how it ended is not known.
-    """
-
-    returncode: int | None = None
-
-    def __init__(self, pid: int, stdin: int, stdout: int = -1, stderr: int = -1) -> None:
-        self.pid = pid
-        self.stdin: IO[bytes] | None = os.fdopen(stdin, "wb")
-        self.stdout: IO[bytes] | None = os.fdopen(stdout, "rb") if stdout >= 0 else None
-        self.stderr: IO[bytes] | None = os.fdopen(stderr, "rb") if stderr >= 0 else None
-        try:
-            self._handle = os.pidfd_open(pid)
-        except ProcessLookupError:  # it has ended already
-            self._handle = -1
-
-    def poll(self) -> int | None:
-        """None while it runs, and 0 once it has ended."""
-        try:
-            return self.wait(0.0)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended; raises subprocess.TimeoutExpired."""
-        if self._handle >= 0:
-            if not select.select([self._handle], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
-            os.close(self._handle)
-            self._handle = -1
-        return 0
-
-    def send_signal(self, signum: int) -> None:
-        """Send it a signal, unless it has ended."""
-        if self._handle >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, signum)
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.send_signal(signal.SIGKILL)
 
 
 class ForkServer:
@@ -116,11 +70,7 @@ class ForkServer:
     def close(self) -> None:
         """End it."""
         self._socket.close()
-        try:
-            self._process.wait(START_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        ended(self._process, START_SECONDS)
 
 
 def main(words: list[str]) -> None:

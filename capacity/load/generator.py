@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +45,19 @@ def main(task: dict[str, Any]) -> None:
 def _connections(
     workload: Workload, task: dict[str, Any], error_code: Callable[[str], int], count: int, timeout_s: float
 ) -> list[Connection]:
-    url, index, shards = os.environ[URL], task["index"], task["shards"]
+    url, share = os.environ[URL], (task["index"], task["shards"])
+    connection: Callable[..., Connection]
     if workload.target == "http":
-        requests = HttpRequests(url, workload, index, shards)
-        return [HttpConnection(url, requests, error_code, timeout_s) for _ in range(count)]
-    if workload.target == "bullmq":
-        jobs = BullmqJobs(workload, Queue(**task["queue"]), task["token"], index, shards)
-        return [BullmqConnection(url, jobs, error_code, timeout_s) for _ in range(count)]
-    if workload.target == "redis":
-        commands = RedisCommands(workload, index, shards)
-        return [RedisConnection(url, commands, error_code, timeout_s) for _ in range(count)]
-    statements = PostgresStatements(workload, index, shards, prepared=task["prepared"])
-    return [PostgresConnection(url, statements, error_code, timeout_s) for _ in range(count)]
+        connection = partial(HttpConnection, url, HttpRequests(url, workload, *share))
+    elif workload.target == "bullmq":
+        jobs = BullmqJobs(workload, Queue(**task["queue"]), task["token"], *share)
+        connection = partial(BullmqConnection, url, jobs)
+    elif workload.target == "redis":
+        connection = partial(RedisConnection, url, RedisCommands(workload, *share))
+    else:
+        statements = PostgresStatements(workload, *share, prepared=task["prepared"])
+        connection = partial(PostgresConnection, url, statements)
+    return [connection(error_code, timeout_s) for _ in range(count)]
 
 
 if __name__ == "__main__":

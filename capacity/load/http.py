@@ -6,12 +6,12 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import httptools
 
 from capacity.load.arguments import argument_streams
-from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError
+from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError, SocketConnection
 from capacity.operation import PLACEHOLDER, Operation, Request
 from capacity.workload import Workload
 
@@ -72,23 +72,20 @@ def _filled(texts: list[bytes], values: tuple[bytes, ...]) -> bytes:
     return b"".join(piece for pair in zip(texts, (*values, b""), strict=True) for piece in pair)
 
 
-class HttpConnection:
-    """A connection to the gateway at `url`; `error_code` numbers a class of failure.
+class HttpConnection(SocketConnection):
+    """A connection to an HTTP gateway.
 
     A failure's class is its status, as `500`. One that says when to come again, as a gateway that sheds load does, is
     a class of its own, as `503, retry after`: when, is a number or a date, and a date is another one each second.
     """
 
-    def __init__(self, url: str, requests: HttpRequests, error_code: Callable[[str], int], timeout_s: float) -> None:
-        self._address = urlsplit(url)
-        self._streams = requests.streams
-        self._error_code = error_code
-        self._timeout_s = timeout_s
-
     def open(self) -> int:
         """Connect, with TLS where the address says https; ConnectionLostError says why not."""
         try:
-            self._socket = _connected(self._address, self._timeout_s)
+            secure = self._address.scheme == "https"
+            self._socket = self._connected(443 if secure else 80)
+            if secure:
+                self._secure()
         except OSError as error:
             raise ConnectionLostError(error.strerror or str(error) or "timed out while connecting") from None
         self._socket.setblocking(False)
@@ -149,9 +146,13 @@ class HttpConnection:
         code = OK if status < FAILED else self._error_code(_failure(status, head))
         return code if self._answer.keeps_alive else CLOSES - code
 
-    def close(self) -> None:
-        """Close the socket without a farewell."""
-        self._socket.close()
+    def _secure(self) -> None:
+        plain = self._socket
+        try:
+            self._socket = ssl.create_default_context().wrap_socket(plain, server_hostname=self._address.hostname)
+        except OSError:
+            plain.close()
+            raise
 
     def _bind(self) -> None:
         """Note how to read and write: there is less of Python around a system call than around a socket's method."""
@@ -162,12 +163,6 @@ class HttpConnection:
             self._end, self._receive, self._send = self._socket, ssl.SSLSocket.recv, ssl.SSLSocket.send
         else:
             self._end, self._receive, self._send = self._socket.fileno(), os.read, os.write
-
-    def _send_rest(self, rest: bytes) -> None:
-        """A request larger than the socket's buffer goes out while the loop waits: the server reads as it comes."""
-        self._socket.settimeout(self._timeout_s)
-        self._socket.sendall(rest)
-        self._socket.setblocking(False)
 
 
 class _Answer:
@@ -190,20 +185,6 @@ class _Answer:
         stays_open = self._stays_open
         self.complete = self.ended = True
         self.keeps_alive = stays_open()
-
-
-def _connected(address: SplitResult, timeout_s: float) -> socket.socket:
-    secure = address.scheme == "https"
-    host, port = address.hostname or "127.0.0.1", address.port or (443 if secure else 80)
-    plain = socket.create_connection((host, port), timeout=timeout_s)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if not secure:
-        return plain
-    try:
-        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-    except OSError:
-        plain.close()
-        raise
 
 
 def _failure(status: int, head: bytes) -> str:

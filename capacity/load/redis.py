@@ -4,17 +4,15 @@ import functools
 import itertools
 import operator
 import re
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import write
-from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import hiredis
 
 from capacity.load.arguments import argument_streams
-from capacity.load.connection import OK, PENDING, ConnectionLostError
+from capacity.load.connection import OK, PENDING, ConnectionLostError, SocketConnection
 from capacity.operation import PLACEHOLDER, Operation
 from capacity.workload import Workload
 
@@ -23,12 +21,6 @@ ERROR_CODE = re.compile("[A-Z][A-Z_]{1,29}")  # as Redis has them; a script of t
 NOT_REDIS = "not the protocol of Redis"
 INCOMPLETE = object()  # no number, which a reply may be
 CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection of ours
-
-
-class Streams(Protocol):
-    """What is sent next for each operation."""
-
-    streams: list[Iterator[bytes]]
 
 
 class RedisCommands:
@@ -99,22 +91,13 @@ def _bulk(word: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(word), word)
 
 
-class RedisConnection:
-    """A connection to the server at `url`; `error_code` numbers a class of failure."""
-
-    def __init__(self, url: str, commands: Streams, error_code: Callable[[str], int], timeout_s: float) -> None:
-        self._address = urlsplit(url)
-        self._streams = commands.streams
-        self._error_code: Callable[[str], int] = error_code
-        self._timeout_s = timeout_s
-        self._buffer = bytearray(READ_BYTES)
+class RedisConnection(SocketConnection):
+    """A connection to a Redis."""
 
     def open(self) -> int:
         """Connect, log in, choose the database and give a name; ConnectionLostError says why not."""
-        host, port = self._address.hostname or "127.0.0.1", self._address.port or 6379
         try:
-            self._socket = socket.create_connection((host, port), timeout=self._timeout_s)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = self._connected(6379)
             self._reader = hiredis.Reader(notEnoughData=INCOMPLETE)
             for command in self._greeting():
                 self._greet(command)
@@ -123,6 +106,7 @@ class RedisConnection:
         except hiredis.ProtocolError:
             raise ConnectionLostError(NOT_REDIS) from None
         self._socket.setblocking(False)
+        self._buffer = bytearray(READ_BYTES)
         self._receive = self._socket.recv_into
         self._gets = self._reader.gets
         self._feed: Callable[..., object] = self._reader.feed  # its stub does not know a bytearray
@@ -162,10 +146,6 @@ class RedisConnection:
             return self._error_code(code if ERROR_CODE.fullmatch(code) else "ERR")
         return OK
 
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
     def _greeting(self) -> Iterator[tuple[str, ...]]:
         if self._address.password:
             user = (unquote(self._address.username),) if self._address.username else ()
@@ -185,9 +165,3 @@ class RedisConnection:
             reply = self._reader.gets()
         if isinstance(reply, hiredis.ReplyError):
             raise ConnectionLostError(str(reply))
-
-    def _send_rest(self, rest: bytes) -> None:
-        """A command larger than the socket's buffer goes out while the loop waits: the server reads as it comes."""
-        self._socket.settimeout(self._timeout_s)
-        self._socket.sendall(rest)
-        self._socket.setblocking(False)

@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from capacity.clock import monotonic_s
+from capacity.load.child import ended
 
 PREFIX = "capacity-"
 NAME = re.compile(rf"{PREFIX}(\d+)-([0-9a-f]+)-\d+")  # the owner's process, its start, and which of its own it is
@@ -64,11 +65,7 @@ class ServerDirectory:
         """Stop the server that was started last."""
         server, stop = self._servers.pop()
         server.send_signal(stop)
-        try:
-            server.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        ended(server, STOP_SECONDS)
 
     def end(self, pid: int, how: signal.Signals) -> None:
         """End one server with a signal, and wait until it is gone."""

@@ -14,7 +14,7 @@ from jupyter_client import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
 from capacity.clock import wait_until
-from capacity.load.fork_server import ForkedProcess
+from capacity.load.child import ForkedProcess
 from capacity.suite.kernels import PROVISIONER, prepare_kernels
 
 SERVE = """
