@@ -42,8 +42,7 @@ def search_part(name: str, test: LoadTest, settings: SearchSettings, profile: st
 
     def measured(rate: float, seconds: float, into: Path) -> MeasuredLevel:
         test.measure(rate, seconds, windows.warm_up_seconds, into)
-        frames = read_frames(into)
-        return _level(name, into, frames, seconds, objectives), frames
+        return _read_level(name, into, seconds, objectives)
 
     def kept() -> SearchResult:
         found = SearchResult(name, search, *_apart(levels), objectives, *_apart(repeated))
@@ -71,7 +70,7 @@ def search_again(name: str, test: LoadTest, settings: SearchSettings, profile: s
 
     def measured(rate: float, seconds: float, into: Path) -> Level:
         test.measure(rate, seconds, windows.warm_up_seconds, into)
-        return _level(name, into, read_frames(into), seconds, objectives)
+        return _read_level(name, into, seconds, objectives)[0]
 
     number, levels = len(facts["rounds"]) + 2, list[Level]()
     while (attempt := next_in_round(search, answer["low"], [level.result for level in levels])) is not None:
@@ -99,14 +98,8 @@ def read_search_result(folder: Path) -> SearchResult:
     except (ValueError, KeyError, TypeError) as error:
         raise CapacityError(f"cannot read the search in {folder}: {error!r}; search into it first") from None
 
-    def read(path: Path, seconds: float) -> MeasuredLevel:
-        frames = read_frames(path)
-        return _level(name, path, frames, seconds, objectives), frames
-
-    levels, repeated, *rounds = ([read(*each) for each in kind] for kind in told)
-    return SearchResult(
-        name, search, *_apart(levels), objectives, *_apart(repeated), tuple(_apart(each)[0] for each in rounds)
-    )
+    levels, repeated, *rounds = (_apart([_read_level(name, *each, objectives) for each in kind]) for kind in told)
+    return SearchResult(name, search, *levels, objectives, *repeated, tuple(each for each, _ in rounds))
 
 
 def read_search_results(folder: Path) -> dict[str, SearchResult]:
@@ -168,5 +161,6 @@ def _apart(measured: Sequence[MeasuredLevel]) -> tuple[tuple[Level, ...], tuple[
     return tuple(level for level, _ in measured), tuple(frames for _, frames in measured)
 
 
-def _level(name: str, folder: Path, frames: Frames, seconds: float, objectives: Sequence[Objective]) -> Level:
-    return level_of(f"level_{name}", f"{SECTION}/{name}/{folder.name}", frames, seconds, objectives)
+def _read_level(name: str, folder: Path, seconds: float, objectives: Sequence[Objective]) -> MeasuredLevel:
+    frames = read_frames(folder)
+    return level_of(f"level_{name}", f"{SECTION}/{name}/{folder.name}", frames, seconds, objectives), frames

@@ -6,9 +6,9 @@ from typing import Any
 
 import psycopg
 
-from capacity.errors import CapacityError
-from capacity.probes.readers import LOOKER, TIMEOUT_S, Reader
+from capacity.probes.readers import LOOKER, Reader
 from capacity.streams import LOOKS_PER_S
+from capacity.system.application.database import connect_as_administrator
 
 AT_ONCE = 10  # looks in a query, which spares the server a query for each
 # The server itself waits between looks, at random, so that they keep no step with the load. What is busy is whatever
@@ -36,12 +36,7 @@ def locks_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     the address's database that were busy, and that waited for a lock, in all of them together. A server that is down
     is looked at no more.
     """
-    try:
-        connection = psycopg.connect(
-            url, autocommit=True, connect_timeout=TIMEOUT_S, prepare_threshold=None, application_name=LOOKER
-        )
-    except psycopg.Error as error:
-        raise CapacityError(f"PostgreSQL does not answer: {' '.join(str(error).split())}") from None
+    connection = connect_as_administrator(url, application_name=LOOKER)
     seen, held = [0, 0, 0], threading.Lock()
 
     def look_again_and_again() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from capacity.errors import CapacityError
-from capacity.probes.readers import LOOKER, TIMEOUT_S, Reader
+from capacity.probes.readers import LOOKER, Reader
+from capacity.system.application.database import connect_as_administrator
 
 ACTIVITY = """
 SELECT count(*) AS connections, count(*) FILTER (WHERE state = 'active') AS active,
@@ -35,25 +35,18 @@ DOWN = psycopg.Error
 
 def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     """A function that reads PostgreSQL's gauges, and the facts of the server; CapacityError where it is down."""
-    try:
-        connection = psycopg.connect(
-            url, autocommit=True, prepare_threshold=None, connect_timeout=TIMEOUT_S, row_factory=dict_row
-        )
-    except psycopg.Error as error:
-        raise CapacityError(f"PostgreSQL does not answer: {' '.join(str(error).split())}") from None
-    version = connection.info.server_version // 10_000
+    connection = connect_as_administrator(url)
+    version, cursor = connection.info.server_version // 10_000, connection.cursor(row_factory=dict_row)
     found = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(SETTINGS)])
     facts = {"server": f"PostgreSQL {connection.info.parameter_status('server_version')}"}
-    facts |= {row["name"]: row["setting"] for row in found}
+    facts |= dict(found.fetchall())
     moved = ("read_bytes", "write_bytes") if version >= 18 else ("reads * op_bytes", "writes * op_bytes")
-    queries = [
-        ACTIVITY.format(looker=LOOKER),
-        DATABASE,
-        *([IO.format(read=moved[0], write=moved[1])] if version >= 16 else []),
-    ]
+    queries = [ACTIVITY.format(looker=LOOKER), DATABASE]
+    if version >= 16:
+        queries.append(IO.format(read=moved[0], write=moved[1]))
 
     def read() -> dict[str, float]:
-        rows = [connection.execute(query.encode()).fetchone() or {} for query in queries]
+        rows = [cursor.execute(query.encode()).fetchone() or {} for query in queries]
         return {f"postgres.{name}": float(value or 0) for row in rows for name, value in row.items()}
 
     return read, facts

@@ -1,6 +1,7 @@
 """The CPU time of processes on this machine, by role."""
 
 import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 import psutil
@@ -21,7 +22,7 @@ def processes_reader(roles: str) -> tuple[Reader, dict[str, Any]]:
         for pid in (pid for each in pids.values() for pid in each):
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(int(pid.rstrip("+")))
-                spent[pid] = _with_children(process) if pid.endswith("+") else _own(process)
+                spent[pid] = with_children(process, process.children()) if pid.endswith("+") else _own(process)
         return {f"{role}.cpu_s": sum(spent.get(pid, 0.0) for pid in each) for role, each in pids.items()}
 
     return read, {"processes": {role: len(each) for role, each in pids.items()}}
@@ -32,10 +33,10 @@ def _own(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def _with_children(process: psutil.Process) -> float:
-    """The kernel adds the time of a child that has ended to its parent's."""
+def with_children(process: psutil.Process, children: Iterable[psutil.Process]) -> float:
+    """The CPU seconds of a process and these children; the kernel adds those of a child that has ended to it."""
     times, total = process.cpu_times(), 0.0
-    for child in process.children():
+    for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
             total += _own(child)
     return total + times.user + times.system + times.children_user + times.children_system

@@ -9,6 +9,7 @@ import psutil
 
 from capacity.clock import cpu_s, monotonic_s
 from capacity.probes.readers import Reader
+from capacity.probes.readers.processes import with_children
 
 CPU_SHARE, MEMORY_SHARE = 0.01, 0.02  # of one core, that reading them may take
 PSS, RSS = "PSS", "RSS"
@@ -36,9 +37,7 @@ def server_reader(word: str) -> tuple[Reader, dict[str, Any]]:
         return {f"{role}.memory_bytes": _resident(known, way), f"{role}.memory_limit_bytes": limit}
 
     def cpu() -> dict[str, float]:
-        own = parent.cpu_times()
-        children = sum(_spent(each) for each in known[1:])
-        return {f"{role}.cpu_s": own.user + own.system + own.children_user + own.children_system + children}
+        return {f"{role}.cpu_s": with_children(parent, known[1:])}
 
     parts = [sparing(memory, MEMORY_SHARE), sparing(cpu, CPU_SHARE)]
 
@@ -89,10 +88,3 @@ def _resident(processes: Sequence[psutil.Process], way: str) -> float:
                 told = each.memory_info()
                 own, shared = own + told.rss - told.shared, max(shared, told.shared)
     return own + shared
-
-
-def _spent(process: psutil.Process) -> float:
-    with suppress(psutil.NoSuchProcess):
-        times = process.cpu_times()
-        return float(times.user + times.system)
-    return 0.0
