@@ -3,7 +3,7 @@
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import psycopg
@@ -21,6 +21,15 @@ LEDGER = "CAPACITY_LEDGER"
 EMBEDDED = "CAPACITY_EMBEDDED"
 ALLOWED = "CAPACITY_ALLOW_HOSTS"
 BATCH = "CAPACITY_BATCH"  # set where nobody watches: no progress bar
+VARIABLES = {  # of the fields of a System
+    "postgres_url": POSTGRES_URL,
+    "postgres_admin_url": POSTGRES_ADMIN_URL,
+    "redis_url": REDIS_URL,
+    "gateway_url": GATEWAY_URL,
+    "queue": QUEUE,
+    "queue_prefix": QUEUE_PREFIX,
+    "ledger": LEDGER,
+}
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -45,17 +54,9 @@ class System:
 
     def as_environment(self) -> dict[str, str]:
         """The variables by which another process finds the same system."""
-        addresses = {
-            POSTGRES_URL: self.postgres_url,
-            POSTGRES_ADMIN_URL: self.postgres_admin_url,
-            REDIS_URL: self.redis_url,
-            GATEWAY_URL: self.gateway_url,
-            QUEUE: self.queue,
-            QUEUE_PREFIX: self.queue_prefix if self.queue else "",
-            LEDGER: self.ledger,
-            EMBEDDED: "1" if self.embedded else "",
-        }
-        return {name: value for name, value in addresses.items() if value}
+        values = {variable: getattr(self, name) for name, variable in VARIABLES.items()}
+        values |= {QUEUE_PREFIX: self.queue_prefix if self.queue else "", EMBEDDED: "1" if self.embedded else ""}
+        return {variable: value for variable, value in values.items() if value}
 
 
 def require(name: str, address: str) -> str:
@@ -67,18 +68,11 @@ def require(name: str, address: str) -> str:
 
 def system_from(environment: Mapping[str, str] = os.environ) -> System:
     """The system that the environment names, its hosts checked before anything is opened."""
-    url = environment.get(POSTGRES_URL, "")
-    system = System(
-        postgres_url=url,
-        postgres_admin_url=environment.get(POSTGRES_ADMIN_URL, "") or url,
-        redis_url=environment.get(REDIS_URL, ""),
-        gateway_url=environment.get(GATEWAY_URL, "").rstrip("/"),
-        queue=environment.get(QUEUE, ""),
-        queue_prefix=environment.get(QUEUE_PREFIX, "") or "bull",
-        ledger=environment.get(LEDGER, ""),
-        embedded=environment.get(EMBEDDED) == "1",
-    )
-    for name, address in ((POSTGRES_URL, url), (POSTGRES_ADMIN_URL, system.postgres_admin_url)):
+    given = {name: environment[variable] for name, variable in VARIABLES.items() if environment.get(variable)}
+    system = System(**given, embedded=environment.get(EMBEDDED) == "1")
+    admin = system.postgres_admin_url or system.postgres_url
+    system = replace(system, postgres_admin_url=admin, gateway_url=system.gateway_url.rstrip("/"))
+    for name, address in ((POSTGRES_URL, system.postgres_url), (POSTGRES_ADMIN_URL, admin)):
         if address:
             check_postgres_address(address, environment, name)
     if system.redis_url:

@@ -7,14 +7,14 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import redis
 
-from capacity.clock import monotonic_s, wait_until
+from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.system.addresses import System, system_from
 from capacity.system.clients import redis_client
@@ -47,26 +47,30 @@ REDIS_SETTINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """How to start a server on a port, to tell that it answers, and to stop it."""
+@dataclass(slots=True)
+class RunningServer:
+    """A server of ours: how to start it on a port, to tell that it answers, and to stop it.
 
+    It can be ended in any way and started again on its port and in its folder.
+    """
+
+    directory: ServerDirectory
     name: str
     command: Callable[[int], list[str | Path]]
     answers: Callable[[int], bool]
     stop: signal.Signals
     log: Path
-    options: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    port: int = 0
+    pid: int = 0
 
-
-@dataclass(slots=True)
-class RunningServer:
-    """A server of ours, which can be ended in any way and started again on its port and in its folder."""
-
-    directory: ServerDirectory
-    server: Server
-    port: int
-    pid: int
+    def start(self) -> "RunningServer":
+        """Start it on a free port, and wait until it answers; CapacityError where it does not."""
+        for _ in range(TRIES):
+            self.port = free_port()
+            if self._answered():
+                return self
+        raise self._failure()
 
     def end(self, how: signal.Signals) -> None:
         """End it with a signal, and wait until its process is gone."""
@@ -77,12 +81,20 @@ class RunningServer:
 
         Raises CapacityError where it does not answer in time.
         """
-        deadline = monotonic_s() + START_SECONDS
-        while monotonic_s() < deadline:
-            if (pid := _try_to_start(self.directory, self.server, self.port)) is not None:
-                self.pid = pid
-                return
-        raise _not_started(self.server)
+        if not wait_until(self._answered, START_SECONDS):
+            raise self._failure()
+
+    def _answered(self) -> bool:
+        """Start it on its port; whether it answered in time."""
+        self.pid = self.directory.start(self.command(self.port), self.stop, self.log, **self.options)
+        told = wait_until(lambda: not self.directory.running or self.answers(self.port), START_SECONDS)
+        if told and self.directory.running:
+            return True
+        self.directory.stop_last()
+        return False
+
+    def _failure(self) -> CapacityError:
+        return CapacityError(f"{self.name} did not start: {last_line(self.log.read_bytes())}")
 
 
 @contextlib.contextmanager
@@ -117,7 +129,8 @@ def run_postgres(directory: ServerDirectory, **settings: str) -> RunningServer:
     programs, other_user = _runnable_programs(directory)
     data, log = directory.folder / "postgres", directory.folder / "postgres.log"
     initialise = f"-D {data} -U postgres -A trust -E UTF8 --no-sync --no-locale".split()
-    options: dict[str, Any] = {"env": _bare_environment(), **other_user}
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("PG")}  # libpq would obey
+    options: dict[str, Any] = {"env": bare, **other_user}
     made = subprocess.run([programs / "initdb", *initialise], cwd="/", capture_output=True, check=False, **options)
     if made.returncode:
         raise CapacityError(f"PostgreSQL could not be set up in {directory.folder}: {last_line(made.stderr)}")
@@ -134,7 +147,7 @@ def run_postgres(directory: ServerDirectory, **settings: str) -> RunningServer:
             return False
         return True
 
-    return _start(directory, Server("PostgreSQL", command, answers, signal.SIGINT, log, options))
+    return RunningServer(directory, "PostgreSQL", command, answers, signal.SIGINT, log, options).start()
 
 
 def start_redis(directory: ServerDirectory) -> str:
@@ -157,34 +170,13 @@ def run_redis(directory: ServerDirectory, **settings: str) -> RunningServer:
         except redis.RedisError:
             return False
 
-    return _start(directory, Server("Redis", command, answers, signal.SIGTERM, directory.folder / "redis.log", {}))
+    log = directory.folder / "redis.log"
+    return RunningServer(directory, "Redis", command, answers, signal.SIGTERM, log).start()
 
 
 def redis_url(port: int) -> str:
     """The address of an embedded Redis."""
     return f"redis://127.0.0.1:{port}/0"
-
-
-def _start(directory: ServerDirectory, server: Server) -> RunningServer:
-    """Start a server on a free port and wait until it answers."""
-    for _ in range(TRIES):
-        port = free_port()
-        if (pid := _try_to_start(directory, server, port)) is not None:
-            return RunningServer(directory, server, port, pid)
-    raise _not_started(server)
-
-
-def _try_to_start(directory: ServerDirectory, server: Server, port: int) -> int | None:
-    """The process of a server that answers on that port, or None where it does not in time."""
-    pid = directory.start(server.command(port), server.stop, server.log, **server.options)
-    if wait_until(lambda: not directory.running or server.answers(port), START_SECONDS) and directory.running:
-        return pid
-    directory.stop_last()
-    return None
-
-
-def _not_started(server: Server) -> CapacityError:
-    return CapacityError(f"{server.name} did not start: {last_line(server.log.read_bytes())}")
 
 
 def _runnable_programs(directory: ServerDirectory) -> tuple[Path, dict[str, Any]]:
@@ -216,11 +208,6 @@ def _copied(programs: Path, directory: ServerDirectory) -> Path:
     if libraries.exists():
         shutil.copytree(libraries, directory.folder / libraries.name)
     return directory.folder / programs.relative_to(tree.parent)
-
-
-def _bare_environment() -> dict[str, str]:
-    """This environment without libpq's own variables, which would lead astray."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 def postgres_url(user: str, port: int) -> str:

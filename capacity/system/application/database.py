@@ -85,10 +85,10 @@ def execute(url: str, statement: str, parameters: Sequence[object] | None = None
         return cursor.fetchall() if cursor.description else []
 
 
-def connect_as_administrator(url: str) -> "psycopg.Connection[tuple[Any, ...]]":
+def connect_as_administrator(url: str, **options: Any) -> "psycopg.Connection[tuple[Any, ...]]":
     """A connection in autocommit that works through a transaction pooler too; CapacityError says why there is none."""
     try:
-        return psycopg.connect(url, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_SECONDS)
+        return psycopg.connect(url, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_SECONDS, **options)
     except psycopg.Error as error:
         raise CapacityError(
             f"PostgreSQL does not answer: {' '.join(str(error).split())}; start it, or correct its address"

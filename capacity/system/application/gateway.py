@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
-from capacity.system.addresses import POSTGRES_URL, REDIS_URL, System, system_from
+from capacity.system.addresses import POSTGRES_URL, REDIS_URL, system_from
 from capacity.system.application import pool
 from capacity.system.application.breaker import COOLDOWN_S, DEPTH_LIMIT, Breaker
 from capacity.system.application.endpoints import application
@@ -55,7 +55,10 @@ def main(
 ) -> None:
     """Serve the reference application's API."""
     try:
-        system = _complete(system_from())
+        system = system_from()
+        for name, address in ((POSTGRES_URL, system.postgres_url), (REDIS_URL, system.redis_url)):
+            if not address:
+                raise CapacityError(f"the gateway needs {name}; set it to the address of that server")
         jobs = read_jobs(workload)
     except CapacityError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -87,13 +90,6 @@ def serve(services: Services, postgres_url: str, host: str, port: int) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
     )
-
-
-def _complete(system: System) -> System:
-    for name, address in ((POSTGRES_URL, system.postgres_url), (REDIS_URL, system.redis_url)):
-        if not address:
-            raise CapacityError(f"the gateway needs {name}; set it to the address of that server")
-    return system
 
 
 if __name__ == "__main__":

@@ -23,18 +23,6 @@ class DrawnAttempt:
     failure: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Failures:
-    """A category as a part of the unit interval: draws below `lasting` fail at every attempt, those below `end` once.
-
-    The parts follow each other, so a draw belongs to the first whose `end` it is below.
-    """
-
-    category: str
-    lasting: float
-    end: float
-
-
 class JobDraws:
     """Draws the attempts at jobs of a workload.
 
@@ -65,11 +53,13 @@ class _Type:
     def __init__(self, job: Job) -> None:
         self._log_median = math.log(job.service_ms.median / 1000)
         self._sigma = math.log(job.service_ms.p99 / job.service_ms.median) / STANDARD_NORMAL.inv_cdf(0.99)
-        self._failures: list[_Failures] = []
+        # Categories are parts of the unit interval, one after the other. A draw fails by the first whose end it is
+        # below: once, or at every attempt where it is below the part's other bound too.
+        self._failures: list[tuple[str, float, float]] = []
         begin = 0.0
         for category, failure in job.failures.items():
             share = failure.percent / 100
-            self._failures.append(_Failures(category, begin + share * failure.lasting, begin + share))
+            self._failures.append((category, begin + share * failure.lasting, begin + share))
             begin += share
 
     def seconds(self, uniform: float) -> float:
@@ -78,9 +68,9 @@ class _Type:
 
     def failure(self, uniform: float, number: int) -> str | None:
         """The category in whose part a job's draw lies, where it fails at this attempt."""
-        for part in self._failures:
-            if uniform < part.end:
-                return part.category if number == 1 or uniform < part.lasting else None
+        for category, lasting, end in self._failures:
+            if uniform < end:
+                return category if number == 1 or uniform < lasting else None
         return None
 
 

@@ -102,14 +102,11 @@ class DatabasePool:
                 await connection.close()
                 await self._connections.putconn(connection)
         except (PoolTimeout, TooManyRequests):
-            raise UnavailableError(self._why_none()) from None
+            if self.in_use < self.size:
+                raise UnavailableError("PostgreSQL does not answer: no connection could be made") from None
+            raise UnavailableError(f"all {self.size} connections to the database are in use") from None
         finally:
             self.wait_seconds += monotonic_s() - began
-
-    def _why_none(self) -> str:
-        if self.in_use < self.size:
-            return "PostgreSQL does not answer: no connection could be made"
-        return f"all {self.size} connections to the database are in use"
 
     def figures(self) -> dict[str, float]:
         """The pool's gauges and counters by their names in the gateway's metrics."""
