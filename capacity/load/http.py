@@ -143,7 +143,8 @@ class HttpConnection(SocketConnection):
     def _unusual(self, status: int, head: bytes) -> int:
         """The outcome of a failure, or of an answer after which the server ends the connection."""
         self._answer.head = b""
-        code = OK if status < FAILED else self._error_code(_failure(status, head))
+        retry = ", retry after" if RETRY_AFTER.search(head.partition(HEAD_END)[0]) else ""
+        code = OK if status < FAILED else self._error_code(f"{status}{retry}")
         return code if self._answer.keeps_alive else CLOSES - code
 
     def _secure(self) -> None:
@@ -185,7 +186,3 @@ class _Answer:
         stays_open = self._stays_open
         self.complete = self.ended = True
         self.keeps_alive = stays_open()
-
-
-def _failure(status: int, head: bytes) -> str:
-    return f"{status}, retry after" if RETRY_AFTER.search(head.partition(HEAD_END)[0]) else str(status)

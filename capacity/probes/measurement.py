@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -119,7 +120,9 @@ def measure(
     return folder
 
 
-def _begun(measurement: Measurement, url: str, watchers: Sequence[Watcher], folder: Path, start: Start) -> "_LoadUnderWay":
+def _begun(
+    measurement: Measurement, url: str, watchers: Sequence[Watcher], folder: Path, start: Start
+) -> "_LoadUnderWay":
     beside = [start(each.module, each.task, each.secrets) for each in watchers]
     generators = [start(GENERATOR, {"index": index}, {LOAD_URL: url}) for index in range(measurement.generators)]
     facts: dict[str, Any] = {}
@@ -187,10 +190,7 @@ def _all_running(watchers: Sequence[Child]) -> None:
 
 def _admitted(workload: Workload, ready: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How many connections were let in, and why others were not; CapacityError where none was."""
-    refused: dict[str, int] = {}
-    for each in ready:
-        for reason, count in each["refused"].items():
-            refused[reason] = refused.get(reason, 0) + count
+    refused = sum((Counter(each["refused"]) for each in ready), Counter[str]())
     connections = sum(each["connections"] for each in ready)
     if not connections:
         reason = next(iter(refused), "no reason was given")

@@ -76,14 +76,15 @@ class DatabaseRestart(ServerRestart):
         yield expects("failed", "<=", CONNECTIONS, f"{CONNECTIONS} connections have one operation each under way")
         yield expects("first_success", "<=", FIRST_MS, WHY_FIRST, unit="ms")
 
-    def _observe(self, server: RunningServer, folder: Path) -> Observed:
-        def identity() -> str:
-            ((started,),) = execute(_admin(server), "SELECT pg_postmaster_start_time()::text")
-            return f"the server started at {started}"
+    def identity(self, server: RunningServer) -> str:
+        """When it was started."""
+        ((started,),) = execute(_admin(server), "SELECT pg_postmaster_start_time()::text")
+        return f"the server started at {started}"
 
+    def _observe(self, server: RunningServer, folder: Path) -> Observed:
         insert = {"name": "insert", "weight": 100, "statements": [INSERT], "parameters": {"number": SEQUENCE}}
         load = trial_load("postgres", [insert], self.rate_per_s, self.seconds, connections=CONNECTIONS)
-        recorded, proof = self.measure(load, postgres_url("writer", server.port), folder, server, identity)
+        recorded, proof = self.measure(load, postgres_url("writer", server.port), folder, server)
         settled = wait_until(lambda: execute(_admin(server), OTHERS) == [(0,)], SETTLE_SECONDS)
         written = [number for (number,) in execute(_admin(server), "SELECT number FROM writes")]
         findings = (

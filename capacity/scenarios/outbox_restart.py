@@ -98,7 +98,7 @@ class OutboxRestart(RedisServerRestart):
     def _observe(self, running: OutboxSystem, server: RunningServer, folder: Path) -> Observed:
         url = running.system.gateway_url
         with jobs_under_way(running) as ledger:
-            recorded, proof = self.measure_redis(self._load(), url, folder, server)
+            recorded, proof = self.measure(self._load(), url, folder, server)
             rows = restored(running.system)
         drained = wait_until_drained(running.system.redis_url, Queue(QUEUE), seconds=DRAIN_SECONDS)
         reenqueued = gateway_reader(url)[0]()["gateway.jobs_reenqueued_total"]

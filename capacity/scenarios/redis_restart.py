@@ -19,12 +19,11 @@ from capacity.analysis.measured.ledger import reconcile
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.load.bullmq import Queue
-from capacity.probes.measurement import Measurement
 from capacity.probes.queue import told_of, wait_until_drained
 from capacity.scenarios.fault_findings import account_findings, course_findings
 from capacity.scenarios.fault_injection import FaultRecording, numbered, trial_load
 from capacity.scenarios.server_restart import FIRST_MS, WHY_FIRST, ServerRestart
-from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected
+from capacity.scenarios.trial import Observed, Ready, counted, expected
 from capacity.scenarios.trial_application import CLIENT_SECONDS, write_jobs
 from capacity.system.addresses import System
 from capacity.system.application.ledger import read_ledger
@@ -70,19 +69,13 @@ class RedisServerRestart(ServerRestart):
                 kept, why = keeps(client.config_get("save", "appendonly"), self.how, self.at_s)
             yield directory, server, kept, why
 
-    def measure_redis(
-        self, measurement: Measurement, url: str, folder: Path, server: RunningServer
-    ) -> tuple[FaultRecording, Proof]:
-        """As `measure`, by the name that a Redis calls its life by."""
-
-        def identity() -> str:
-            try:
-                with redis_client(redis_url(server.port), CLIENT_SECONDS) as client:
-                    return f"the run_id is {client.info('server')['run_id']}"
-            except redis.RedisError as error:
-                raise CapacityError(f"the scenario's Redis failed: {error}") from None
-
-        return self.measure(measurement, url, folder, server, identity)
+    def identity(self, server: RunningServer) -> str:
+        """The name that a Redis calls its life by."""
+        try:
+            with redis_client(redis_url(server.port), CLIENT_SECONDS) as client:
+                return f"the run_id is {client.info('server')['run_id']}"
+        except redis.RedisError as error:
+            raise CapacityError(f"the scenario's Redis failed: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +106,7 @@ class RedisRestart(RedisServerRestart):
         url, queue = redis_url(server.port), Queue(QUEUE)
         shape, told = (self.rate_per_s, self.seconds), told_of(queue)
         load = trial_load("bullmq", [JOB], *shape, connections=CONNECTIONS, told=told)
-        recorded, proof = self.measure_redis(load, url, folder, server)
+        recorded, proof = self.measure(load, url, folder, server)
         jobs = write_jobs(directory.folder, 1, 2)
         workers = start_workers(directory, Application(System(redis_url=url)), jobs, 1)
         drained = wait_until_drained(url, queue, seconds=DRAIN_SECONDS)

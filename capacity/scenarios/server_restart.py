@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -35,17 +34,20 @@ class ServerRestart:
     objective_ms: float = 100.0
     destructive: bool = True
 
+    def identity(self, server: RunningServer) -> str:
+        """What the server says that tells its life from an earlier one, as "the run_id is a1b2"."""
+        raise NotImplementedError
+
     def measure(
-        self, measurement: Measurement, url: str, folder: Path, server: RunningServer, identity: Callable[[], str]
+        self, measurement: Measurement, url: str, folder: Path, server: RunningServer
     ) -> tuple[FaultRecording, Proof]:
         """Measure through the restart; `applied` are two moments between which the server was away for certain.
 
-        `identity` asks the server for what tells its life from an earlier one, as "the run_id is a1b2". The proof is
-        that it says something else afterwards, and that its process is another one.
+        The proof is that its `identity` is another one afterwards, and its process too.
         """
-        pid, before = server.pid, identity()
+        pid, before = server.pid, self.identity(server)
         recorded = measure_with_fault(measurement, url, folder, (self.at_s, lambda: self._restart(server)))
-        after = identity()
+        after = self.identity(server)
         if server.pid == pid or after == before or psutil.pid_exists(pid):
             return recorded, Proof(False, f"process {pid} still serves, and {after}")
         return recorded, Proof(True, f"process {pid} is gone, and {after}; before the restart: {before}")

@@ -95,8 +95,11 @@ def jobs_under_way(running: OutboxSystem) -> Iterator[Path]:
 
     They are the jobs of the callers 1 to HELD. Others wait for a slot.
     """
-    for caller in range(1, HELD + 1):
-        _write(running.system.gateway_url, caller)
+    try:
+        for caller in range(1, HELD + 1):
+            write(running.system.gateway_url + PATH, BODY, caller)
+    except OSError as error:
+        raise CapacityError(f"the gateway refused a write before the load began: {error}") from None
     with connect_as_administrator(running.system.postgres_admin_url) as holder, holder.transaction():
         holder.execute("SELECT id FROM capacity.outbox FOR UPDATE")
         worker = start_workers(running.directory, running.application, running.jobs, 1, concurrency=HELD)
@@ -106,13 +109,10 @@ def jobs_under_way(running: OutboxSystem) -> Iterator[Path]:
         yield ledger
 
 
-def _write(gateway_url: str, caller: int) -> None:
+def write(url: str, body: str, caller: int) -> None:
+    """Make a write as that caller; OSError says why it did not succeed."""
     headers = {OWNER_HEADER: str(caller), "Content-Type": "application/json"}
-    request = urllib.request.Request(gateway_url + PATH, BODY.encode(), headers)
-    try:
-        urllib.request.urlopen(request, timeout=CLIENT_SECONDS).close()
-    except OSError as error:
-        raise CapacityError(f"the gateway refused a write before the load began: {error}") from None
+    urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=CLIENT_SECONDS).close()
 
 
 def restored(system: System) -> pd.DataFrame:

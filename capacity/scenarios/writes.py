@@ -3,10 +3,7 @@
 It is looked for as a row, as a job of the outbox, and as a job that was done.
 """
 
-import http
-import json
 import secrets
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -25,6 +22,7 @@ from capacity.probes.queue import wait_until_drained
 from capacity.scenarios.fault_findings import account_findings
 from capacity.scenarios.fault_injection import FaultRecording, numbered
 from capacity.scenarios.trial import counted
+from capacity.scenarios.trial_application import CLIENT_SECONDS, write
 from capacity.system.addresses import System
 from capacity.system.application.database import Dataset, execute, prepare_database
 from capacity.system.application.outbox import job_id
@@ -49,7 +47,6 @@ OPERATIONS = (
     },
 )
 SETTLE_SECONDS = 60.0
-REQUEST_SECONDS = 5
 DATASET = "SELECT owners, posts_per_owner FROM capacity.dataset"
 WRITTEN = """
 SELECT t.secret::bigint, o.id FROM capacity.tokens t LEFT JOIN capacity.outbox o ON o.data ->> 'token' = t.id::text
@@ -72,7 +69,7 @@ def own_queue(system: System) -> Iterator[System]:
     try:
         yield replace(system, queue=QUEUE, queue_prefix=prefix)
     finally:
-        with suppress(redis.RedisError), redis_client(system.redis_url, REQUEST_SECONDS) as client:
+        with suppress(redis.RedisError), redis_client(system.redis_url, CLIENT_SECONDS) as client:
             for key in client.scan_iter(f"{prefix}:*"):
                 client.unlink(key)
 
@@ -92,14 +89,10 @@ def start_application(
 
 def can_write(gateway_url: str) -> bool:
     """Whether a write succeeds; its code is no number, so that it is none of the load's."""
-    headers = {"X-Owner": "1", "Content-Type": "application/json"}
-    body = json.dumps({"code": "is anybody there"}).encode()
-    request = urllib.request.Request(gateway_url + PATH, body, headers, method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
-            return bool(answer.status == http.HTTPStatus.CREATED)
-    except OSError:
-        return False
+    with suppress(OSError):
+        write(gateway_url + PATH, '{"code": "is anybody there"}', 1)
+        return True
+    return False
 
 
 def all_done(system: System) -> bool:
