@@ -4,7 +4,7 @@ import math
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
-from capacity.audit.quantities import Quantity
+from capacity.audit.quantities import Quantity, check_alike
 
 NOISE = 1e-9  # of the larger number: what binary fractions of decimal numbers may be apart
 
@@ -61,8 +61,10 @@ def fit(stated: Quantity, computed: Quantity) -> Agreement:
     """Whether `computed` is what was stated.
 
     Two numbers agree where their rounding overlaps. A bound or range agrees with what lies wholly within it; where
-    something computed has no number and only a part of it is as stated, it is open.
+    something computed has no number and only a part of it is as stated, it is open. ValueError where they cannot be
+    compared.
     """
+    check_alike([stated, computed])
     if _above(computed.low, stated.high) or _above(stated.low, computed.high):
         return Agreement.APART
     if stated.value is not None and computed.value is not None:
@@ -74,7 +76,8 @@ def fit(stated: Quantity, computed: Quantity) -> Agreement:
 
 
 def at_most(one: Quantity, other: Quantity) -> Agreement:
-    """Whether `one` is at most `other`."""
+    """Whether `one` is at most `other`; ValueError where they cannot be compared."""
+    check_alike([one, other])
     if _above(one.low, other.high):
         return Agreement.APART
     ordered = one.value is not None and other.value is not None and not _above(one.value, other.value)

@@ -18,11 +18,6 @@ class Claim(Strict):
     title: str = ""
     assuming: str = ""
 
-    @property
-    def alike(self) -> list[list[Operand]]:
-        """What it is about, as far as that is given; those in one list can be compared with each other."""
-        return []
-
 
 class Derived(Claim):
     """`stated` is what the expression `by` gives."""
@@ -31,21 +26,11 @@ class Derived(Claim):
     stated: Operand
     by: Expression
 
-    @property
-    def alike(self) -> list[list[Operand]]:
-        """The stated value and the expression."""
-        return [[self.stated, self.by]]
-
 
 class Several(Claim):
     """What is claimed of two or more quantities."""
 
     of: Operands
-
-    @property
-    def alike(self) -> list[list[Operand]]:
-        """All of them."""
-        return [self.of]
 
 
 class Same(Several):
@@ -90,11 +75,6 @@ class LimitCheck(Claim):
         """The limit without its relation."""
         return self.limit.removeprefix(self.relation).strip()
 
-    @property
-    def alike(self) -> list[list[Operand]]:
-        """The bound, the value and its interval."""
-        return [[self.bound, *(each for each in (self.value, self.low, self.high) if each is not None)]]
-
 
 class Lasts(Claim):
     """A margin (capacity over use) lasts as long as stated at a monthly growth."""
@@ -103,11 +83,6 @@ class Lasts(Claim):
     stated: Operand
     margin: Operand
     monthly_rate: Operand
-
-    @property
-    def alike(self) -> list[list[Operand]]:
-        """The stated months; the margin and the rate, which are shares."""
-        return [[self.stated, "1 months"], [self.margin, self.monthly_rate, "1 x"]]
 
 
 class Group(Strict):
@@ -125,12 +100,6 @@ class Mixture(Claim):
     quantile: Quantile
     groups: Annotated[list[Group], Field(min_length=2)]
 
-    @property
-    def alike(self) -> list[list[Operand]]:
-        """The stated percentile and those of the groups; their weights."""
-        percentiles = [each for group in self.groups for each in group.quantiles.values()]
-        return [[self.stated, *percentiles], [each.weight for each in self.groups if each.weight is not None]]
-
 
 class Samples(Claim):
     """A percentile stands on enough samples; no `count` says that the report does not give their number."""
@@ -139,11 +108,6 @@ class Samples(Claim):
     quantile: Quantile
     count: Operand | None = None
 
-    @property
-    def alike(self) -> list[list[Operand]]:
-        """The number of samples."""
-        return [] if self.count is None else [[self.count]]
-
 
 class Evidence(Claim):
     """A statement that needs something measured: the values that `shown_by` names, or nothing."""
@@ -151,11 +115,6 @@ class Evidence(Claim):
     kind: Literal["evidence"]
     needs: Annotated[str, Field(min_length=1)]
     shown_by: list[Operand] = Field(default_factory=list)
-
-    @property
-    def alike(self) -> list[list[Operand]]:
-        """What shows it, each by itself."""
-        return [[each] for each in self.shown_by]
 
 
 class OverallVerdict(Claim):

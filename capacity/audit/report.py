@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, ValidationError, model_validator
 
 from capacity.audit.claims import AnyClaim, Name, OverallVerdict
-from capacity.audit.expressions import Lookup, evaluated
-from capacity.audit.quantities import Quantity, check_alike, read_quantity
+from capacity.audit.expressions import Lookup
+from capacity.audit.quantities import Quantity, read_quantity
+from capacity.audit.rules import RULES
 from capacity.audit.transcript import left_over
 from capacity.errors import CapacityError
 from capacity.operation import Strict
@@ -81,9 +82,9 @@ class Published(Strict):
             raise ValueError(f"the name {repeated[0]!r} is given more than once")
         for section, statement, claim in self.claims():
             try:
-                for group in claim.alike:
-                    check_alike([evaluated(operand, self.lookup(section.name)) for operand in group])
-                if isinstance(claim, OverallVerdict) and (unknown := set(claim.sections) - set(sections)):
+                if not isinstance(claim, OverallVerdict):
+                    RULES[type(claim)](claim, self.lookup(section.name))
+                elif unknown := set(claim.sections) - set(sections):
                     raise ValueError(f"there is no section {min(unknown)!r}")
             except ValueError as error:
                 raise ValueError(f"{statement.quote!r} in {section.title!r}: {error}") from None

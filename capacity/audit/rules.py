@@ -1,4 +1,7 @@
-"""One rule for each kind of claim that stands by itself: what the numbers it names say of it."""
+"""One rule for each kind of claim that stands by itself: what the numbers it names say of it.
+
+A rule raises ValueError for a name that is not given, and for quantities that cannot be compared.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +13,16 @@ from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.audit.agreement import Agreement, Answer, Flaw, Ruling, at_most, fit, ruled
 from capacity.audit.claims import Derived, Evidence, Group, Lasts, LimitCheck, Mixture, Order, Same, Samples
 from capacity.audit.expressions import Expression, Lookup, Operand, evaluated, expression_text
-from capacity.audit.quantities import Quantity, ends_text, largest, mean, quantity_text, smallest
+from capacity.audit.quantities import (
+    Quantity,
+    check_alike,
+    ends_text,
+    largest,
+    mean,
+    quantity_text,
+    read_quantity,
+    smallest,
+)
 from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.units import Unit, read_unit
 
@@ -54,6 +66,7 @@ def _check(claim: LimitCheck, lookup: Lookup) -> Ruling:
         return ruled(Agreement.OPEN, f"no value is given beside the limit {limit.promise}")
     value = evaluated(claim.value, lookup)
     low, high = (evaluated(claim.value if end is None else end, lookup) for end in (claim.low, claim.high))
+    check_alike([bound, value, low, high])
     number = None if value.value is None else value.value / unit.factor
     ends = (low.low / unit.factor, high.high / unit.factor)
     # A bound has no number, and its two ends say all that the verdict needs.
@@ -77,6 +90,7 @@ def _check_ruling(claim: LimitCheck, verdict: Verdict, said: str, promise: str, 
 
 def _lasts(claim: Lasts, lookup: Lookup) -> Ruling:
     stated, margin, rate = (evaluated(each, lookup) for each in (claim.stated, claim.margin, claim.monthly_rate))
+    check_alike([margin, rate, read_quantity("1 x", exact=True)])
     value = None if margin.value is None or rate.value is None else _months(margin.value, rate.value)
     months = Quantity(_months(margin.low, rate.high), _months(margin.high, rate.low), value, read_unit("months"))
     growth = f"at {quantity_text(rate)} a month"
@@ -96,6 +110,7 @@ def _mixture(claim: Mixture, lookup: Lookup) -> Ruling:
     q-quantile is above it. The whole has the groups' mean by weight, or without weights anything between the extremes.
     """
     stated = evaluated(claim.stated, lookup)
+    check_alike([stated, *(evaluated(each, lookup) for group in claim.groups for each in group.quantiles.values())])
     shares = [_share_within(stated, group, lookup) for group in claim.groups]
     weights = [evaluated(group.weight, lookup) for group in claim.groups if group.weight is not None]
     if len(weights) == len(shares):
