@@ -34,12 +34,12 @@ class Quantity:
     text: str = ""
 
     def __add__(self, other: "Quantity") -> "Quantity":
-        _check_alike(self, other)
+        check_alike([self, other])
         value = None if self.value is None or other.value is None else self.value + other.value
         return Quantity(self.low + other.low, self.high + other.high, value, self.unit)
 
     def __sub__(self, other: "Quantity") -> "Quantity":
-        _check_alike(self, other)
+        check_alike([self, other])
         value = None if self.value is None or other.value is None else self.value - other.value
         unit = read_unit("h") if self.unit == other.unit == DATE else self.unit
         return Quantity(self.low - other.high, self.high - other.low, value, unit)
@@ -68,7 +68,8 @@ def read_quantity(given: object, *, exact: bool = False) -> Quantity:
     """
     if isinstance(given, date):
         return _moment(given)
-    matched = STATED.match(given if isinstance(given, str) else str(given)) if _readable(given) else None
+    readable = isinstance(given, str | int) and not isinstance(given, bool)
+    matched = STATED.match(str(given)) if readable else None
     if matched is None:
         raise ValueError(f"{given!r} is not a quantity; accepted is {ACCEPTED}")
     relation, first, last, word = matched.groups()
@@ -78,9 +79,11 @@ def read_quantity(given: object, *, exact: bool = False) -> Quantity:
         if relation or float(last) <= float(first):
             raise ValueError(f"{given!r} is not a range; write the smaller end first and no sign, as '80..85 %'")
         return Quantity(number, float(last) * unit.factor, None, unit, text)
-    if relation in ("<", "<=", ">", ">="):
-        return _bound(relation, number, unit, text)
-    known = (exact or _counts(unit, first)) and not relation
+    if relation in ("<", "<="):
+        return Quantity(0.0, number * (1 - STRICT if relation == "<" else 1), None, unit, text)
+    if relation in (">", ">="):
+        return Quantity(number * (1 + STRICT if relation == ">" else 1), math.inf, None, unit, text)
+    known = (exact or (unit.counts and "." not in first)) and not relation
     half = 0.0 if known else unit.factor * _half_digit(first, rough=bool(relation))
     return Quantity(number - half, number + half, number, unit, text)
 
@@ -114,8 +117,10 @@ def mean(quantities: Sequence[Quantity], weights: Sequence[Quantity]) -> Quantit
 
 def check_alike(quantities: Sequence[Quantity]) -> None:
     """Raises ValueError unless all can be compared: all are times, or shares, or numbers of the same things."""
-    for each in quantities[1:]:
-        _check_alike(quantities[0], each)
+    for other in quantities[1:]:
+        if quantities[0].unit.powers != other.unit.powers:
+            one, two = quantity_text(quantities[0]), quantity_text(other)
+            raise ValueError(f"{one} and {two} are not of the same kind; check the units")
 
 
 def quantity_text(quantity: Quantity, unit: Unit | None = None) -> str:
@@ -142,14 +147,6 @@ def _number(value: float) -> str:
     return f"{value or 0.0:.4g}"  # a zero without its sign
 
 
-def _readable(given: object) -> bool:
-    return isinstance(given, str | int) and not isinstance(given, bool)
-
-
-def _counts(unit: Unit, number: str) -> bool:
-    return "." not in number and unit.counts
-
-
 def _half_digit(number: str, rough: bool) -> float:
     """Half of the place of the last written digit, or of the last one that is not 0."""
     whole, _, decimals = number.replace("_", "").partition(".")
@@ -159,12 +156,6 @@ def _half_digit(number: str, rough: bool) -> float:
         return 0.5 * 10.0 ** -len(decimals)
     zeros = len(whole) - len(whole.rstrip("0"))
     return 0.5 * 10.0 ** (zeros if zeros < len(whole) else 0)
-
-
-def _bound(relation: str, number: float, unit: Unit, text: str) -> Quantity:
-    if relation.startswith("<"):
-        return Quantity(0.0, number * (1 - STRICT if relation == "<" else 1), None, unit, text)
-    return Quantity(number * (1 + STRICT if relation == ">" else 1), math.inf, None, unit, text)
 
 
 def _moment(given: date) -> Quantity:
@@ -205,8 +196,3 @@ def _times(one: float, two: float) -> float:
 
 def _over(one: float, two: float) -> float:
     return 0.0 if math.isinf(two) else one / two
-
-
-def _check_alike(one: Quantity, other: Quantity) -> None:
-    if one.unit.powers != other.unit.powers:
-        raise ValueError(f"{quantity_text(one)} and {quantity_text(other)} are not of the same kind; check the units")

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from capacity.choice import chosen_names
 from capacity.exports.cloudformation import template
-from capacity.exports.findings import findings_csv, findings_json, findings_with_verdicts
+from capacity.exports.findings import findings_csv, findings_with_verdicts
 from capacity.exports.grafana import dashboard
 from capacity.exports.monitoring import Monitoring, read_monitoring
 from capacity.exports.prometheus import alert_rules
@@ -106,14 +107,9 @@ def _cloudformation(source: Source) -> tuple[str, str, str]:
     return "cloudformation.json", json.dumps(made, ensure_ascii=False, separators=(",", ":")) + "\n", held
 
 
-def _csv(source: Source) -> tuple[str, str, str]:
+def _findings(source: Source, kind: str) -> tuple[str, str, str]:
     rows = findings_with_verdicts(source.findings, source.judged)
-    return "findings.csv", findings_csv(rows), f"{len(rows)} findings"
-
-
-def _findings_json(source: Source) -> tuple[str, str, str]:
-    rows = findings_with_verdicts(source.findings, source.judged)
-    return "findings.json", findings_json(rows), f"{len(rows)} findings"
+    return f"findings.{kind}", findings_csv(rows) if kind == "csv" else _json(rows), f"{len(rows)} findings"
 
 
 def _json(values: object) -> str:
@@ -124,6 +120,6 @@ FORMATS: dict[str, Callable[[Source], tuple[str, str, str]]] = {
     "prometheus": _prometheus,
     "grafana": _grafana,
     "cloudformation": _cloudformation,
-    "csv": _csv,
-    "json": _findings_json,
+    "csv": partial(_findings, kind="csv"),
+    "json": partial(_findings, kind="json"),
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from capacity.exports.cloudwatch import alarm, dashboard_body, substituted
-from capacity.exports.monitoring import Monitoring, Parameter, Scaling
+from capacity.exports.monitoring import Monitoring, Scaling
 from capacity.exports.watches import Watch
 
 DESCRIPTION_LENGTH = 1024  # CloudFormation takes no longer one
@@ -22,7 +22,10 @@ def template(watches: Sequence[Watch], monitoring: Monitoring, made_from: str) -
     given = {name: each for name, each in monitoring.parameters.items() if name in _named(seen, scaled.values())}
     optional = {name for name, each in given.items() if each.default == ""}
     severities = dict.fromkeys(watch.severity for watch in alarms)
-    resources: dict[str, Any] = {_topic(each): _topic_resource(each) for each in severities}
+    resources: dict[str, Any] = {
+        _topic(each): {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": f"Capacity: {each}"}}
+        for each in severities
+    }
     for name, each in scaled.items():
         resources |= _scaling(name, each)
     for watch in alarms:
@@ -30,11 +33,15 @@ def template(watches: Sequence[Watch], monitoring: Monitoring, made_from: str) -
     if seen:
         body = {"Fn::Sub": dashboard_body(seen)}
         resources["Dashboard"] = {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": body}}
-    outputs = {_topic(each): _topic_output(each, monitoring.severities[each].means) for each in severities}
+    told = {each: f"Subscribe to it: {monitoring.severities[each].means}" for each in severities}
+    outputs = {_topic(each): {"Description": said, "Value": {"Ref": _topic(each)}} for each, said in told.items()}
     return {
         "AWSTemplateFormatVersion": VERSION,
         "Description": made_from[:DESCRIPTION_LENGTH],
-        "Parameters": {name: _parameter(each) for name, each in given.items()},
+        "Parameters": {
+            name: {"Type": each.type, "Description": each.description, "Default": each.default}
+            for name, each in given.items()
+        },
         "Conditions": _conditions(alarms, scaled.values(), optional),
         "Resources": resources,
         "Outputs": outputs,
@@ -45,10 +52,6 @@ def _named(watches: Iterable[Watch], scaled: Iterable[Scaling]) -> set[str]:
     """The parameters that the resources name."""
     named = set().union(*(each.metric.cloudwatch.parameters for each in watches if each.metric.cloudwatch))
     return named.union(*(each.parameters for each in scaled))
-
-
-def _parameter(parameter: Parameter) -> dict[str, Any]:
-    return {"Type": parameter.type, "Description": parameter.description, "Default": parameter.default}
 
 
 def _needs(watch: Watch, optional: set[str]) -> list[str]:
@@ -85,25 +88,13 @@ def _topic(severity: str) -> str:
     return f"{severity.capitalize()}Topic"
 
 
-def _topic_resource(severity: str) -> dict[str, Any]:
-    return {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": f"Capacity: {severity}"}}
-
-
-def _topic_output(severity: str, means: str) -> dict[str, Any]:
-    return {"Description": f"Subscribe to it: {means}", "Value": {"Ref": _topic(severity)}}
-
-
-def _target(name: str) -> str:
-    return f"{name.capitalize()}Target"
-
-
 def _policy(name: str) -> str:
     return f"{name.capitalize()}Policy"
 
 
 def _scaling(name: str, scaling: Scaling) -> dict[str, Any]:
     """What is scaled, and the policy that the alarms start."""
-    has = f"Has{scaling.needs}"
+    has, scaled = f"Has{scaling.needs}", f"{name.capitalize()}Target"
     target = {
         "ServiceNamespace": scaling.namespace,
         "ScalableDimension": scaling.dimension,
@@ -120,11 +111,11 @@ def _scaling(name: str, scaling: Scaling) -> dict[str, Any]:
     policy = {
         "PolicyName": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
         "PolicyType": "StepScaling",
-        "ScalingTargetId": {"Ref": _target(name)},
+        "ScalingTargetId": {"Ref": scaled},
         "StepScalingPolicyConfiguration": steps,
     }
     kind = "AWS::ApplicationAutoScaling"
     return {
-        _target(name): {"Type": f"{kind}::ScalableTarget", "Condition": has, "Properties": target},
+        scaled: {"Type": f"{kind}::ScalableTarget", "Condition": has, "Properties": target},
         _policy(name): {"Type": f"{kind}::ScalingPolicy", "Condition": has, "Properties": policy},
     }

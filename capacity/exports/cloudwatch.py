@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from capacity.exports.monitoring import PARAMETER, Series
-from capacity.exports.watches import Watch
+from capacity.exports.watches import Watch, by_finding
 
 PERIOD_S = 60
 OPERATORS = {
@@ -40,7 +40,7 @@ def alarm(watch: Watch) -> dict[str, Any]:
         "AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{watch.name}"},
         "AlarmDescription": f"{watch.summary}. {watch.description}"[:DESCRIPTION_LENGTH],
         "ComparisonOperator": OPERATORS[watch.broken_by],
-        "Threshold": float(f"{watch.threshold(seen):.12g}"),
+        "Threshold": watch.threshold(seen),
         "EvaluationPeriods": watch.minutes,
         "TreatMissingData": "notBreaching",
     }
@@ -64,10 +64,7 @@ def _query(name: str, series: Series) -> dict[str, Any]:
 
 def dashboard_body(watches: Sequence[Watch]) -> str:
     """The dashboard as text for `Fn::Sub`: a widget a finding, with its limits as lines."""
-    groups: dict[str, list[Watch]] = {}
-    for watch in watches:
-        groups.setdefault(watch.objective.finding, []).append(watch)
-    widgets = [_widget(group, place) for place, group in enumerate(groups.values())]
+    widgets = [_widget(group, place) for place, group in enumerate(by_finding(watches))]
     return json.dumps({"widgets": widgets}, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -75,7 +72,7 @@ def _widget(group: Sequence[Watch], place: int) -> dict[str, Any]:
     seen = group[0].metric.cloudwatch
     assert seen is not None
     lines = [
-        {"label": literal(f"{each.severity}: {each.objective.promise}"), "value": float(f"{each.threshold(seen):.12g}")}
+        {"label": literal(f"{each.severity}: {each.objective.promise}"), "value": each.threshold(seen)}
         for each in group
     ]
     metrics = [_line(name, each, hidden=bool(seen.expression)) for name, each in seen.series.items()]

@@ -1,8 +1,7 @@
-"""The findings of a run with their verdicts, as CSV for spreadsheets and as JSON."""
+"""The findings of a run with their verdicts, and as CSV for spreadsheets."""
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,11 +21,6 @@ def findings_with_verdicts(findings: Iterable[Finding], judged: Iterable[Judged]
         said = {"promise": objective.promise, "source": objective.source} if objective else {}
         rows.append({**dict.fromkeys(FIELDS), **finding_as_dict(finding), "verdict": verdict and str(verdict), **said})
     return rows
-
-
-def findings_json(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a JSON list."""
-    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
 
 
 def findings_csv(rows: Sequence[dict[str, Any]]) -> str:

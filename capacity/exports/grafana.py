@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from capacity.exports.watches import OBJECTIVE, Watch
+from capacity.exports.watches import OBJECTIVE, Watch, by_finding
 
 SCHEMA = 39  # Grafana 11; newer versions migrate it
 COLUMNS, WIDTH, HEIGHT = 2, 12, 8
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {"s": "s", "ms": "ms", "us": "µs", "share": "percentunit", "%": "percent", "": "none"}
+CHOICE = {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1}
 GOOD = "green"
 COLOURS = {OBJECTIVE: "red", "page": "dark-red", "alert": "orange", "review": "orange", "target": "blue"}
 OTHER = "yellow"
@@ -21,7 +22,8 @@ def dashboard(watches: Sequence[Watch], title: str) -> dict[str, Any]:
     panels: list[dict[str, Any]] = []
     top = 0
     for section, ofs in groupby(_by_metric(watches), key=lambda each: each[0].objective.section):
-        panels.append(_row(section, top))
+        head = {"x": 0, "y": top, "w": COLUMNS * WIDTH, "h": 1}
+        panels.append({"type": "row", "title": section.capitalize(), "collapsed": False, "gridPos": head, "panels": []})
         top += 1
         for place, group in enumerate(ofs):
             x, y = place % COLUMNS * WIDTH, top + place // COLUMNS * HEIGHT
@@ -37,19 +39,16 @@ def dashboard(watches: Sequence[Watch], title: str) -> dict[str, Any]:
         "editable": True,
         "refresh": "30s",
         "time": {"from": "now-6h", "to": "now"},
-        "templating": {"list": [_choice()]},
+        "templating": {"list": [CHOICE]},
         "panels": [{"id": number, **panel} for number, panel in enumerate(panels, 1)],
     }
 
 
 def _by_metric(watches: Sequence[Watch]) -> list[list[Watch]]:
     """The watches that Prometheus sees, together where they are of one finding, in order of the parts of the system."""
-    groups: dict[str, list[Watch]] = {}
-    for watch in watches:
-        if watch.metric.prometheus:
-            groups.setdefault(watch.objective.finding, []).append(watch)
-    first = {group[0].objective.section: place for place, group in reversed(list(enumerate(groups.values())))}
-    return sorted(groups.values(), key=lambda group: first[group[0].objective.section])
+    groups = by_finding([watch for watch in watches if watch.metric.prometheus])
+    sections = [group[0].objective.section for group in groups]
+    return sorted(groups, key=lambda group: sections.index(group[0].objective.section))
 
 
 def _panel(group: Sequence[Watch], place: Mapping[str, int]) -> dict[str, Any]:
@@ -80,15 +79,10 @@ def _steps(group: Sequence[Watch]) -> dict[str, Any]:
     for watch in sorted(group, key=lambda each: each.severity == OBJECTIVE):
         assert watch.metric.prometheus is not None
         colour = GOOD if lower else COLOURS.get(watch.severity, OTHER)
-        steps[float(f"{watch.threshold(watch.metric.prometheus):.12g}")] = colour
+        steps[watch.threshold(watch.metric.prometheus)] = colour
     base = COLOURS.get(group[0].severity, OTHER) if lower else GOOD
     ordered = [{"color": colour, "value": value} for value, colour in sorted(steps.items())]
     return {"mode": "absolute", "steps": [{"color": base, "value": None}, *ordered]}
-
-
-def _row(section: str, top: int) -> dict[str, Any]:
-    place = {"x": 0, "y": top, "w": COLUMNS * WIDTH, "h": 1}
-    return {"type": "row", "title": section.capitalize(), "collapsed": False, "gridPos": place, "panels": []}
 
 
 def _unseen(watches: Sequence[Watch], top: int) -> dict[str, Any]:
@@ -104,7 +98,3 @@ def _unseen(watches: Sequence[Watch], top: int) -> dict[str, Any]:
         "gridPos": {"x": 0, "y": top, "w": COLUMNS * WIDTH, "h": HEIGHT},
         "options": {"mode": "markdown", "content": content},
     }
-
-
-def _choice() -> dict[str, Any]:
-    return {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1}

@@ -1,12 +1,11 @@
 """Alert rules for Prometheus, one a watch whose metric an exporter has, in a group for each part of the system."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 import yaml
 
-from capacity.exports.watches import Watch, number
+from capacity.exports.watches import Watch
 
 WIDTH = 1000  # a wrapped expression is harder to read than a long line
 VALUE = '{{ printf "%.4g" $value }}'
@@ -16,8 +15,10 @@ SHARE = "{{ humanizePercentage $value }}"
 def alert_rules(watches: Sequence[Watch], made_from: str) -> str:
     """The rules as YAML for `rule_files`; `made_from` is said in a comment above them."""
     seen = [watch for watch in watches if not watch.unseen_by_prometheus]
-    sections = groupby(sorted(seen, key=_section), key=_section)
-    groups = [{"name": f"capacity_{name}", "rules": [_rule(each) for each in part]} for name, part in sections]
+    groups = [
+        {"name": f"capacity_{name}", "rules": [_rule(each) for each in seen if each.objective.section == name]}
+        for name in sorted({each.objective.section for each in seen})
+    ]
     comment = "".join(f"# {line}\n" for line in made_from.splitlines())
     return comment + yaml.safe_dump({"groups": groups}, sort_keys=False, allow_unicode=True, width=WIDTH)
 
@@ -31,11 +32,7 @@ def condition(watch: Watch) -> str:
     """The PromQL expression that is true when the watch fires."""
     seen = watch.metric.prometheus
     assert seen is not None
-    return f"({seen.expression}) {watch.broken_by} {number(watch.threshold(seen))}"
-
-
-def _section(watch: Watch) -> str:
-    return watch.objective.section
+    return f"({seen.expression}) {watch.broken_by} {watch.threshold(seen):.12g}"
 
 
 def _rule(watch: Watch) -> dict[str, Any]:
@@ -47,9 +44,5 @@ def _rule(watch: Watch) -> dict[str, Any]:
         "expr": condition(watch),
         "for": f"{watch.minutes}m",
         "labels": {"severity": watch.severity, "section": watch.objective.section, "finding": watch.objective.finding},
-        "annotations": {
-            "summary": literal(watch.summary),
-            "description": literal(watch.description),
-            "value": value,
-        },
+        "annotations": {"summary": literal(watch.summary), "description": literal(watch.description), "value": value},
     }

@@ -73,9 +73,12 @@ class Watch:
         return "" if self.alarms else f"drawn without an alarm: {self.metric.no_alert}"
 
     def threshold(self, seen: PrometheusQuery | Metrics) -> float:
-        """The limit in the unit of the metric; CapacityError where they measure different things."""
+        """The limit in the unit of the metric, without the last digits that a change of units leaves behind.
+
+        CapacityError where they measure different things.
+        """
         try:
-            return converted(self.objective.limit, self.objective.unit, seen.unit)
+            return float(f"{converted(self.objective.limit, self.objective.unit, seen.unit):.12g}")
         except ValueError as error:
             where = "correct the unit in data/monitoring.yaml"
             raise CapacityError(f"{self.objective.finding}: {error}; {where}") from None
@@ -122,6 +125,9 @@ def _renamed(watches: Iterable[Watch]) -> list[Watch]:
     return renamed
 
 
-def number(value: float) -> str:
-    """A threshold as text, without the last digits that a change of units leaves behind."""
-    return f"{value:.12g}"
+def by_finding(watches: Iterable[Watch]) -> list[list[Watch]]:
+    """The watches in groups of one finding each, in the order in which the findings come first."""
+    groups: dict[str, list[Watch]] = {}
+    for watch in watches:
+        groups.setdefault(watch.objective.finding, []).append(watch)
+    return list(groups.values())

@@ -4,12 +4,13 @@ import csv
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from capacity.exports import Source
-from capacity.exports.findings import findings_csv, findings_json, findings_with_verdicts
+from capacity.exports import FORMATS, Source
+from capacity.exports.findings import findings_csv, findings_with_verdicts
 from capacity.findings import Finding, Objective, Verdict, finding_from_dict
 
 TEXTS = ['=HYPERLINK("http://x")', "+1", "-1", "@sum", "'quoted", 'a "b", c', "two\nlines", "größer – ∞", ""]
@@ -32,8 +33,9 @@ def test_findings_come_back_from_csv() -> None:
     assert list(read_csv(findings_csv(findings_with_verdicts(FINDINGS, [])))) == FINDINGS
 
 
-def test_findings_come_back_from_json() -> None:
-    rows = json.loads(findings_json(findings_with_verdicts(FINDINGS, [])))
+def test_findings_come_back_from_json(source: Source) -> None:
+    _, text, _ = FORMATS["json"](replace(source, findings=FINDINGS, judged=[]))
+    rows = json.loads(text)
     names = Finding.__dataclass_fields__
     assert [finding_from_dict({key: row[key] for key in names}) for row in rows] == FINDINGS
 
