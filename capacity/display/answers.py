@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from datetime import date
 
 from capacity.analysis.planning.answers import HELD_BACK, Answers, Choice, Held, Outgrown
 from capacity.analysis.planning.plan import CapacityPlan
 from capacity.analysis.planning.sizing import QUARTER
 from capacity.display.tables import LINE_WIDTH, aligned, finding_text, wrapped
-from capacity.display.tables_plan import NEVER, OVER, short_name
+from capacity.display.tables_plan import NEVER, OVER, day_name, short_name
 from capacity.findings import Finding, Judged, Objective, Verdict, judge_all, worst
 
 UNKNOWN = "not known"
@@ -119,8 +118,8 @@ def day_text(outgrown: Outgrown) -> str:
     if math.isinf(value):
         return NEVER
     if value == 0:
-        return OVER if high == 0 else f"{OVER} (or by {_day(outgrown.latest)})"
-    day, earliest, latest = map(_day, (outgrown.day, outgrown.earliest, outgrown.latest))
+        return OVER if high == 0 else f"{OVER} (or by {day_name(outgrown.latest)})"
+    day, earliest, latest = map(day_name, (outgrown.day, outgrown.earliest, outgrown.latest))
     return day if low == high else f"{day} ({earliest} to {latest})"
 
 
@@ -143,7 +142,7 @@ def limit_texts(part: Held, plan: CapacityPlan | None) -> tuple[str, str, str]:
         return "", UNKNOWN, ""
     over, day = first.months.value == 0, plan.day(first.months.value)
     name = f"plan.{first.resource}.months_to_limit"
-    return short_title(plan, first.resource, part.name), OVER if over else _day(day), name
+    return short_title(plan, first.resource, part.name), OVER if over else day_name(day), name
 
 
 def short_title(plan: CapacityPlan, resource: str, part: str) -> str:
@@ -156,7 +155,7 @@ def cost_text(answers: Answers) -> str:
     """What the sizes from the next quarter cost a month, beside what runs today."""
     now = answers.cost_today
     beside = finding_text(now) + (f", {now.note}" if now.value is not None and now.note else "")
-    since = f"from {_day(answers.plan.start)}, for {QUARTER} months: " if answers.plan else ""
+    since = f"from {day_name(answers.plan.start)}, for {QUARTER} months: " if answers.plan else ""
     return f"{since}{finding_text(answers.cost)}; today: {beside}"
 
 
@@ -180,7 +179,3 @@ def _tally(judged: Sequence[Judged], name: str) -> str:
 
 def _indented(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
     return [f"  {line}" for line in aligned(rows, max(0, width - 2)).splitlines()]
-
-
-def _day(day: date | None) -> str:
-    return NEVER if day is None else day.isoformat()

@@ -3,10 +3,10 @@
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.findings import Finding, Judged, Objective, Verdict
@@ -27,18 +27,9 @@ COLOURS = {
     Verdict.NO_DATA: "#6b6b6b",
 }
 PERCENTILES = {f"{percentile_text(name)}, ms": f"response_{name}" for name in QUANTILES}
-RESPONSES = {
-    **PERCENTILES,
-    "longest, ms": "response_max",
-    "succeeded, %": "success_rate",
-}
+RESPONSES = {**PERCENTILES, "longest, ms": "response_max", "succeeded, %": "success_rate"}
 STAGES = {f"{stage} {percentile_text(name)}, ms": f"{stage}_{name}" for stage in ("wait", "run") for name in QUANTILES}
-ENDPOINTS = {
-    "requests": "volume",
-    **PERCENTILES,
-    "errors, %": "error_rate",
-    "shed, %": "shed_rate",
-}
+ENDPOINTS = {"requests": "volume", **PERCENTILES, "errors, %": "error_rate", "shed, %": "shed_rate"}
 
 
 def number_text(value: float, spread: float = 0.0) -> str:
@@ -60,9 +51,14 @@ def finding_text(finding: Finding | None, *, unit: bool = True) -> str:
     name = f" {finding.unit}" if finding.unit and unit else ""
     if finding.low is None or finding.high is None:
         return f"{number_text(finding.value)}{name} (no interval)"
-    spread = finding.high - finding.low
-    value, low, high = (number_text(each, spread) for each in (finding.value, finding.low, finding.high))
-    return f"{value}{name}" if spread == 0 else f"{value}{name} ({low} to {high})"
+    return interval_text(finding.value, finding.low, finding.high, name)
+
+
+def interval_text(value: float, low: float, high: float, unit: str = "") -> str:
+    """A value with its unit, and the ends of its interval in brackets where they are apart; all in the same digits."""
+    spread = high - low
+    text = f"{number_text(value, spread)}{unit}"
+    return text if spread == 0 else f"{text} ({number_text(low, spread)} to {number_text(high, spread)})"
 
 
 def findings_table(findings: Iterable[Finding]) -> str:
@@ -76,10 +72,9 @@ def findings_table(findings: Iterable[Finding]) -> str:
 
 def verdicts_table(judged: Iterable[Judged]) -> str:
     """One line an objective: verdict, section, title, promise and what was found."""
-    rows = [
-        (str(verdict), each.section, each.title, each.promise, finding_text(found)) for each, found, verdict in judged
-    ]
-    return aligned(rows)
+    return aligned(
+        [(str(verdict), each.section, each.title, each.promise, finding_text(found)) for each, found, verdict in judged]
+    )
 
 
 def aligned(rows: Sequence[tuple[str, ...]], width: int = 0) -> str:
@@ -88,8 +83,7 @@ def aligned(rows: Sequence[tuple[str, ...]], width: int = 0) -> str:
     lines = ["  ".join(word.ljust(size) for word, size in zip(row, widths, strict=True)).rstrip() for row in rows]
     begin = sum(widths[:-1]) + 2 * (len(widths) - 1)
     hanging = " " * (begin if width - begin >= NARROWEST else 4)
-    fitted = [line if not width else wrapped(line, width, hanging) for line in lines]
-    return "\n".join(fitted)
+    return "\n".join(wrapped(line, width, hanging) if width else line for line in lines)
 
 
 def wrapped(said: str, width: int = LINE_WIDTH, indent: str = "      ") -> str:
@@ -102,13 +96,13 @@ def unbroken(text: str) -> str:
     return INTERVAL.sub(r'<span class="interval">\g<0></span>', str(escape(text)))
 
 
-def finding_link(finding: Any, *, unit: bool = False) -> str:
-    """As `finding_text`, as HTML that leads to the finding's own line in the report."""
-    text = unbroken(finding_text(finding, unit=unit))
-    if finding is None:
+def finding_link(finding: Any, *, unit: bool = False, names: Set[str] | None = None) -> Markup:
+    """As `finding_text`, as HTML that leads to the finding's own line in the report, where it is one of `names`."""
+    text = Markup(unbroken(finding_text(finding, unit=unit)))
+    if finding is None or (names is not None and finding.name not in names):
         return text
     kind = "note" if finding.value is None else "number"
-    return f'<a class="{kind}" href="#{escape(finding.name)}">{text}</a>'
+    return Markup('<a class="{}" href="#{}">{}</a>').format(kind, finding.name, text)
 
 
 def cell_html(value: Any) -> str:
@@ -126,8 +120,7 @@ def operations_style(findings: Iterable[Finding], figures: Mapping[str, str] = R
     for finding in findings:
         figure = finding.name.rpartition(".")[2]
         if figure in figures.values():
-            name = finding.title.rpartition(", ")[0]
-            rows.setdefault(name, {})[figure] = finding
+            rows.setdefault(finding.title.rpartition(", ")[0], {})[figure] = finding
     table = pd.DataFrame.from_dict(rows, orient="index", dtype=object)
     table = table.astype(object).where(table.notna(), None)
     named = table[list(figures.values())].set_axis(list(figures), axis=1)
@@ -136,11 +129,15 @@ def operations_style(findings: Iterable[Finding], figures: Mapping[str, str] = R
 
 def verdicts_style(judged: Iterable[Judged]) -> "Styler":
     """The verdicts as a table in colour, for a notebook and the report."""
+    rows = [(verdict, each.section, each.title, each.promise, found, each.grounds) for each, found, verdict in judged]
+    return rows_style(rows, ["verdict", "section", "promise", "limit", "found", "source"])
+
+
+def rows_style(rows: Sequence[tuple[Any, ...]], names: Sequence[str], caption: str = "") -> "Styler":
+    """As `verdict_style`, of rows and the names of their columns."""
     import pandas as pd
 
-    names = ["verdict", "section", "promise", "limit", "found", "source"]
-    rows = [(verdict, each.section, each.title, each.promise, found, each.grounds) for each, found, verdict in judged]
-    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object))
+    return verdict_style(pd.DataFrame(rows, columns=list(names), dtype=object), caption)
 
 
 def verdict_style(table: "pd.DataFrame", caption: str = "") -> "Styler":
@@ -224,16 +221,14 @@ def quality_text(
     ended = ", ".join(f"{getattr(counts, name):,} {name}" for name in ("ok", "error", "timeout", "dropped"))
     lines = [f"planned {counts.planned:,} = {ended}; unaccounted {counts.residue:,}"]
     for law in (littles_law(samples, step) for step in steps):
-        explained = f"{law.throughput_per_s:,.0f}/s × {law.mean_response_s * 1000:.3g} ms"
+        explained = f"{law.throughput_per_s:,.0f}/s × {law.mean_response_s * 1000:.3g} ms by the samples"
         rest = f"{abs(law.residual):.1%} unexplained"
-        lines.append(f"Little's law: {law.mean_in_system:.3g} in the system, {explained} by the samples; {rest}")
+        lines.append(f"Little's law: {law.mean_in_system:.3g} in the system, {explained}; {rest}")
     if manifest and manifest.get("went_on_for"):
         lines.append(wrapped(f"undecided at the look, so that the load went on: {', '.join(manifest['went_on_for'])}"))
     problems = generator_problems(samples, gauges, steps, manifest)
-    for each in problems:
-        said = f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}"
-        lines.append(wrapped(said))
-    return "\n".join(lines if problems else [*lines, "nothing speaks against this measurement"])
+    said = [f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}" for each in problems]
+    return "\n".join([*lines, *map(wrapped, said or ["nothing speaks against this measurement"])])
 
 
 def is_timing(finding: Finding) -> bool:

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from pandas.io.formats.style import Styler
 
 from capacity.analysis.limits.knees import disagreement_text
 from capacity.analysis.limits.levels import Level
@@ -10,11 +12,17 @@ from capacity.analysis.limits.rounds import Bracket
 from capacity.analysis.limits.search import Conclusion
 from capacity.analysis.limits.search_result import SearchResult
 from capacity.analysis.statistics.estimates import Estimate
-from capacity.display.tables import NOT_GIVEN, aligned, finding_text, lean_style, number_text, verdict_style, wrapped
+from capacity.display.tables import (
+    NOT_GIVEN,
+    aligned,
+    finding_text,
+    lean_style,
+    number_text,
+    rows_style,
+    verdict_style,
+    wrapped,
+)
 from capacity.findings import Finding, Verdict
-
-if TYPE_CHECKING:
-    from pandas.io.formats.style import Styler
 
 MISSED = "littles_law"
 FIGURES = {
@@ -32,10 +40,9 @@ FIGURES = {
 
 def answers_text(found: Iterable[SearchResult]) -> str:
     """One line a part: between which loads its breaking point lies, and the load recommended for production."""
-    rows = [
-        (each.name, str(each.answer.conclusion), _between(each), _recommended(each), _counted(each)) for each in found
-    ]
-    return aligned(rows)
+    return aligned(
+        [(each.name, str(each.answer.conclusion), _between(each), _recommended(each), _counted(each)) for each in found]
+    )
 
 
 def _between(found: SearchResult) -> str:
@@ -95,34 +102,29 @@ def _rate(rate: Estimate) -> str:
     return f"{value}/s ({low} to {high})"
 
 
-def levels_style(found: SearchResult) -> "Styler":
+def levels_style(found: SearchResult) -> Styler:
     """The levels in the order tried, each figure with its interval, for a notebook and the report."""
-    import pandas as pd
-
     rounds = (found.levels, *found.rounds)
-    rows = [({"round": str(place)} | _row(level)) for place, levels in enumerate(rounds, 1) for level in levels]
-    table = pd.DataFrame(rows) if found.rounds else pd.DataFrame(rows).drop(columns="round")
-    return verdict_style(table, f"{found.name}: the levels in the order tried")
+    table = pd.DataFrame(
+        [{"round": str(place)} | _row(each) for place, levels in enumerate(rounds, 1) for each in levels]
+    )
+    shown = table if found.rounds else table.drop(columns="round")
+    return verdict_style(shown, f"{found.name}: the levels in the order tried")
 
 
-def notes_style(found: SearchResult) -> "Styler":
+def notes_style(found: SearchResult) -> Styler:
     """The levels that broke, and by what, or of which the generator has something to say."""
-    import pandas as pd
-
     rows = [
         (f"{level.rate:,.6g}", str(level.verdict), level.broke, "; ".join(_notes(level)))
         for level in found.tried
         if level.broke or _notes(level)
     ]
-    names = ["due, /s", "verdict", "why", "notes on the generator"]
-    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object), f"{found.name}: why")
+    return rows_style(rows, ["due, /s", "verdict", "why", "notes on the generator"], f"{found.name}: why")
 
 
 def _row(level: Level) -> dict[str, str]:
     row = {"due, /s": f"{level.rate:,.6g}", "seconds": f"{level.seconds:g}", "verdict": str(level.verdict)}
-    for title, name in FIGURES.items():
-        row[title] = _figure(level.finding(name))
-    return row
+    return row | {title: _figure(level.finding(name)) for title, name in FIGURES.items()}
 
 
 def _figure(found: Finding) -> str:
@@ -153,14 +155,16 @@ def repeatability_text(found: SearchResult) -> str:
     if said is None:
         return f"{found.name}: no level held, so none was repeated"
     values = ", ".join(number_text(each) for each in said.values_ms)
-    lines = [f"{found.name}: p99 of the response time at {said.rate:,.6g}/s, each measurement: {values} ms"]
-    if said.change.value is None:
-        lines.append("  one measurement says nothing of the next")
-    else:
-        lines.append(f"  deviation between them: {_share(said.deviation)}")
-        lines.append(f"  smallest change that as many before and after it show: {_share(said.change)}")
+    differ = ["one measurement says nothing of the next"]
+    if said.change.value is not None:
+        change = f"smallest change that as many before and after it show: {_share(said.change)}"
+        differ = [f"deviation between them: {_share(said.deviation)}", change]
     long = f"{number_text(said.seconds)} s" if said.seconds is not None else f"not known yet: {said.why}"
-    return "\n".join(map(wrapped, [*lines, f"  to know it to ± 10 %, measure for: {long}"]))
+    lines = [
+        f"{found.name}: p99 of the response time at {said.rate:,.6g}/s, each measurement: {values} ms",
+        *(f"  {each}" for each in (*differ, f"to know it to ± 10 %, measure for: {long}")),
+    ]
+    return "\n".join(map(wrapped, lines))
 
 
 def _share(share: Estimate) -> str:
@@ -171,10 +175,8 @@ def _share(share: Estimate) -> str:
     return f"{value} % ({low} to {high})"
 
 
-def beyond_style(found: SearchResult) -> "Styler":
+def beyond_style(found: SearchResult) -> Styler:
     """What the part does beyond its breaking point, against the highest level that held."""
-    import pandas as pd
-
     columns = {
         "rate": ("due, /s", "{:,.0f}"),
         "over": ("of what held", "{:.2f} ×"),
@@ -184,6 +186,5 @@ def beyond_style(found: SearchResult) -> "Styler":
         "slower": ("of that at what held", "{:,.1f} ×"),
         "success_rate": ("succeeded", "{:.1f} %"),
     }
-    frame = found.beyond
-    shown = {title: frame[name].map(text.format) for name, (title, text) in columns.items()}
+    shown = {title: found.beyond[name].map(text.format) for name, (title, text) in columns.items()}
     return lean_style(pd.DataFrame(shown), f"{found.name}: beyond its breaking point")

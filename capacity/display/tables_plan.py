@@ -2,23 +2,21 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from capacity.analysis.planning.catalog import Size
+import pandas as pd
+from pandas.io.formats.style import Styler
+
 from capacity.analysis.planning.exhaustion import GrowingResource, use_today
 from capacity.analysis.planning.growth import Exhaustion
-from capacity.analysis.planning.plan import CapacityPlan, PartPlan, make_plan, total_monthly, varied
-from capacity.analysis.planning.plan_file import PlanBasis, PlanFile
+from capacity.analysis.planning.plan import CapacityPlan, PartPlan, total_monthly
 from capacity.analysis.planning.sizing import QUARTER
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
-from capacity.display.tables import aligned, cell_html, finding_text, number_text
+from capacity.analysis.statistics.estimates import Estimate
+from capacity.display.tables import aligned, cell_html, finding_text, interval_text
 from capacity.findings import Finding
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from pandas.io.formats.style import Styler
 
 DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 HYPHEN = "\N{NON-BREAKING HYPHEN}"
@@ -29,31 +27,31 @@ NAMES = {"cpu": "CPU", "memory_gib": "memory", "iops": "I/O operations"}
 
 def months_text(months: Exhaustion, at_least: bool = False) -> str:
     """Months in words: `4.0 months (2.7 to 6.3)`, `at least 2.6 months`, already exceeded, or never."""
-    if math.isinf(months.value):
+    value, low, high = (
+        NEVER if math.isinf(each) else f"{each:.1f}" for each in (months.value, months.low, months.high)
+    )
+    if value == NEVER:
         return NEVER
     if at_least:
-        return f"at least {months.value:.1f} months (at {CONFIDENCE_TEXT}: {months.low:.1f})"
-    if months.value == 0 and months.high == 0:
-        return OVER
+        return f"at least {value} months (at {CONFIDENCE_TEXT}: {low})"
     if months.value == 0:
-        return f"{OVER} (or within {_number(months.high)} months)"
-    return f"{months.value:.1f} months ({_number(months.low)} to {_number(months.high)})"
+        return OVER if months.high == 0 else f"{OVER} (or within {high} months)"
+    return f"{value} months ({low} to {high})"
 
 
 def date_text(plan: CapacityPlan, months: Exhaustion, at_least: bool = False) -> str:
     """The same as dates: `2027-03-24 (2027-02-15 to 2027-06-03)`, or `not before …` where it is known from below."""
-    if math.isinf(months.value):
+    value, low, high = (day_name(plan.day(each)) for each in (months.value, months.low, months.high))
+    if value == NEVER:
         return NEVER
-    value = _day(plan.day(months.value))
     if at_least:
-        return f"not before {value} (at {CONFIDENCE_TEXT}: {_day(plan.day(months.low))})"
-    if months.value == 0 and months.high == 0:
-        return OVER
-    low, high = _day(plan.day(months.low)), _day(plan.day(months.high))
-    return f"{OVER} (or by {high})" if months.value == 0 else f"{value} ({low} to {high})"
+        return f"not before {value} (at {CONFIDENCE_TEXT}: {low})"
+    if months.value == 0:
+        return OVER if months.high == 0 else f"{OVER} (or by {high})"
+    return f"{value} ({low} to {high})"
 
 
-def shown(table: "pd.DataFrame") -> "Styler":
+def shown(table: pd.DataFrame) -> Styler:
     """A table for a page: findings lead to their lines, and dates do not break at the end of a line."""
 
     def cell(value: Any) -> str:
@@ -63,98 +61,76 @@ def shown(table: "pd.DataFrame") -> "Styler":
     return table.style.format(cell).format_index(escape="html")
 
 
-def exhaustion_table(plan: CapacityPlan) -> "pd.DataFrame":
+def exhaustion_table(plan: CapacityPlan) -> pd.DataFrame:
     """A row a resource: its use at the projected peak, its limit, when it is used up, and what the limit is."""
-    import pandas as pd
-
     limits = {each.resource: date_text(plan, each.months, each.at_least) for each in plan.events if each.limit}
-    rows = {
-        resource.title: {
-            "use at the projected peak": _use(plan, resource),
+    return _by_first_column(
+        {
+            "": resource.title,
+            "use at the projected peak": _estimate(use_today(resource, plan.outlook), f" {resource.unit}")
+            if resource.terms
+            else "not measured",
             "limit": _limit(resource),
             "used up": limits.get(resource.name, "not known"),
             "limit is": resource.why,
         }
         for resource in plan.resources
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    )
 
 
-def triggers_table(plan: CapacityPlan) -> "pd.DataFrame":
+def triggers_table(plan: CapacityPlan) -> pd.DataFrame:
     """A row a trigger: the use at which it fires, what is done then, and when; the earliest first."""
-    import pandas as pd
-
-    triggers = sorted((each for each in plan.events if not each.limit), key=lambda each: each.months.value)
-    rows = [
+    units = {each.name: each.unit for each in plan.resources}
+    return _by_first_column(
         {
             "": plan.title_of(each.resource),
-            "at": f"{each.threshold:,g} {next(one.unit for one in plan.resources if one.name == each.resource)}",
+            "at": f"{each.threshold:,g} {units[each.resource]}",
             "then": each.title,
             "fires": date_text(plan, each.months),
             "source": each.source,
         }
-        for each in triggers
-    ]
-    return pd.DataFrame(rows, columns=["", "at", "then", "fires", "source"]).set_index("").rename_axis(None)
+        for each in sorted(plan.events, key=lambda each: each.months.value)
+        if not each.limit
+    )
 
 
-def signals_table(plan: CapacityPlan) -> "pd.DataFrame":
+def signals_table(plan: CapacityPlan) -> pd.DataFrame:
     """What does not grow in proportion: as measured, its threshold, and until when it is known to stay below."""
-    import pandas as pd
-
-    rows = []
-    for each in plan.signals:
-        held = {None: "not known", True: "fires already at the measured load", False: ""}[each.fires]
-        rows.append(
-            {
-                "signal": each.title,
-                "measured": each.found or finding_text(None),
-                "threshold": f"> {each.above:,g} {each.unit}".strip(),
-                "then": each.does,
-                "when": held or date_text(plan, each.months, at_least=True),
-                "source": each.source,
-            }
-        )
-    return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["signal"]).set_index("signal").rename_axis(None)
+    held = {None: "not known", True: "fires already at the measured load", False: ""}
+    return _by_first_column(
+        {
+            "signal": each.title,
+            "measured": each.found or finding_text(None),
+            "threshold": f"> {each.above:,g} {each.unit}".strip(),
+            "then": each.does,
+            "when": held[each.fires] or date_text(plan, each.months, at_least=True),
+            "source": each.source,
+        }
+        for each in plan.signals
+    )
 
 
-def margins_table(plan: CapacityPlan) -> "pd.DataFrame":
+def margins_table(plan: CapacityPlan) -> pd.DataFrame:
     """Section 10 of the report: what was measured, against what, the margin and the months that it lasts."""
-    import pandas as pd
-
-    rows = []
-    for each in plan.margins:
-        ratio = each.ratio
-        spread = (ratio.high or 0.0) - (ratio.low or 0.0)
-        ends = (
-            ""
-            if spread == 0
-            else f" ({number_text(ratio.low or 0.0, spread)} to {number_text(ratio.high or 0.0, spread)})"
-        )
-        rows.append(
-            {
-                "": each.title,
-                "measured": each.measured or "as tested",
-                "against": each.against,
-                "margin": "not known" if ratio.value is None else f"{number_text(ratio.value, spread)} x{ends}",
-                "lasts": months_text(each.months, each.at_least),
-                "until": date_text(plan, each.months, each.at_least),
-            }
-        )
-    return pd.DataFrame(rows, columns=list(rows[0]) if rows else [""]).set_index("").rename_axis(None)
+    return _by_first_column(
+        {
+            "": each.title,
+            "measured": each.measured or "as tested",
+            "against": each.against,
+            "margin": _estimate(each.ratio, " x"),
+            "lasts": months_text(each.months, each.at_least),
+            "until": date_text(plan, each.months, each.at_least),
+        }
+        for each in plan.margins
+    )
 
 
-def sizes_table(plan: CapacityPlan) -> "pd.DataFrame":
+def sizes_table(plan: CapacityPlan) -> pd.DataFrame:
     """A row a quarter, a column a part: the size and what it costs a month; and the total of the parts that count."""
-    import pandas as pd
-
-    totals = [total_monthly(plan, quarter) for quarter in range(plan.quarters)]
-    currency = currency_of(plan)
-    columns = {"in all": ["not known" if cost is None else f"{cost:,.0f} {currency}" for cost in totals]}
-    for part in plan.parts:
-        columns[part.part.name.capitalize()] = [_step(part, quarter) for quarter in range(plan.quarters)]
-    names = [f"from {_day(plan.day(QUARTER * quarter))}" for quarter in range(plan.quarters)]
-    return pd.DataFrame(columns, index=pd.Index(names))
+    quarters = range(plan.quarters)
+    columns = {"in all": [total_text(plan, quarter) or "not known" for quarter in quarters]}
+    columns |= {part.part.name.capitalize(): [_step(part, quarter) for quarter in quarters] for part in plan.parts}
+    return pd.DataFrame(columns, index=pd.Index([f"from {quarter_begin(plan, quarter)}" for quarter in quarters]))
 
 
 def problems_text(plan: CapacityPlan) -> str:
@@ -175,28 +151,30 @@ def problems_text(plan: CapacityPlan) -> str:
             for each in step.problems:
                 if each.why not in kinds:
                     kinds.add(each.why)
-                    day = _day(plan.day(QUARTER * step.quarter))
-                    lines.append(f"- {title}, from {day}: {each.seen}; {each.why}; {each.remedy}.")
+                    begin = quarter_begin(plan, step.quarter)
+                    lines.append(f"- {title}, from {begin}: {each.seen}; {each.why}; {each.remedy}.")
     return "\n".join(lines)
 
 
-def servers_table(plan: CapacityPlan) -> "pd.DataFrame":
+def servers_table(plan: CapacityPlan) -> pd.DataFrame:
     """How many servers of a kind keep the wait within its objective, now and at the end of the plan."""
-    import pandas as pd
-
-    later = f"in {plan.file.months} months"
-    rows = [
+    return _by_first_column(
         {
             "": now.title,
             "arrivals at the projected peak": f"{now.rate.value:,.0f}/s",
             "mean time each": f"{now.service_ms:.3g} ms",
             "needed now": _counted(now.needed.value, now.needed.low, now.needed.high),
-            later: _counted(then.needed.value, then.needed.low, then.needed.high),
+            f"in {plan.file.months} months": _counted(then.needed.value, then.needed.low, then.needed.high),
             "objective": now.source,
         }
         for now, then in plan.servers
-    ]
-    return pd.DataFrame(rows, columns=list(rows[0]) if rows else [""]).set_index("").rename_axis(None)
+    )
+
+
+def _by_first_column(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table, by what stands in the first column of each; without a row it is empty."""
+    table = pd.DataFrame(list(rows))
+    return table if table.empty else table.set_index(table.columns[0]).rename_axis(None)
 
 
 def summary_text(plan: CapacityPlan) -> str:
@@ -215,30 +193,10 @@ def summary_text(plan: CapacityPlan) -> str:
     if plan.void is not None:
         lines.append(("does not count", f"the plan comes from a measurement that is void: {plan.void}"))
     for quarter in (0, plan.quarters - 1):
-        cost = total_monthly(plan, quarter)
-        total = "cost not known" if cost is None else f"{cost:,.0f} {currency_of(plan)} a month"
-        lines.append((f"quarter {quarter + 1}", total))
+        total = total_text(plan, quarter)
+        lines.append((f"quarter {quarter + 1}", f"{total} a month" if total else "cost not known"))
         lines += [("", f"{part.part.title}: {_step(part, quarter)}") for part in plan.parts if part.part.counted]
     return aligned(lines)
-
-
-def scenarios_table(
-    file: PlanFile, run: PlanBasis, catalog: Sequence[Size], growths: Sequence[float], peaks: Sequence[float]
-) -> "pd.DataFrame":
-    """What if: a row for each growth a month and peak (a multiple of the projected one), by plans made anew."""
-    import pandas as pd
-
-    rows = {}
-    for growth in growths:
-        for peak in peaks:
-            plan = make_plan(varied(file, growth=growth, headroom=file.headroom.value, peak=peak), run, catalog)
-            most = max(plan.binds, key=lambda name: plan.binds[name])
-            costs = [total_monthly(plan, quarter) for quarter in (0, plan.quarters // 2)]
-            texts = ["not known" if cost is None else f"{cost:,.0f} {currency_of(plan)}" for cost in costs]
-            first = {"first limit": date_text(plan, plan.first), "most likely": plan.title_of(most)}
-            middle = f"a month from {_day(plan.day(QUARTER * (plan.quarters // 2)))}"
-            rows[f"{growth:.0%} a month, peak × {peak:g}"] = {**first, "a month now": texts[0], middle: texts[1]}
-    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def short_name(size: str) -> str:
@@ -251,24 +209,27 @@ def currency_of(plan: CapacityPlan) -> str:
     return next((step.fit.size.currency for part in plan.parts for step in part.steps if step.fit is not None), "")
 
 
-def _name(part: PartPlan, quarter: int) -> str:
-    fit = part.steps[quarter].fit
-    return "none" if fit is None else fit.size.size
-
-
 def _step(part: PartPlan, quarter: int) -> str:
-    step = part.steps[quarter]
-    return "none holds it" if step.monthly is None else f"{short_name(_name(part, quarter))}, {step.monthly:,.0f}"
+    fit, monthly = part.steps[quarter].fit, part.steps[quarter].monthly
+    return "none holds it" if fit is None or monthly is None else f"{short_name(fit.size.size)}, {monthly:,.0f}"
 
 
-def _use(plan: CapacityPlan, resource: GrowingResource) -> str:
-    if not resource.terms:
-        return "not measured"
-    use = use_today(resource, plan.outlook)
-    value, low, high = use.value or 0.0, use.low or 0.0, use.high or 0.0
-    spread = high - low
-    text = f"{number_text(value, spread)} {resource.unit}"
-    return text if spread == 0 else f"{text} ({number_text(low, spread)} to {number_text(high, spread)})"
+def total_text(plan: CapacityPlan, quarter: int) -> str:
+    """What all parts cost a month in a quarter; empty where that is not known."""
+    cost = total_monthly(plan, quarter)
+    return "" if cost is None else f"{cost:,.0f} {currency_of(plan)}"
+
+
+def quarter_begin(plan: CapacityPlan, quarter: int) -> str:
+    """The day on which a quarter of the plan begins."""
+    return day_name(plan.day(QUARTER * quarter))
+
+
+def _estimate(found: Estimate, unit: str) -> str:
+    """A value with its interval; one that is not given is not known."""
+    if found.value is None:
+        return "not known"
+    return interval_text(found.value, found.low or 0.0, found.high or 0.0, unit)
 
 
 def _limit(resource: GrowingResource) -> str:
@@ -282,9 +243,6 @@ def _counted(value: float | None, low: float | None, high: float | None) -> str:
     return text if low == high else f"{text} ({low or 0:,.0f} to {high or 0:,.0f})"
 
 
-def _number(months: float) -> str:
-    return NEVER if math.isinf(months) else f"{months:.1f}"
-
-
-def _day(day: date | None) -> str:
+def day_name(day: date | None) -> str:
+    """A day as text; a limit that is never reached has none."""
     return NEVER if day is None else day.isoformat()

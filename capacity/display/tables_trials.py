@@ -1,15 +1,15 @@
 """Trials of faults as text and tables: what was expected beside what was seen, and what each fault cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from capacity.display.tables import aligned, finding_link, finding_text, verdict_style, wrapped
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from capacity.display.tables import aligned, finding_link, finding_text, rows_style, wrapped
 from capacity.findings import Finding, Judged, Objective, Verdict, worst
 from capacity.scenarios.trial import Trial
 from capacity.scenarios.trials import StoredTrial, expected_of, scenario_label
-
-if TYPE_CHECKING:
-    from pandas.io.formats.style import Styler
 
 NOT_SO = "–"  # a figure that a scenario does not have
 NOT_SEEN = "not seen"  # a moment that did not come
@@ -95,10 +95,8 @@ def expectations_text(trials: Iterable[Trial]) -> str:
 
 def outcomes_text(trials: Sequence[StoredTrial]) -> str:
     """The verdicts of some trials, as lines that fit a page."""
-    return (
-        wrapped(", ".join(f"{stored.trial.scenario} {stored.trial.verdict}" for stored in trials))
-        or "none was run here"
-    )
+    said = ", ".join(f"{stored.trial.scenario} {stored.trial.verdict}" for stored in trials)
+    return wrapped(said) or "none was run here"
 
 
 def trial_heading(trial: Trial) -> str:
@@ -108,22 +106,20 @@ def trial_heading(trial: Trial) -> str:
     return f"#### {label[:1].upper()}{label[1:]}: {trial.verdict}\n\n{applied}: {trial.proof.said}."
 
 
-def expectations_style(trial: Trial) -> "Styler":
+def expectations_style(trial: Trial) -> Styler:
     """What was expected, what was seen, how the expectation follows, and the verdict, in colour."""
     rows = [
         (expectation_text(objective, found), found, objective.why, str(verdict))
         for objective, found, verdict in trial.verdicts
     ]
-    return _styled(rows, ["expected", "seen", "because", "verdict"])
+    return rows_style(rows, ["expected", "seen", "because", "verdict"])
 
 
-def costs_style(trials: Sequence[StoredTrial]) -> "Styler":
+def costs_style(trials: Sequence[StoredTrial]) -> Styler:
     """A column a scenario that had load through its fault: times, what became of operations and jobs, and the backlog.
 
     A row that none of them has is left out. Numbers lead to the line of their finding.
     """
-    import pandas as pd
-
     columns = {}
     for stored in trials:
         by_figure = {each.name.rpartition(".")[2]: each for each in stored.trial.findings}
@@ -136,9 +132,9 @@ def costs_style(trials: Sequence[StoredTrial]) -> "Styler":
     return table[table.notna().any(axis=1)].style.format(_cell)
 
 
-def scenarios_style(judged: Sequence[Judged]) -> "Styler":
+def scenarios_style(judged: Sequence[Judged]) -> Styler:
     """A row a scenario: how many of its judged expectations hold, and the worst verdict on them, in colour."""
-    return _styled(_by_scenario(judged), ["section", "scenario", "expectations that hold", "verdict"])
+    return rows_style(_by_scenario(judged), ["section", "scenario", "expectations that hold", "verdict"])
 
 
 def scenarios_text(judged: Sequence[Judged]) -> str:
@@ -162,9 +158,3 @@ def _cell(finding: Any) -> str:
     if not isinstance(finding, Finding):
         return NOT_SO
     return NOT_SEEN if finding.value is None else finding_link(finding)
-
-
-def _styled(rows: Sequence[tuple[Any, ...]], names: list[str]) -> "Styler":
-    import pandas as pd
-
-    return verdict_style(pd.DataFrame(rows, columns=names, dtype=object))

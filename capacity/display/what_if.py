@@ -1,4 +1,4 @@
-"""What if the load, its growth, the headroom or a size were another: sliders in a notebook, text without them."""
+"""What if the load, its growth, the headroom or a size were another: sliders in a notebook, else text; and a table."""
 
 from collections.abc import Sequence
 from html import escape
@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,7 +16,7 @@ from capacity.analysis.planning.catalog import Size, sizes_of
 from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
 from capacity.analysis.planning.plan_file import PlanBasis, PlanFile
 from capacity.display.charts_plan import limits_as_dates
-from capacity.display.tables_plan import summary_text
+from capacity.display.tables_plan import date_text, quarter_begin, summary_text, total_text
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -49,6 +50,24 @@ def what_if_plan(
 ) -> CapacityPlan:
     """The plan with another growth a month, headroom, peak (a multiple of the projected one), and sizes by part."""
     return make_plan(varied(file, growth=growth, headroom=headroom, peak=peak, sizes=sizes), run, catalog)
+
+
+def scenarios_table(
+    file: PlanFile, run: PlanBasis, catalog: Sequence[Size], growths: Sequence[float], peaks: Sequence[float]
+) -> pd.DataFrame:
+    """What if: a row for each growth a month and peak (a multiple of the projected one), by plans made anew."""
+    rows = {}
+    for growth in growths:
+        for peak in peaks:
+            plan = what_if_plan(file, run, catalog, growth=growth, headroom=file.headroom.value, peak=peak)
+            most, middle = max(plan.binds, key=lambda name: plan.binds[name]), plan.quarters // 2
+            rows[f"{growth:.0%} a month, peak × {peak:g}"] = {
+                "first limit": date_text(plan, plan.first),
+                "most likely": plan.title_of(most),
+                "a month now": total_text(plan, 0) or "not known",
+                f"a month from {quarter_begin(plan, middle)}": total_text(plan, middle) or "not known",
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _sliders(widgets: Any, file: PlanFile, run: PlanBasis, catalog: Sequence[Size], part: str) -> Any:

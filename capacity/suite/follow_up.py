@@ -3,25 +3,22 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from capacity.analysis.measured.comparison import PromiseOutcome, compare_findings
 from capacity.display.comparison import MOVED, change_text, summary_text
-from capacity.display.tables import finding_text, lean_style
+from capacity.display.tables import finding_text, lean_style, rows_style
 from capacity.exports.monitoring import Monitoring
 from capacity.exports.watches import OBJECTIVE, all_watches
 from capacity.findings import Finding, Judged, Objective, read_findings
-
-if TYPE_CHECKING:
-    from pandas.io.formats.style import Styler
 
 HORIZON_MONTHS = 12
 NO_EARLIER = "There is no earlier run with this profile beside this one, so there is nothing to compare with."
 
 
-def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> "Styler":
+def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> Styler:
     """The thresholds beside the promises: what fires, after how long, what it means, and what this run found."""
     found = {objective.finding: finding for objective, finding, _ in judged}
     rows = [
@@ -37,8 +34,7 @@ def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> "Styler":
         for watch in all_watches(judged, monitoring)
         if watch.severity != OBJECTIVE
     ]
-    names = ["severity", "what", "fires at", "lasting", "then", "this run", "source"]
-    return lean_style(pd.DataFrame(rows, columns=names, dtype=object))
+    return rows_style(rows, ["severity", "what", "fires at", "lasting", "then", "this run", "source"])
 
 
 def review_dates(monitoring: Monitoring, measured: datetime) -> pd.DataFrame:
@@ -51,7 +47,7 @@ def review_dates(monitoring: Monitoring, measured: datetime) -> pd.DataFrame:
     return pd.DataFrame(sorted(rows), columns=["date", "review", "source"])
 
 
-def reviews_style(monitoring: Monitoring, measured: datetime) -> "Styler":
+def reviews_style(monitoring: Monitoring, measured: datetime) -> Styler:
     """The same as a table for people."""
     return lean_style(review_dates(monitoring, measured))
 
@@ -68,7 +64,7 @@ def changes_text(changes: pd.DataFrame, earlier: Path | None) -> str:
     return "\n".join(f"- {line}" for line in summary_text(changes, repeated=False).splitlines())
 
 
-def changes_style(changes: pd.DataFrame, earlier: Path | None, found: Sequence[Finding]) -> "Styler":
+def changes_style(changes: pd.DataFrame, earlier: Path | None, found: Sequence[Finding]) -> Styler:
     """The promises whose finding changed, or that do not hold: before and after, and whether that is chance."""
     before = {each.name: each for each in (read_findings(earlier) if earlier else [])}
     after = {each.name: each for each in found}
@@ -86,5 +82,4 @@ def changes_style(changes: pd.DataFrame, earlier: Path | None, found: Sequence[F
         )
         for row in shown.to_dict("records")
     ]
-    names = ["outcome", "section", "what", "promise", "before", "after", "change"]
-    return lean_style(pd.DataFrame(rows, columns=names, dtype=object))
+    return rows_style(rows, ["outcome", "section", "what", "promise", "before", "after", "change"])

@@ -4,6 +4,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,7 @@ from markupsafe import Markup, escape
 from capacity.analysis.planning.answers import HELD_BACK, Answers
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.display import answers as texts
-from capacity.display.tables import finding_text, unbroken
+from capacity.display.tables import finding_link, finding_text
 from capacity.display.tables_plan import currency_of
 from capacity.findings import Finding, Judged, Verdict, worst
 from capacity.suite.next_steps import ToDo
@@ -113,7 +114,8 @@ def write_report(
         parts.insert(0, used)
         parts.append(ReportPart("closing", "Sign-off", CLOSING_TITLE, _blocks(summary, CLOSING, names)))
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.globals |= {"found": _found(names), "names": names, "texts": texts, "currency_of": currency_of}
+    found = partial(finding_link, names=names)
+    environment.globals |= {"found": found, "names": names, "texts": texts, "currency_of": currency_of}
     template = environment.from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
     told = {"title": title, "facts": facts, "answers": answers, "steps": steps, "parts": parts}
     write_whole(path, template.render(told, pictures=_pictures(answers), confidence=CONFIDENCE_TEXT))
@@ -131,19 +133,6 @@ def _pictures(answers: Answers | None) -> list[str]:
         load_against_limits(answers, answers.plan, narrow=narrow).savefig(held, format="png")
         shown.append(b64encode(held.getvalue()).decode())
     return shown
-
-
-def _found(names: Set[str]) -> Any:
-    """What was found in a cell whose unit stands elsewhere, leading to its line where the page has one."""
-
-    def found(finding: Finding | None, *, unit: bool = False) -> Markup:
-        text = Markup(unbroken(finding_text(finding, unit=unit)))
-        if finding is None or finding.name not in names:
-            return text
-        kind = "note" if finding.value is None else "number"
-        return Markup('<a class="{}" href="#{}">{}</a>').format(kind, finding.name, text)
-
-    return found
 
 
 def _line(run: Path, finding: Finding, verdict: Verdict | None) -> Line:

@@ -19,7 +19,7 @@ from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
 from capacity.analysis.planning.plan_file import PlanBasis, PlanFile, read_basis, read_plan
 from capacity.analysis.planning.sizing import choose_sizes
 from capacity.display import charts_plan, tables_plan
-from capacity.display.what_if import VIEW, _sliders, what_if, what_if_plan
+from capacity.display.what_if import VIEW, _sliders, scenarios_table, what_if, what_if_plan
 from capacity.findings import read_findings
 
 mpl.use("Agg")
@@ -144,7 +144,7 @@ def test_the_cost_is_stacked_and_says_where_it_is_not_whole(plan: CapacityPlan) 
 
 
 def test_a_scenario_is_a_plan_made_anew(inputs: tuple[PlanFile, PlanBasis, list[Size]]) -> None:
-    table = tables_plan.scenarios_table(*inputs, growths=(0.1, 0.2), peaks=(1,))
+    table = scenarios_table(*inputs, growths=(0.1, 0.2), peaks=(1,))
     assert list(table.index) == ["10% a month, peak × 1", "20% a month, peak × 1"]
     file, run, sizes = inputs
     same = make_plan(varied(file, growth=0.2, headroom=0.3, peak=1), run, sizes)
