@@ -97,7 +97,7 @@ class SampleWriter:
         rows = np.frombuffer(self.buffer, dtype=ROW_TYPE, count=self.position // ROW.size)
         for name in TIMES:
             rows[name] -= self.origin_ns
-        self._stream.write([_column(rows[field.name], field.type) for field in STREAM_SCHEMA])
+        self._stream.append([_column(rows[field.name], field.type) for field in STREAM_SCHEMA])
         self.rows += len(rows)
         self.position = 0
 
@@ -108,11 +108,32 @@ class SampleWriter:
         self._error_file.close()
 
 
-class GaugeWriter:
+class _Stream:
+    """An Arrow stream in a file; CapacityError where that takes no more."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._schema = path, schema
+        with writes_to(path):
+            self._sink = pa.OSFile(str(path), "wb")
+            self._stream = pa.ipc.new_stream(self._sink, schema)
+
+    def append(self, columns: Sequence[pa.Array]) -> None:
+        """Hand a batch of rows to the operating system."""
+        with writes_to(self._path):
+            self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+
+    def close(self) -> None:
+        """End the stream and the file."""
+        with writes_to(self._path):
+            self._stream.close()
+            self._sink.close()
+
+
+class GaugeWriter(_Stream):
     """Appends readings of gauges from one source to its stream; each `write` is on disk when it returns."""
 
     def __init__(self, folder: Path, source: str) -> None:
-        self._stream = _Stream(folder / f"gauges-{source}.arrows", GAUGE_SCHEMA)
+        super().__init__(folder / f"gauges-{source}.arrows", GAUGE_SCHEMA)
 
     def write(self, at_ns: int, readings: Mapping[str, float]) -> None:
         """Append the readings of one moment, in nanoseconds from the recording's start."""
@@ -127,18 +148,14 @@ class GaugeWriter:
                 _texts(gauges),
                 _column(np.array(values, dtype=np.float64), pa.float64()),
             ]
-            self._stream.write(columns)
-
-    def close(self) -> None:
-        """End the stream."""
-        self._stream.close()
+            self.append(columns)
 
 
-class JobWriter:
+class JobWriter(_Stream):
     """Appends finished jobs to their stream; each `write` is on disk when it returns."""
 
     def __init__(self, folder: Path) -> None:
-        self._stream = _Stream(folder / "jobs-queue.arrows", JOB_SCHEMA)
+        super().__init__(folder / "jobs-queue.arrows", JOB_SCHEMA)
 
     def write(self, jobs: Sequence[Sequence[str | int]]) -> None:
         """Append jobs, each with its values in the order of JOB_SCHEMA."""
@@ -147,32 +164,7 @@ class JobWriter:
                 _texts(values) if field.type == pa.string() else _column(np.array(values, dtype=np.int64), field.type)
                 for field, values in zip(JOB_SCHEMA, zip(*jobs, strict=True), strict=True)
             ]
-            self._stream.write(columns)
-
-    def close(self) -> None:
-        """End the stream."""
-        self._stream.close()
-
-
-class _Stream:
-    """An Arrow stream in a file; CapacityError where that takes no more."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._schema = path, schema
-        with writes_to(path):
-            self._sink = pa.OSFile(str(path), "wb")
-            self._stream = pa.ipc.new_stream(self._sink, schema)
-
-    def write(self, columns: Sequence[pa.Array]) -> None:
-        """Hand a batch of rows to the operating system."""
-        with writes_to(self._path):
-            self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-
-    def close(self) -> None:
-        """End the stream and the file."""
-        with writes_to(self._path):
-            self._stream.close()
-            self._sink.close()
+            self.append(columns)
 
 
 def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:

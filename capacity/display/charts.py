@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from capacity.analysis.measured.summary import operation_slug
 from capacity.display.charts_limits import LIMIT_COLOUR, LIMIT_LINE, LIMIT_NAME, on_response_times, response_limits
@@ -49,7 +49,7 @@ def throughput_over_time(course: pd.DataFrame, stages: Sequence[Mapping[str, Any
         ax.plot(course["second"], course["errors_per_s"], color=LIMIT_COLOUR, label="failed")
         _legend_above(ax)
     ax.set(title="Throughput", ylabel="operations per second", ylim=(0, None))
-    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_major_formatter("{x:,g}")
     return _over_stages(ax, stages)
 
 
@@ -72,7 +72,7 @@ def latency_over_time(
             top: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
             ax.plot(beyond, np.ones(len(beyond)), "^", color=PALETTE[place], **top)
     ax.set(title="Response time", ylabel="response time, ms", yscale="log")
-    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_major_formatter("{x:,g}")
     response_limits(ax, objectives)
     _legend_above(ax)
     return _over_stages(ax, stages)
@@ -98,7 +98,7 @@ def latency_distribution(curve: pd.DataFrame, objectives: Sequence[Objective] = 
     shown = {quantile: name for quantile, name in NINES.items() if quantile <= farthest + 1e-12}
     ax.set_xticks([-np.log10(1 - quantile) for quantile in shown], list(shown.values()))
     ax.set(title="Distribution of response times", xlabel="percentile", ylabel="response time, ms", yscale="log")
-    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_major_formatter("{x:,g}")
     response_limits(ax, objectives)
     widest = max(len(str(line.get_label())) for line in ax.lines)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=1 if widest > LONG else 2, frameon=False)
@@ -121,7 +121,7 @@ def gauges_over_time(
         mine = gauges[gauges["gauge"] == gauge]
         ax.plot(mine["at_ns"] / NS_PER_S, mine["value"] * scale, color=PALETTE[place], label=label)
     ax.set(title=title, ylabel=ylabel, ylim=(0, None))
-    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_major_formatter("{x:,g}")
     _legend_above(ax)
     return _over_stages(ax, stages)
 
@@ -134,9 +134,9 @@ def promises_used(judged: Sequence[Judged], ax: Axes | None = None) -> Axes:
     """
     ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.26 * len(judged)))[1] if ax is None else ax
     for row, (objective, finding, verdict) in enumerate(judged):
-        used = _used(objective, finding)
-        if used is None:
+        if finding is None or finding.value is None or finding.low is None or finding.high is None:
             continue
+        used = [_used(objective, each) for each in (finding.value, finding.low, finding.high)]
         value, low, high = (min(each, MOST_USED) for each in used)
         fill = "none" if verdict is Verdict.VOID else COLOURS[verdict]
         ax.plot([low, high], [row, row], color=COLOURS[verdict], linewidth=2.5, alpha=0.45, solid_capstyle="round")
@@ -153,21 +153,14 @@ def promises_used(judged: Sequence[Judged], ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _used(objective: Objective, finding: Finding | None) -> tuple[float, float, float] | None:
-    """Value and bounds as shares of the promise, in ascending order of the bounds."""
-    if finding is None or finding.value is None or finding.low is None or finding.high is None:
-        return None
-    given = (finding.value, finding.low, finding.high)
+def _used(objective: Objective, value: float) -> float:
+    """The share of the promise that a value uses."""
     if objective.relation.startswith(">"):
-        whole = 100.0 if objective.unit == "%" else 0.0
-        room = whole - objective.limit if whole else None
-        value, high, low = ((whole - each) / room if room else objective.limit / max(each, 1e-12) for each in given)
-        return value, low, high
+        room = 100.0 - objective.limit if objective.unit == "%" else 0.0
+        return (100.0 - value) / room if room else objective.limit / max(value, 1e-12)
     if objective.limit == 0:
-        value, low, high = (0.0 if each == 0 else float("inf") for each in given)
-        return value, low, high
-    value, low, high = (each / objective.limit for each in given)
-    return value, low, high
+        return 0.0 if value == 0 else np.inf
+    return value / objective.limit
 
 
 def paired_differences(pairs: pd.DataFrame, cost: Finding, objectives: Sequence[Objective] = ()) -> Axes:
@@ -190,7 +183,7 @@ def paired_differences(pairs: pd.DataFrame, cost: Finding, objectives: Sequence[
             named = f"objective {each.promise}{', far to the right' if beyond else ''} "
             ax.text(high, 0.97, named, transform=ax.get_xaxis_transform(), ha="right", va="top", **LIMIT_NAME)
     ax.set(title="Cost of row-level security", xlabel="with − without row-level security, ms", ylabel="rounds")
-    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_major_formatter("{x:,g}")
     _legend_above(ax)
     return ax
 
@@ -217,10 +210,6 @@ def _legend_above(ax: Axes) -> None:
     """Beside the title, above the names of the stages: nowhere does it lie over data."""
     style: dict[str, Any] = {"ncols": 4, "columnspacing": 1.2, "handlelength": 1.4}
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=1.3, frameon=False, **style)
-
-
-def _plain(value: float, _: int | None = None) -> str:
-    return f"{value:,g}"
 
 
 def _over_stages(ax: Axes, stages: Sequence[Mapping[str, Any]]) -> Axes:

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from capacity.analysis.planning.answers import Answers, Held
 from capacity.analysis.planning.exhaustion import Event, use_over_time
@@ -16,6 +16,7 @@ from capacity.analysis.planning.plan import CapacityPlan
 from capacity.display.answers import short_title
 from capacity.display.charts import PALETTE
 from capacity.display.charts_limits import LIMIT_COLOUR
+from capacity.display.charts_plan import dated
 
 PROJECTED, HOLDS, RECOMMENDED = PALETTE[0], PALETTE[2], PALETTE[1]
 WIDE, NARROW = (8.2, 3.6), (3.9, 5.0)  # inches: two panels beside each other, and one below the other on a phone
@@ -50,10 +51,9 @@ def _panel(ax: Axes, part: Held, plan: CapacityPlan) -> float:
     top = max(_growth(ax, part, plan), _held(ax, part))
     reached = [each for each in part.limits if not each.at_least and each.months.value <= plan.file.months]
     _limits(ax, reached, plan, part.name)
-    ax.xaxis.set_major_locator(MultipleLocator(6))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: _month(plan, month)))
+    dated(ax, plan)
     ax.yaxis.set_major_locator(FixedLocator(TICKS))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+    ax.yaxis.set_major_formatter("{x:g}×")
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(labelsize=SMALL, length=2)
@@ -90,9 +90,8 @@ def _held(ax: Axes, part: Held) -> float:
     ax.axhspan(low, high, color=HOLDS, alpha=0.35, linewidth=0)
     ax.axhline(low, color=HOLDS, linewidth=1.6, label="holds, until it breaks")
     if part.recommended.value:
-        ax.axhline(
-            part.recommended.value / today, color=RECOMMENDED, linewidth=1.4, linestyle="--", label="recommended"
-        )
+        style: dict[str, Any] = {"color": RECOMMENDED, "linewidth": 1.4, "linestyle": "--", "label": "recommended"}
+        ax.axhline(part.recommended.value / today, **style)
     return high
 
 
@@ -125,8 +124,3 @@ def _near(reached: Sequence[Event], months: float) -> list[list[Event]]:
         else:
             groups.append([after])
     return groups
-
-
-def _month(plan: CapacityPlan, month: float) -> str:
-    day = plan.day(max(0.0, month))
-    return "" if day is None else day.strftime("%b %y")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from capacity.analysis.limits.knees import Knee, scalability_curve
 from capacity.analysis.limits.scalability import ScalabilityModel
@@ -34,7 +34,7 @@ def searched_picture(found: SearchResult) -> Figure:
     low, high = found.sustainable.low or 0.0, found.sustainable.high or math.inf
     for ax in (times, done, used):
         ax.axvspan(low, high if math.isfinite(high) else found.knee, **KNEE)
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        ax.xaxis.set_major_formatter("{x:,.0f}")
     for ax in (times, done):
         ax.tick_params(labelbottom=False)
     used.set_xlabel("operations due per second; shaded: where the breaking point lies")
@@ -66,7 +66,7 @@ def times_by_load(found: SearchResult, ax: Axes) -> Axes:
     limit_line(ax, limit_ms, f"objective {limit_ms:g} ms")
     quantile = name.rpartition("_")[2]
     ax.set(title=f"Response time, {quantile}", ylabel="ms", yscale="log", ylim=(None, max(top, limit_ms * 3)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.yaxis.set_major_formatter("{x:,g}")
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize="small")
     return ax
 
@@ -84,7 +84,7 @@ def throughput_by_load(table: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot([], [], "o", label=verdict, **_mark(verdict))
     ax.set(title="Completed", ylabel="per second", ylim=(0, table["completed"].max() * 1.3))
     ax.legend(loc="lower right", frameon=False, fontsize="small")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.yaxis.set_major_formatter("{x:,.0f}")
     return ax
 
 
@@ -116,7 +116,7 @@ def scalability_by_number(table: pd.DataFrame, model: ScalabilityModel | None, p
         ax.set_ylim(0, top)
     ax.axvline(places, color="#777777", linestyle=":", linewidth=1.2, label=f"places: {places:g}")
     ax.set(title="Scalability", xlabel="operations in service, mean", ylabel="completed per second")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.3), ncols=2, frameon=False, fontsize="small")
     return ax
 
@@ -134,7 +134,7 @@ def estimates(knees: list[Knee], ax: Axes) -> Axes:
         ax.plot(knee.rate.value, row, "o", color=colour)
     ax.set_yticks(range(len(knees)), [knee.method for knee in knees])
     ax.set(title="Highest load by three ways", xlabel="operations per second", xlim=(0, end), ylim=(2.6, -0.6))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.xaxis.set_major_locator(MaxNLocator(4))
     return ax
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from capacity.display.charts import PALETTE, WIDTH
@@ -25,34 +24,22 @@ def overload_compared(courses: Mapping[str, pd.DataFrame], limit: float, overloa
     figure, grid = plt.subplots(2, len(courses), figsize=SIZE, sharex=True, sharey="row", squeeze=False)
     for column, (title, course) in enumerate(courses.items()):
         depth, rates = grid[0][column], grid[1][column]
-        _depth(depth, course, limit)
-        _rates(rates, course)
+        depth.fill_between(course["at_s"], course["depth"], color=PALETTE[7], alpha=0.35, linewidth=0)
+        depth.plot(course["at_s"], course["depth"], color="#444444")
+        limit_line(depth, limit, f"the breaker's limit, {limit:g}", right=True)
+        failed = (course["failed_per_s"] > 0).any()
+        for name, (label, colour) in (RATES | (FAILED if failed else {})).items():
+            rates.step(course["at_s"], course[name], where="mid", color=colour, label=label)
         depth.set_title(title)
         rates.set_xlabel("seconds from the start")
         for ax in (depth, rates):
             ax.axvspan(0, overload_s, color="#e3ecf7", zorder=0, linewidth=0)
     for ax in grid.flat:
         ax.set(xlim=(0, max(float(course["at_s"].max()) for course in courses.values())), ylim=(0, None))
-    _named(grid[0][0], "jobs waiting", "overload")
-    _named(grid[1][0], "writes per second", "")
+    grid[0][0].set_ylabel("jobs waiting")
+    grid[1][0].set_ylabel("writes per second")
+    shaded: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": "small", "color": "#555555"}
+    grid[0][0].text(0.02, 0.97, "overload", transform=grid[0][0].transAxes, **shaded)
     handles, labels = grid[1][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
-
-
-def _depth(ax: Axes, course: pd.DataFrame, limit: float) -> None:
-    ax.fill_between(course["at_s"], course["depth"], color=PALETTE[7], alpha=0.35, linewidth=0)
-    ax.plot(course["at_s"], course["depth"], color="#444444")
-    limit_line(ax, limit, f"the breaker's limit, {limit:g}", right=True)
-
-
-def _rates(ax: Axes, course: pd.DataFrame) -> None:
-    failed = (course["failed_per_s"] > 0).any()
-    for name, (label, colour) in (RATES | (FAILED if failed else {})).items():
-        ax.step(course["at_s"], course[name], where="mid", color=colour, label=label)
-
-
-def _named(ax: Axes, ylabel: str, shaded: str) -> None:
-    ax.set_ylabel(ylabel)
-    style: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": "small", "color": "#555555"}
-    ax.text(0.02, 0.97, shaded, transform=ax.transAxes, **style)

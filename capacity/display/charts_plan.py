@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,8 +14,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
 from capacity.analysis.planning.exhaustion import GrowingResource, use_over_time
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
-from capacity.analysis.planning.sensitivity import Swing
-from capacity.analysis.planning.sizing import QUARTER
+from capacity.analysis.planning.sizing import QUARTER, Step
 from capacity.display.charts import PALETTE, WIDTH
 from capacity.display.charts_limits import LIMIT_COLOUR
 from capacity.display.tables_plan import currency_of, short_name
@@ -70,7 +69,7 @@ def _one(ax: Axes, plan: CapacityPlan, resource: GrowingResource, months: int) -
     ax.set_title(resource.title, fontsize="small", pad=5, loc="left")
     ax.set(ylim=(0, HIGHEST), xlim=(0, months))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _dated(ax, plan)
+    dated(ax, plan)
     ax.tick_params(labelsize="x-small")
 
 
@@ -92,32 +91,31 @@ def limits_as_dates(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
         ax.plot(value, row, mark, color=PALETTE[0], markerfacecolor=filled, markersize=5, clip_on=False)
     ax.set_yticks(range(len(reached)), [plan.title_of(each.resource) for each in reached])
     ax.set(title="When each limit is reached", xlim=(0, end), ylim=(len(reached) - 0.4, -0.6))
-    _dated(ax, plan)
+    dated(ax, plan)
     return ax
 
 
-def _dated(ax: Axes, plan: CapacityPlan) -> None:
-    """Months as dates on the x axis, one every half year."""
-    ax.xaxis.set_major_locator(MultipleLocator(6))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: _month(plan, month)))
+def dated(ax: Axes, plan: CapacityPlan, every: int = 6) -> None:
+    """Months as dates on the x axis, one every so many."""
 
+    def text(month: float, _: Any) -> str:
+        day = plan.day(max(0.0, month))
+        return "" if day is None else day.strftime("%b %y")
 
-def _month(plan: CapacityPlan, month: float) -> str:
-    day = plan.day(max(0.0, month))
-    return "" if day is None else day.strftime("%b %y")
+    ax.xaxis.set_major_locator(MultipleLocator(every))
+    ax.xaxis.set_major_formatter(FuncFormatter(text))
 
 
 def sizes_by_quarter(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     """A row a part: the size of each quarter with what it costs a month; hatched where no known size holds the load."""
     ax = plt.subplots(figsize=(WIDTH, 1.1 + 0.75 * len(plan.parts)))[1] if ax is None else ax
     for row, part in enumerate(plan.parts):
-        for first, last in _runs(part):
-            _bar(ax, row, part, first, last)
+        for _, steps in groupby(part.steps, key=lambda step: step.fit and step.fit.size.key):
+            _bar(ax, row, list(steps))
     end = QUARTER * plan.quarters
     ax.set(xlim=(0, end), ylim=(len(plan.parts) - 0.45, -0.6))
     ax.set_yticks(range(len(plan.parts)), [_label(part) for part in plan.parts])
-    ax.xaxis.set_major_locator(MultipleLocator(QUARTER))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: _month(plan, month)))
+    dated(ax, plan, QUARTER)
     ax.grid(axis="y", visible=False)
     ax.set_title(f"Size of each quarter, {currency_of(plan)} a month")
     kinds = (("burstable, by its baseline", PALETTE[1]), ("not burstable", PALETTE[0]))
@@ -126,16 +124,10 @@ def sizes_by_quarter(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _runs(part: PartPlan) -> list[tuple[int, int]]:
-    """The first and last quarter of each stretch with one size."""
-    names = [None if step.fit is None else step.fit.size.key for step in part.steps]
-    edges = [0, *(place for place in range(1, len(names)) if names[place] != names[place - 1]), len(names)]
-    return [(first, last - 1) for first, last in pairwise(edges)]
-
-
-def _bar(ax: Axes, row: int, part: PartPlan, first: int, last: int) -> None:
-    left, width = QUARTER * first, QUARTER * (last - first + 1)
-    fit, cost = part.steps[first].fit, part.steps[first].monthly
+def _bar(ax: Axes, row: int, steps: Sequence[Step]) -> None:
+    """The quarters that one size lasts for."""
+    left, width = QUARTER * steps[0].quarter, QUARTER * len(steps)
+    fit, cost = steps[0].fit, steps[0].monthly
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "x-small"}
     if fit is None or cost is None:
         ax.barh(row, width, left=left, height=0.72, color="#f2f2f2", edgecolor="#999999", hatch="///", linewidth=0.6)
@@ -144,7 +136,7 @@ def _bar(ax: Axes, row: int, part: PartPlan, first: int, last: int) -> None:
         return
     colour = PALETTE[1] if fit.size.burstable else PALETTE[0]
     ax.barh(row, width, left=left, height=0.72, color=colour, alpha=0.32, edgecolor=colour, linewidth=0.9)
-    name = short_name(fit.size.size).replace(" × ", " ×\n" if first == last else " × ")
+    name = short_name(fit.size.size).replace(" × ", " ×\n" if len(steps) == 1 else " × ")
     ax.text(left + width / 2, row, f"{name}\n{cost:,.0f}", color="#222222", **style)
 
 
@@ -168,7 +160,8 @@ def swings(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
             side = "left" if reached >= base else "right"
             shift = 4 if side == "left" else -4
             place: dict[str, Any] = {"xytext": (shift, 0), "textcoords": "offset points", "va": "center", "ha": side}
-            ax.annotate(f"{_short(swing, end)}", (reached, row), fontsize="x-small", color=QUIET, **place)
+            short = f"{end:.0%}" if swing.name.startswith("growth") else f"{end:,.4g}"
+            ax.annotate(short, (reached, row), fontsize="x-small", color=QUIET, **place)
     ax.axvline(base, color="#333333", linewidth=1.2)
     ax.set_yticks(range(len(moving)), [each.name for each in moving])
     ax.set(xlabel="months until the first limit", ylim=(max(1, len(moving)) - 0.4, -0.6))
@@ -181,10 +174,6 @@ def swings(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     if not moving:
         ax.text(0.5, 0.5, "no input has an interval", transform=ax.transAxes, ha="center", color=QUIET)
     return ax
-
-
-def _short(swing: Swing, end: float) -> str:
-    return f"{end:.0%}" if swing.name.startswith("growth") else f"{end:,.4g}"
 
 
 def cost_over_time(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
@@ -203,9 +192,8 @@ def cost_over_time(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
         ax.text(at[quarter], top, text, ha="center", va="bottom", fontsize="x-small")
     ax.set(xlim=(0, QUARTER * plan.quarters), ylim=(0, max(float(bottom.max()), 1.0) * 1.22))
     ax.set_ylabel(f"{currency_of(plan)} a month")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,.0f}"))
+    ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_title("Cost of the plan")
-    ax.xaxis.set_major_locator(MultipleLocator(QUARTER))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda month, _: _month(plan, month)))
+    dated(ax, plan, QUARTER)
     ax.legend(loc="upper left", frameon=False, fontsize="small")
     return ax

@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
 
 from capacity.analysis.faults.course import FaultCourse
 from capacity.display.charts import PALETTE, WIDTH
@@ -67,7 +66,7 @@ def _draw_operations(course: FaultCourse, ax: Axes) -> None:
             style = {"color": look.colour, "markersize": look.size, "label": f"{look.label} ({len(mine):,})"}
             ax.plot(mine["due_s"], mine["response_ms"], look.mark, zorder=3, **style)
     ax.set(ylabel="response time, ms", yscale="log")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.yaxis.set_major_formatter("{x:,g}")
     ax.set_ylim(top=max(ax.get_ylim()[1], ROOM * course.objective_ms))
     limit_line(ax, course.objective_ms, f"objective {course.objective_ms:g} ms", right=True)
     shaded = Patch(color=FAULT_COLOUR, label="the fault")
