@@ -188,14 +188,10 @@ def judge(finding: Finding | None, objective: Objective) -> Verdict:
         return Verdict.NO_DATA
     if finding.low is None or finding.high is None:
         return Verdict.INCONCLUSIVE
-    return _judge_interval(finding.low, finding.high, objective)
-
-
-def _judge_interval(low: float, high: float, objective: Objective) -> Verdict:
-    holds = RELATIONS[objective.relation]
-    if holds(low, objective.limit) and holds(high, objective.limit):
+    holds, limit = RELATIONS[objective.relation], objective.limit
+    if holds(finding.low, limit) and holds(finding.high, limit):
         return Verdict.PASS
-    straddles = low <= objective.limit <= high and low < high
+    straddles = finding.low <= limit <= finding.high and finding.low < finding.high
     return Verdict.INCONCLUSIVE if straddles else Verdict.FAIL
 
 

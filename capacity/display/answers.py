@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from capacity.analysis.planning.answers import HELD_BACK, Answers, Choice, Held, Outgrown
 from capacity.analysis.planning.plan import CapacityPlan
 from capacity.analysis.planning.sizing import QUARTER
-from capacity.display.tables import LINE_WIDTH, aligned, finding_text, wrapped
+from capacity.display.tables import LINE_WIDTH, aligned, finding_text, tally_text, wrapped
 from capacity.display.tables_plan import NEVER, OVER, day_name, short_name
-from capacity.findings import Finding, Judged, Objective, Verdict, judge_all, worst
+from capacity.findings import Finding, Objective, Verdict, judge_all, worst
 
 UNKNOWN = "not known"
 WIDE = 100  # columns from which what broke stands beside the numbers
@@ -95,12 +95,6 @@ def _figure(finding: Finding, promise: tuple[Objective, Verdict] | None) -> tupl
     return objective.title, _found(finding), str(verdict), objective.promise
 
 
-def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
-    """How many promises and expectations hold, and how many of each are broken or undecided, where there are any."""
-    each = [_tally(rows, name) for rows, name in ((judged, "promises"), (expected, "expectations")) if rows]
-    return "; ".join(each) or "nothing was judged"
-
-
 def first_limit_text(outgrown: Outgrown) -> str:
     """The date of the first limit with its interval, and which it is; why it is not known; that it does not count."""
     months = outgrown.months
@@ -169,12 +163,6 @@ def _size(size: str, monthly: float | None) -> str:
     if not size:
         return UNKNOWN
     return short_name(size) + (", price not known" if monthly is None else f", {monthly:,.0f}")
-
-
-def _tally(judged: Sequence[Judged], name: str) -> str:
-    kept, broken = (sum(given is each for _, _, given in judged) for each in (Verdict.PASS, Verdict.FAIL))
-    rest = {"broken": broken, "undecided": len(judged) - kept - broken}
-    return ", ".join([f"{kept} of {len(judged)} {name} hold", *(f"{n} {word}" for word, n in rest.items() if n)])
 
 
 def _indented(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:

@@ -61,6 +61,17 @@ def interval_text(value: float, low: float, high: float, unit: str = "") -> str:
     return text if spread == 0 else f"{text} ({number_text(low, spread)} to {number_text(high, spread)})"
 
 
+def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
+    """How many promises and expectations hold, and how many of each are broken or undecided, where there are any."""
+    said = []
+    for rows, name in ((judged, "promises"), (expected, "expectations")):
+        kept, broken = (sum(given is each for _, _, given in rows) for each in (Verdict.PASS, Verdict.FAIL))
+        rest = {"broken": broken, "undecided": len(rows) - kept - broken}
+        words = [f"{kept} of {len(rows)} {name} hold", *(f"{count} {word}" for word, count in rest.items() if count)]
+        said += [", ".join(words)] if rows else []
+    return "; ".join(said) or "nothing was judged"
+
+
 def findings_table(findings: Iterable[Finding]) -> str:
     """One line a finding: name, value with interval, the number of samples or readings, and why none was given."""
     rows = []

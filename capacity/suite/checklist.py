@@ -74,7 +74,8 @@ def _checked(point: Point, by_name: dict[str, Finding], judged: Sequence[Judged]
 
 def _point(entry: Any, path: Path) -> Point:
     known = {"section", "title", "source", "needs", "outside"}
-    if not isinstance(entry, dict) or not {"section", "title"} <= set(entry) <= known or not _one_of(entry):
+    fits = isinstance(entry, dict) and {"section", "title"} <= set(entry) <= known
+    if not fits or bool(entry.get("needs")) == bool(entry.get("outside")):
         raise CapacityError(
             f"{path}: the point {entry!r} must have `section`, `title` and either `needs` or `outside`, "
             "and may have `source`"
@@ -88,7 +89,3 @@ def _point(entry: Any, path: Path) -> Point:
         tuple(parse_objective(each, path) for each in needs if not isinstance(each, str)),
         entry.get("outside", ""),
     )
-
-
-def _one_of(entry: dict[str, Any]) -> bool:
-    return bool(entry.get("needs")) != bool(entry.get("outside"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from capacity.clock import unix_s
+from capacity.display.tables import tally_text
 from capacity.findings import Verdict, judge_all, read_findings
 from capacity.objectives import read_objectives
 from capacity.places import OBJECTIVES
@@ -35,14 +36,9 @@ def promises_kept(project: Path, findings: Path) -> Callable[[], tuple[str, str]
         found = [each for file in files if file.suffix == ".json" for each in read_findings(file)]
         promised = read_objectives(project / OBJECTIVES, *{each.section for each in found}) if found else []
         promised += [each for file in files if file.suffix == ".yaml" for each in read_objectives(file)]
-        verdicts = [verdict for _, _, verdict in judge_all(found, promised)]
-        if not verdicts:
-            return "✓", "no promises"
-        held, broken = verdicts.count(Verdict.PASS), verdicts.count(Verdict.FAIL)
-        counts = {f"{held} of {len(verdicts)} promises hold": 1, f"{broken} broken": broken}
-        undecided = len(verdicts) - held - broken
-        counts[f"{undecided} undecided"] = undecided
-        mark = "✗" if broken else "?" if undecided else "✓"
-        return mark, ", ".join(words for words, count in counts.items() if count)
+        judged = judge_all(found, promised)
+        verdicts = {verdict for _, _, verdict in judged}
+        mark = "✗" if Verdict.FAIL in verdicts else "✓" if verdicts <= {Verdict.PASS} else "?"
+        return mark, tally_text(judged) if judged else "no promises"
 
     return kept

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from capacity.analysis.planning.answers import HELD_BACK, Answers
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.display import answers as texts
-from capacity.display.tables import finding_link, finding_text
+from capacity.display.tables import finding_link, finding_text, tally_text
 from capacity.display.tables_plan import currency_of
 from capacity.findings import Finding, Judged, Verdict, worst
 from capacity.suite.next_steps import ToDo
@@ -115,7 +115,13 @@ def write_report(
         parts.append(ReportPart("closing", "Sign-off", CLOSING_TITLE, _blocks(summary, CLOSING, names)))
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     found = partial(finding_link, names=names)
-    environment.globals |= {"found": found, "names": names, "texts": texts, "currency_of": currency_of}
+    environment.globals |= {
+        "found": found,
+        "names": names,
+        "texts": texts,
+        "tally_text": tally_text,
+        "currency_of": currency_of,
+    }
     template = environment.from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
     told = {"title": title, "facts": facts, "answers": answers, "steps": steps, "parts": parts}
     write_whole(path, template.render(told, pictures=_pictures(answers), confidence=CONFIDENCE_TEXT))
@@ -161,7 +167,7 @@ def _part(path: Path, lines: Sequence[Line], names: Set[str], answers: Answers |
         _blocks(path, TAG, names),
         sorted(promised, key=lambda row: -1 if row[2] in HELD_BACK else 0),
         mine,
-        texts.tally_text(promised, expected) if promised or expected else "",
+        tally_text(promised, expected) if promised or expected else "",
         str(worst(row[2] for row in (*promised, *expected))) if promised or expected else "",
     )
 
