@@ -70,7 +70,7 @@ class Shape(Strict):
 
     @model_validator(mode="after")
     def _looks_once(self) -> "Shape":
-        """Each look may err by 2.5 % to either side: two of them, the one at the end included, keep that within 5 %."""
+        """Each look may err half as often as one alone: two, the one at the end included, err no more than it."""
         looks = [number for number, stage in enumerate(self.stages) if stage.look]
         if len(looks) > 1:
             raise ValueError(

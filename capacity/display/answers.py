@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
+from capacity.analysis.limits.search import PRODUCTION_SHARE
 from capacity.analysis.planning.answers import HELD_BACK, Answers, Choice, Held, Outgrown
 from capacity.analysis.planning.plan import CapacityPlan
 from capacity.analysis.planning.sizing import QUARTER
@@ -11,7 +13,14 @@ from capacity.display.tables_plan import NEVER, OVER, day_name, short_name
 from capacity.findings import Finding, Objective, Verdict, judge_all, worst
 
 UNKNOWN = "not known"
-WIDE = 100  # columns from which what broke stands beside the numbers
+WIDE = 110  # columns from which what broke stands beside the numbers
+MANY_DAYS = 60  # from which on months are said
+LOADS = ("holds (to what broke it)", "recommended", "projected peak")
+BROKE = "full when it broke"
+MEASURED = (
+    f"Held by the servers measured; {PRODUCTION_SHARE:.0%} of it is recommended. "
+    "Limits are those of what runs today, by the plan."
+)
 MOST = 2  # promises that are named beside the figures of a notebook's answer: it is read at a glance
 
 
@@ -23,12 +32,13 @@ def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
     choices = [("", "instead, a month", "today, a month", ""), *map(choice_texts, answers.choices)]
     lines = [
         wrapped(f"{answers.verdict}. {tally_text(answers.judged, answers.expected)}", width, "  "),
+        *([wrapped(f"  {outgrown_soon_text(answers)}", width)] if answers.soon else []),
         "",
         "How much load does it hold, and what breaks first?",
         *_parts(answers.parts, width),
         "",
         "When do we outgrow it?",
-        wrapped(f"  {first_limit_text(answers.outgrown)}", width),
+        wrapped(f"  {first_limit_text(answers)}", width),
         "",
         "What should we run instead?",
         wrapped(f"  {cost_text(answers)}", width),
@@ -39,8 +49,8 @@ def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
 
 def _parts(parts: Sequence[Held], width: int) -> list[str]:
     """A line a part that was searched, in a narrow place with one for what broke; then why numbers are not given."""
-    rows: list[tuple[str, ...]] = [("per second", "holds", "recommended", "projected peak")]
-    broke, why = ["what broke"], dict[str, list[str]]()
+    rows: list[tuple[str, ...]] = [("per second", *LOADS)]
+    broke, why = [BROKE], dict[str, list[str]]()
     for part in parts:
         if reason := _why_not(part.held):
             why.setdefault(reason, []).append(part.name)
@@ -57,7 +67,9 @@ def _parts(parts: Sequence[Held], width: int) -> list[str]:
     else:
         head, *lines = _indented(rows, 0)
         table = [head, *(f"{line}\n      broke: {each}" for line, each in zip(lines, broke[1:], strict=True))]
-    said = [f"  {', '.join(names)}: {reason}" for reason, names in why.items()]
+    counted = "; ".join(f"{each.name} {each.counts}" for each in parts if each.counts and not _why_not(each.held))
+    said = [f"  Counted are: {counted}.", f"  {MEASURED}"] if counted else []
+    said += [f"  {', '.join(names)}: {reason}" for reason, names in why.items()]
     return [*(table if len(rows) > 1 else []), *(wrapped(line, width) for line in said)]
 
 
@@ -75,35 +87,70 @@ def part_answer_text(findings: Sequence[Finding], objectives: Sequence[Objective
     promises = {objective.finding: (objective, verdict) for objective, _, verdict in judged}
     by_name = {each.name.partition(".")[2]: each for each in findings}
     rows = [_figure(by_name[name], promises.get(by_name[name].name)) for name in figures if name in by_name]
-    rows = rows or [(each.title, _found(found), str(verdict), each.promise) for each, found, verdict in judged]
+    rows = rows or [
+        (each.title, _found(found, each.limit), str(verdict), each.promise) for each, found, verdict in judged
+    ]
     said = {row[0] for row in rows}
     unsaid = [row for verdict in HELD_BACK for row in judged if row[2] is verdict and row[0].title not in said]
-    also = [f"{verdict}: {each.title} {each.promise}, found {_found(found)}" for each, found, verdict in unsaid[:MOST]]
+    also = [
+        f"{verdict}: {each.title} {each.promise}, found {_found(found, each.limit)}"
+        for each, found, verdict in unsaid[:MOST]
+    ]
     more = [f"and {len(unsaid) - MOST} more, see the verdicts below"] if len(unsaid) > MOST else []
     overall = worst(verdict for _, _, verdict in judged)
     return "\n".join([f"{overall}: {tally_text(judged)}", aligned(rows), *map(wrapped, also), *more])
 
 
-def _found(found: Finding | None) -> str:
-    return f"does not count: {found.void}" if found and found.void else finding_text(found)
+def _found(found: Finding | None, limit: float | None = None) -> str:
+    return f"does not count: {found.void}" if found and found.void else finding_text(found, limit=limit)
 
 
 def _figure(finding: Finding, promise: tuple[Objective, Verdict] | None) -> tuple[str, str, str, str]:
     if promise is None:
         return finding.title, _found(finding), "", ""
     objective, verdict = promise
-    return objective.title, _found(finding), str(verdict), objective.promise
+    return objective.title, _found(finding, objective.limit), str(verdict), objective.promise
 
 
-def first_limit_text(outgrown: Outgrown) -> str:
+def first_limit_text(answers: Answers) -> str:
     """The date of the first limit with its interval, and which it is; why it is not known; that it does not count."""
-    months = outgrown.months
-    if months.value is None:
-        return f"{UNKNOWN}: {months.note or 'not measured'}"
-    which = next((f"{title}, first in {share:.0%} of the draws" for title, share in outgrown.shares.items()), "")
-    if months.void:
-        return f"does not count, since it comes from a measurement that is void: {months.void}"
-    return ": ".join(filter(None, (day_text(outgrown), which)))
+    outgrown, plan = answers.outgrown, answers.plan
+    if plan is None or outgrown.months.value is None:
+        return f"{UNKNOWN}: {outgrown.months.note or 'not measured'}"
+    if outgrown.months.void:
+        return f"does not count, since it comes from a measurement that is void: {outgrown.months.void}"
+    return f"{day_text(outgrown)}{after_text(outgrown, plan)}: {_which(outgrown, plan)}"
+
+
+def outgrown_soon_text(answers: Answers) -> str:
+    """That what runs today is outgrown within the next quarter, and what is; for answers where it is so."""
+    outgrown, plan = answers.outgrown, answers.plan
+    if plan is None or not outgrown.shares:
+        return ""
+    when = after_text(outgrown, plan).removeprefix(", ") or "already"
+    return f"What runs today is outgrown {when}: {limited_text(plan, next(iter(outgrown.shares)))}"
+
+
+def after_text(outgrown: Outgrown, plan: CapacityPlan) -> str:
+    """How long after the measurement the first limit comes, after a comma; empty where it is past or never comes."""
+    if outgrown.day is None or outgrown.day <= plan.start:
+        return ""
+    days = (outgrown.day - plan.start).days
+    span = f"{days} day{'s' if days > 1 else ''}" if days < MANY_DAYS else f"{outgrown.months.value or 0:.0f} months"
+    return f", {span} after the measurement"
+
+
+def limited_text(plan: CapacityPlan, resource: str) -> str:
+    """A resource's title, with the size that runs now where that is its limit, as `Database CPU of t3.medium`."""
+    size = plan.size_behind(resource)
+    return plan.title_of(resource) + (f" of {short_name(size)}" if size else "")
+
+
+def _which(outgrown: Outgrown, plan: CapacityPlan) -> str:
+    """The two resources that are most often the first limit, with how often."""
+    ranked = [(limited_text(plan, name), share) for name, share in list(outgrown.shares.items())[:2]]
+    said = [f"{title} ({share:.0%})" for title, share in ranked]
+    return ", or ".join([f"{ranked[0][0]} (in {ranked[0][1]:.0%} of the simulations)", *said[1:]]) if said else ""
 
 
 def day_text(outgrown: Outgrown) -> str:
@@ -118,15 +165,15 @@ def day_text(outgrown: Outgrown) -> str:
 
 
 def outgrown_texts(answers: Answers) -> tuple[str, str, str]:
-    """The first limit in three: its day, between which days it lies, and which it is by what growth."""
+    """The first limit in three: its day, between which days, and which it is by what growth; how soon is said once."""
     first, plan = answers.outgrown, answers.plan
     if plan is None or first.months.value is None or first.months.void:
-        return UNKNOWN, "", first_limit_text(first)
+        return UNKNOWN, "", first_limit_text(answers)
     day, _, rest = day_text(first).partition(" (")
-    which = ", or ".join(f"{title} ({share:.0%} of the draws)" for title, share in list(first.shares.items())[:2])
     growth = plan.file.growth
     at = f"at {growth.value:.0%} growth a month ({growth.low:.0%} to {growth.high:.0%})"
-    return day, f"({rest}" if rest else "", f"{which}, {at}"
+    between = f"({rest}" if rest else ""
+    return day, between if answers.soon else between + after_text(first, plan), f"{_which(first, plan)}, {at}"
 
 
 def limit_texts(part: Held, plan: CapacityPlan | None) -> tuple[str, str, str]:
@@ -136,7 +183,9 @@ def limit_texts(part: Held, plan: CapacityPlan | None) -> tuple[str, str, str]:
         return "", UNKNOWN, ""
     over, day = first.months.value == 0, plan.day(first.months.value)
     name = f"plan.{first.resource}.months_to_limit"
-    return short_title(plan, first.resource, part.name), OVER if over else day_name(day), name
+    size = plan.size_behind(first.resource)
+    said = short_title(plan, first.resource, part.name) + (f" of {short_name(size)}" if size else "")
+    return said, OVER if over else day_name(day), name
 
 
 def short_title(plan: CapacityPlan, resource: str, part: str) -> str:
@@ -148,9 +197,22 @@ def short_title(plan: CapacityPlan, resource: str, part: str) -> str:
 def cost_text(answers: Answers) -> str:
     """What the sizes from the next quarter cost a month, beside what runs today."""
     now = answers.cost_today
-    beside = finding_text(now) + (f", {now.note}" if now.value is not None and now.note else "")
     since = f"from {day_name(answers.plan.start)}, for {QUARTER} months: " if answers.plan else ""
-    return f"{since}{finding_text(answers.cost)}; today: {beside}"
+    return "; ".join(
+        filter(None, (f"{since}{finding_text(answers.cost)}", f"today: {today_text(now)}", cost_note(answers)))
+    )
+
+
+def today_text(cost: Finding, *, unit: bool = True) -> str:
+    """What runs today costs a month, in whole units of money as the sizes beside it."""
+    return finding_text(cost if cost.value is None else replace(cost, value=float(round(cost.value))), unit=unit)
+
+
+def cost_note(answers: Answers) -> str:
+    """Which parts are missing in today's cost, and the two costs of the parts of which both are known."""
+    missing, both = answers.cost_today.note if answers.cost_today.value is not None else "", answers.like_for_like
+    same = f"the other parts cost {both[0]:,.0f} instead of {both[1]:,.0f}" if both else ""
+    return "; ".join(filter(None, (f"today is {missing}" if missing else "", same)))
 
 
 def choice_texts(choice: Choice) -> tuple[str, str, str, str]:

@@ -73,7 +73,7 @@ def _growth(ax: Axes, part: Held, plan: CapacityPlan) -> float:
     use = use_over_time(resource, plan.outlook, plan.file.months)
     today = use["value"].iloc[0] or 1.0
     ax.fill_between(use["month"], use["low"] / today, use["high"] / today, color=PROJECTED, alpha=0.18, linewidth=0)
-    ax.plot(use["month"], use["value"] / today, color=PROJECTED, linewidth=1.6, label="projected load, growing")
+    ax.plot(use["month"], use["value"] / today, color=PROJECTED, linewidth=1.6, label="projected load and its interval")
     last = max((each.months.value for each in part.limits if each.months.value <= plan.file.months), default=0.0)
     reached: float = (use["value"] / today).iloc[math.ceil(last)]
     return reached

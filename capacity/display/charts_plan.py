@@ -74,7 +74,7 @@ def _one(ax: Axes, plan: CapacityPlan, resource: GrowingResource, months: int) -
 
 
 def limits_as_dates(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
-    """A row a resource, the soonest on top: the date on which its limit is reached, with its 95 % interval.
+    """A row a resource, the soonest on top: the date on which its limit is reached, with its interval.
 
     A hollow mark is a limit that is only known from below, an arrow lies beyond the months that are planned. What the
     axes held before is no longer there.

@@ -17,8 +17,9 @@ if TYPE_CHECKING:  # the command prints tables of text, which need not wait for 
 
 LINE_WIDTH = 110
 NARROWEST = 20  # columns in which a sentence can be read
-INTERVAL = re.compile(r"\([^()\s]+ to [^()\s]+\)")
+INTERVAL = re.compile(r"\((?:[^()\s]+ to|at least|at most) [^()\s]+\)")
 NOT_GIVEN = "not given"
+FINEST = 1e-6  # the width of an interval below which digits tell nobody more
 COLOURS = {
     Verdict.PASS: "#1b7f3b",
     Verdict.FAIL: "#b00020",
@@ -42,8 +43,11 @@ def number_text(value: float, spread: float = 0.0) -> str:
     return f"{value:,.{min(places, 6)}f}".replace("-", "−")
 
 
-def finding_text(finding: Finding | None, *, unit: bool = True) -> str:
-    """The value with its unit and interval, as `4.5 ms (3.7 to 6.2)`; what was not given says so."""
+def finding_text(finding: Finding | None, *, unit: bool = True, limit: float | None = None) -> str:
+    """The value with its unit and interval, as `4.5 ms (3.7 to 6.2)`; what was not given says so.
+
+    Where it is judged, its digits tell the interval's ends from the `limit`.
+    """
     if finding is None:
         return "not measured"
     if finding.value is None:
@@ -51,14 +55,25 @@ def finding_text(finding: Finding | None, *, unit: bool = True) -> str:
     name = f" {finding.unit}" if finding.unit and unit else ""
     if finding.low is None or finding.high is None:
         return f"{number_text(finding.value)}{name} (no interval)"
-    return interval_text(finding.value, finding.low, finding.high, name)
+    return interval_text(finding.value, finding.low, finding.high, name, limit)
 
 
-def interval_text(value: float, low: float, high: float, unit: str = "") -> str:
-    """A value with its unit, and the ends of its interval in brackets where they are apart; all in the same digits."""
+def interval_text(value: float, low: float, high: float, unit: str = "", limit: float | None = None) -> str:
+    """A value with its unit, and the ends of its interval in brackets where they are apart; all in the same digits.
+
+    An end that is not known is left out, as in `11 ms (at least 8.3)`. See `finding_text` for the `limit`.
+    """
     spread = high - low
+    if limit is not None:
+        ends = [end for end in (low, high) if end != limit]
+        while FINEST < spread < math.inf and number_text(limit, spread) in [number_text(end, spread) for end in ends]:
+            spread /= 10
     text = f"{number_text(value, spread)}{unit}"
-    return text if spread == 0 else f"{text} ({number_text(low, spread)} to {number_text(high, spread)})"
+    if spread == 0 or (math.isinf(low) and math.isinf(high)):
+        return text
+    if math.isinf(low) or math.isinf(high):
+        return f"{text} ({f'at least {number_text(low)}' if math.isinf(high) else f'at most {number_text(high)}'})"
+    return f"{text} ({number_text(low, spread)} to {number_text(high, spread)})"
 
 
 def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
@@ -66,8 +81,9 @@ def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str
     said = []
     for rows, name in ((judged, "promises"), (expected, "expectations")):
         kept, broken = (sum(given is each for _, _, given in rows) for each in (Verdict.PASS, Verdict.FAIL))
-        rest = {"broken": broken, "undecided": len(rows) - kept - broken}
-        words = [f"{kept} of {len(rows)} {name} hold", *(f"{count} {word}" for word, count in rest.items() if count)]
+        rest: dict[str, int | str] = {"broken": broken or "none", "undecided": len(rows) - kept - broken}
+        words = [f"{kept} of {len(rows)} {name} hold"]
+        words += [f"{count} {word}" for word, count in rest.items() if count and kept < len(rows)]
         said += [", ".join(words)] if rows else []
     return "; ".join(said) or "nothing was judged"
 
@@ -84,7 +100,10 @@ def findings_table(findings: Iterable[Finding]) -> str:
 def verdicts_table(judged: Iterable[Judged]) -> str:
     """One line an objective: verdict, section, title, promise and what was found."""
     return aligned(
-        [(str(verdict), each.section, each.title, each.promise, finding_text(found)) for each, found, verdict in judged]
+        [
+            (str(verdict), each.section, each.title, each.promise, finding_text(found, limit=each.limit))
+            for each, found, verdict in judged
+        ]
     )
 
 
@@ -107,9 +126,11 @@ def unbroken(text: str) -> str:
     return INTERVAL.sub(r'<span class="interval">\g<0></span>', str(escape(text)))
 
 
-def finding_link(finding: Any, *, unit: bool = False, names: Set[str] | None = None) -> Markup:
+def finding_link(
+    finding: Any, *, unit: bool = False, names: Set[str] | None = None, limit: float | None = None
+) -> Markup:
     """As `finding_text`, as HTML that leads to the finding's own line in the report, where it is one of `names`."""
-    text = Markup(unbroken(finding_text(finding, unit=unit)))
+    text = Markup(unbroken(finding_text(finding, unit=unit, limit=limit)))
     if finding is None or (names is not None and finding.name not in names):
         return text
     kind = "note" if finding.value is None else "number"

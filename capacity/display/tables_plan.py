@@ -184,7 +184,7 @@ def summary_text(plan: CapacityPlan) -> str:
     lines = [
         ("growth", f"{growth.value:.0%} a month ({growth.low:.0%} to {growth.high:.0%}), from {plan.start}"),
         ("first limit", f"{date_text(plan, plan.first)}: {months_text(plan.first)}"),
-        ("most likely", f"{plan.title_of(most)}, in {plan.binds[most]:.0%} of the draws"),
+        ("most likely", f"{plan.title_of(most)}, in {plan.binds[most]:.0%} of the simulations"),
     ]
     if plan.swings and plan.swings[0].span > 0:
         swing = plan.swings[0]

@@ -2,6 +2,8 @@
 
 import contextlib
 import math
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -23,6 +25,22 @@ Outcome = Callable[[], tuple[str, str]]  # a mark of COLOURS, and in words what 
 def measured() -> tuple[str, str]:
     """The outcome of a part of which no more is to be said."""
     return "✓", "measured"
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """An interrupt of the main thread meanwhile comes at the end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 class ProgressLines:
@@ -49,7 +67,12 @@ class ProgressLines:
             self._say(f"{name}: under way" + (f", about {clock_text(expected)}" if expected else ""))
         mark, said = "✗", "failed"
         try:
-            with self._live() if self._lively else contextlib.nullcontext():
+            with contextlib.ExitStack() as shown:
+                if self._lively:
+                    live = self._live()
+                    with uninterrupted():  # one that began by half would leave its thread, or no cursor, behind
+                        live.start(refresh=True)
+                        shown.callback(live.stop)
                 yield
             mark, said = outcome()
         except KeyboardInterrupt:

@@ -36,7 +36,7 @@ def closing_text(answers: Answers, steps: Sequence[ToDo], width: int, *, everyth
     if everything:
         lines += ["", f"{Verdict.PASS}: the whole interval is within the limit", *_table(held, width)]
     elif held:
-        lines += ["", f"{Verdict.PASS}: {len(held)}, which --all shows"]
+        lines += ["", f"{len(held)} hold ({Verdict.PASS}); --all shows them"]
     return "\n".join(lines)
 
 
@@ -45,7 +45,7 @@ def _table(rows: Sequence[Judged], width: int) -> list[str]:
     table, titles = [("found", "promised", "")], dict[tuple[str, str], list[str]]()
     for each, found, _ in rows:
         if found is not None and found.value is not None and not found.void:
-            table.append((finding_text(found), each.promise, f"{each.section}: {each.title}"))
+            table.append((finding_text(found, limit=each.limit), each.promise, f"{each.section}: {each.title}"))
         else:
             titles.setdefault((each.section, (found.void or found.note) if found else ""), []).append(each.title)
     lines = [f"  {line}" for line in aligned(table, width - 2).splitlines()] if len(table) > 1 else []

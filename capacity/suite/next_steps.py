@@ -15,11 +15,11 @@ from capacity.workload import Workload, read_workload
 
 REASONS = {
     Verdict.FAIL: "Broken: the whole interval is outside the limit",
-    Verdict.INCONCLUSIVE: "Undecided: the interval holds the limit",
+    Verdict.INCONCLUSIVE: "Undecided: the limit lies within the interval",
     Verdict.VOID: "Does not count: something else than the system was measured",
     Verdict.NO_DATA: "Not measured",
 }
-OPEN = "Undecided: an end of the interval is open as yet"
+OPEN = "Undecided: too few operations to bound the interval on both sides"
 NEXT = {
     Verdict.FAIL: "longer measuring does not change it: find the cause in its section, mend it, and measure again",
     Verdict.INCONCLUSIVE: "no profile is known to be long enough: lengthen the stages of its workload, measure again",
@@ -65,7 +65,9 @@ def to_do_text(steps: Sequence[ToDo]) -> str:
         for objective, found, _ in step.rows:
             why = f"; {found.void}" if found and found.void else ""
             said = f"{objective.section}, {objective.title}"
-            lines.append(f"- {said}: {objective.promise} wanted, {finding_text(found)} found{why}")
+            lines.append(
+                f"- {said}: {objective.promise} wanted, {finding_text(found, limit=objective.limit)} found{why}"
+            )
         lines.append("")
     return "\n".join(lines) or "Nothing: all that was judged holds."
 

@@ -36,9 +36,11 @@ def test_the_four_answers_are_in_the_text_in_their_order(answers: Answers) -> No
         assert finding_text(part.recommended, unit=False) in line
         assert (finding_text(part.projected, unit=False) in line) == (part.projected.value is not None)
         assert part.broke in " ".join(said.split())
-    assert "  redis: no projected peak (not projected in this unit)" in lines
+    assert "  redis: no projected peak (in another unit)" in lines
     assert f"{answers.outgrown.day} ({answers.outgrown.earliest} to {answers.outgrown.latest})" in said
     assert finding_text(answers.cost) in said
+    assert "Database CPU of t3.medium" in said  # which is not what was measured
+    assert "the other parts cost 307 instead of 77" in said
     assert all("\n" not in line and len(line) <= LINE_WIDTH for line in lines)
 
 
@@ -58,9 +60,17 @@ def test_a_limit_in_the_past_and_one_that_never_comes_are_words(answers: Answers
     assert day_text(replace(first, months=replace(over, value=float("inf")))) == "never"
 
 
+def test_what_is_outgrown_within_a_quarter_is_said_first(answers: Answers) -> None:
+    soon = "  What runs today is outgrown 4 days after the measurement: Database CPU of t3.medium"
+    assert answers_text(answers)[1] == soon
+    months = replace(answers.outgrown.months, value=3.0)
+    later = replace(answers, outgrown=replace(answers.outgrown, months=months))
+    assert answers_text(later)[1] == ""
+
+
 def test_a_plan_from_a_void_measurement_does_not_count(answers: Answers) -> None:
     void = replace(answers.outgrown.months, void="database.cpu_share: slow generator")
-    assert first_limit_text(replace(answers.outgrown, months=void)) == (
+    assert first_limit_text(replace(answers, outgrown=replace(answers.outgrown, months=void))) == (
         "does not count, since it comes from a measurement that is void: database.cpu_share: slow generator"
     )
 
@@ -70,16 +80,16 @@ def test_a_part_is_answered_by_its_figures_each_with_its_promise_and_by_what_hol
     objectives = [each for each, _, _ in answers.judged if each.section == "database"]
     extra = Finding("database.throughput", 1965.0, "/s", 1950.0, 1980.0, 120, title="per second")
     lines = part_answer_text([extra, *findings], objectives, "throughput", "response_p99").splitlines()
-    assert lines[0] == "INCONCLUSIVE: 11 of 12 promises hold, 1 undecided"
+    assert lines[0] == "INCONCLUSIVE: 11 of 12 promises hold, none broken, 1 undecided"
     assert lines[1].split("  ")[0] == "per second" and lines[1].endswith("1,965 /s (1,950 to 1,980)")
     assert lines[2].startswith("Query latency p99") and lines[2].endswith("PASS  < 500 ms")
-    assert lines[3:] == ["INCONCLUSIVE: Row lock contention < 0.1 %, found 0.4 % (0.1 to 1.3)"]
+    assert lines[3:] == ["INCONCLUSIVE: Row lock contention < 0.1 %, found 0.44 % (0.09 to 1.29)"]
 
 
 def test_a_part_of_which_nothing_was_measured_says_so_and_names_no_more_than_two(answers: Answers) -> None:
     objectives = [each for each, _, _ in answers.judged if each.section == "redis"]
     lines = part_answer_text([], objectives).splitlines()
-    assert lines[0] == "NO_DATA: 0 of 11 promises hold, 11 undecided"
+    assert lines[0] == "NO_DATA: 0 of 11 promises hold, none broken, 11 undecided"
     assert [line.split("  ")[0] for line in lines[1:]] == [each.title for each in objectives]
     assert all("not measured" in line and "NO_DATA" in line for line in lines[1:])
     slow = Finding("redis.response_p99", 12.0, "ms", 11.0, 13.0, 9)

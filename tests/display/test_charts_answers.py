@@ -44,7 +44,7 @@ def test_each_part_has_a_panel_with_what_it_holds_in_multiples_of_its_projected_
     assert "no load is projected in the unit that it holds" in [each.get_text() for each in panels["Redis"].texts]
     assert figure.get_supylabel() == "load, × the projected peak"
     assert [each.get_text() for each in figure.legends[0].get_texts()] == [
-        "projected load, growing",
+        "projected load and its interval",
         "holds, until it breaks",
         "recommended",
         "a limit, with its interval",

@@ -43,6 +43,24 @@ def test_a_finding_says_its_unit_interval_or_why_it_has_none() -> None:
     assert finding_text(Finding("a.x", None, "ms", note="needs 299 and has 20")) == "needs 299 and has 20"
 
 
+@pytest.mark.parametrize(
+    ("ends", "limit", "text"),
+    [
+        ((0.0916, 1.289), None, "0.4 % (0.1 to 1.3)"),
+        ((0.0916, 1.289), 0.1, "0.44 % (0.09 to 1.29)"),  # 0.1 would look like the limit
+        ((0.1, 1.289), 0.1, "0.4 % (0.1 to 1.3)"),  # which it is here
+        ((0.4401, 0.4401), 0.44, "0.4401 %"),
+        ((0.0916, math.inf), 0.1, "0.4401 % (at least 0.0916)"),
+        ((-math.inf, 1.289), 0.1, "0.4401 % (at most 1.289)"),
+        ((-math.inf, math.inf), 0.1, "0.4401 %"),
+    ],
+)
+def test_an_interval_is_told_from_its_limit_and_an_end_that_is_not_known_is_left_out(
+    ends: tuple[float, float], limit: float | None, text: str
+) -> None:
+    assert finding_text(Finding("a.x", 0.4401, "%", *ends, 9), limit=limit) == text
+
+
 def test_the_verdicts_stand_in_columns() -> None:
     lines = verdicts_table([(LATENCY, SLOW, Verdict.FAIL), (LOST, NONE_LOST, Verdict.PASS)]).splitlines()
     assert lines[0].index("Latency") == lines[1].index("Nothing lost")

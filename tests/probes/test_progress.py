@@ -98,13 +98,15 @@ def test_a_terminal_shows_what_is_measured_and_keeps_a_line_of_what_ended(record
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is shown again
 
 
-def test_an_interrupt_leaves_the_terminal_clean(recording: Path) -> None:
+@pytest.mark.parametrize("when", ["\x1b[?25l", "0 of 2 parts", "begun"])  # the cursor is hidden as it begins
+def test_an_interrupt_leaves_the_terminal_clean(recording: Path, when: str) -> None:
     shown = Terminal(80, sys.executable, "-c", SHOWS, str(recording))
-    shown.read_until("0 of 2 parts")
+    shown.read_until(when)
     shown.process.send_signal(signal.SIGINT)
     text = shown.read_all()
     assert "– redis" in plain(text)
     assert "interrupted" in plain(text)
+    assert text.count("\x1b[?25l") == 1
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
     assert plain(text).rstrip().endswith("after")
 

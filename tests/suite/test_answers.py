@@ -31,7 +31,7 @@ def test_the_committed_recordings_answer_all_four() -> None:
     assert months.low is not None and months.value is not None and months.high is not None
     assert months.low <= months.value <= months.high
     assert first.earliest and first.day and first.latest and first.earliest <= first.day <= first.latest
-    assert next(iter(first.shares)) == "Database CPU"
+    assert next(iter(first.shares)) == "database_cpu"
     assert len(answers.choices) == 4
     assert answers.cost.value is not None and answers.cost_today.value is not None
 

@@ -33,7 +33,7 @@ def test_the_profile_that_is_long_enough_is_named_with_its_minutes() -> None:
 
 def test_of_an_open_end_longer_measuring_is_not_said_to_decide() -> None:
     (step,) = to_do([undecided(4, 8, float("inf"))], RECORDED, PROJECT)
-    assert step.reason == "Undecided: an end of the interval is open as yet"
+    assert step.reason == "Undecided: too few operations to bound the interval on both sides"
     assert step.next_step == f"measure with the profile standard: {minutes('standard')} may decide it"
 
 

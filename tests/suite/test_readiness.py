@@ -42,7 +42,12 @@ def test_what_was_broken_off_and_measured_again_withholds_nothing() -> None:
     ("judged", "verdict", "complete", "why"),
     [
         ([(LATENCY, SLOW, Verdict.FAIL)], Verdict.PASS, True, "0 of 1 promises hold, 1 broken."),
-        ([(LATENCY, SLOW, Verdict.INCONCLUSIVE)], Verdict.PASS, True, "0 of 1 promises hold, 1 undecided."),
+        (
+            [(LATENCY, SLOW, Verdict.INCONCLUSIVE)],
+            Verdict.PASS,
+            True,
+            "0 of 1 promises hold, none broken, 1 undecided.",
+        ),
         ([], Verdict.PASS, True, "Nothing was judged."),
         (KEPT, Verdict.FAIL, True, "1 points of the checklist are not met."),
         (KEPT, Verdict.PASS, False, "The recordings of part 0 were broken off."),

@@ -24,7 +24,7 @@ from capacity.system.proxy import ConnectionOutcome, Fault, Proxy, open_proxy, t
 DELAY_MS = 40.0
 TOLERANCE_MS = 10.0  # what a busy machine adds to a median
 SILENCE_S = 0.3
-FLOOR_PER_S = 2000  # exchanges one after the other over one connection, on a busy machine
+LEAST_SHARE = 0.1  # of exchanges one after the other over one connection; a quarter was measured on a busy machine
 OWNER = """
 import sys
 from capacity.system.proxy import open_proxy
@@ -247,11 +247,11 @@ def test_a_proxy_is_gone_when_it_is_closed(echo: str) -> None:
     assert not psutil.pid_exists(proxy.pid)
 
 
-def test_it_passes_thousands_of_exchanges_a_second(redis_url: str) -> None:
+def test_it_passes_exchanges_at_a_good_share_of_the_servers_own_rate(redis_url: str) -> None:
     with open_proxy(redis_url) as proxy:
         direct, through = (exchanges_per_s(url) for url in (redis_url, proxy.before(redis_url)))
     print(f"{direct:,.0f} exchanges a second with Redis, {through:,.0f} through the proxy")
-    assert through > FLOOR_PER_S
+    assert through > LEAST_SHARE * direct
 
 
 def exchanges_per_s(url: str, count: int = 2000) -> float:

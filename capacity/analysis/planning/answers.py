@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from math import floor, fsum
 
 from capacity.analysis.limits.saturation import SATURATED
 from capacity.analysis.limits.search import Conclusion
@@ -10,13 +11,13 @@ from capacity.analysis.limits.search_result import NOTES, SECTION, SearchResult
 from capacity.analysis.planning.exhaustion import Event
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
-from capacity.analysis.planning.sizing import monthly_cost
+from capacity.analysis.planning.sizing import QUARTER, monthly_cost
 from capacity.findings import Finding, Judged, Verdict
 
 NOT_SEARCHED = "not measured: this run has no search of it"
 NONE_HOLDS = "no size of known price is known to hold it"
-NOT_PROJECTED = "not projected in this unit"
-NOT_FULL = "not known: nothing watched was full"
+NOT_PROJECTED = "in another unit"
+NOT_FULL = "nothing that was watched"
 HELD_BACK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.VOID, Verdict.NO_DATA)  # the worst to know first
 
 
@@ -44,7 +45,7 @@ class Held:
 class Outgrown:
     """The first limit: after how many months of growth, between which dates, and how often it is which resource.
 
-    A date is None where it never comes or is not known; `shares` are 0–1 by the resource's title, the largest first.
+    A date is None where it never comes or is not known; `shares` are 0–1 by the resource's name, the largest first.
     """
 
     months: Finding
@@ -90,6 +91,20 @@ class Answers:
     def verdict(self) -> str:
         """Ready, Not ready or Undecided."""
         return readiness(self.judged, self.expected)
+
+    @property
+    def soon(self) -> bool:
+        """Whether what runs today is outgrown before the sizes of the next quarter are."""
+        months = self.outgrown.months
+        return months.value is not None and months.void is None and months.value < QUARTER
+
+    @property
+    def like_for_like(self) -> tuple[float, float] | None:
+        """The monthly costs instead and today of the parts of which both are known; None where all are, or none."""
+        both = [(each.monthly, each.today_monthly) for each in self.choices if each.monthly and each.today_monthly]
+        return (
+            (fsum(new for new, _ in both), fsum(now for _, now in both)) if 0 < len(both) < len(self.choices) else None
+        )
 
     @property
     def held_back(self) -> list[Judged]:
@@ -161,11 +176,16 @@ def _held(
     return Held(
         name,
         by_name.get(held) or Finding(held, None, note=NOT_SEARCHED),
-        by_name.get(recommended) or Finding(recommended, None, note=NOT_SEARCHED),
+        _whole(by_name.get(recommended) or Finding(recommended, None, note=NOT_SEARCHED)),
         by_name.get(projected) or Finding(projected, None, note=why_no_plan or NOT_PROJECTED),
         *((searched, "") if isinstance(searched, str) else _broke(searched)),
         tuple(limits),
     )
+
+
+def _whole(found: Finding) -> Finding:
+    """A load recommended in whole operations, rounded down: it is not known more exactly than what was held."""
+    return replace(found, value=floor(found.value)) if found.value is not None and found.value >= 1 else found
 
 
 def _broke(found: SearchResult) -> tuple[str, str]:
@@ -181,8 +201,9 @@ def _outgrown(months: Finding, plan: CapacityPlan | None) -> Outgrown:
     if plan is None:
         return Outgrown(months, None, None, None, {})
     first = plan.first
-    shares = {plan.title_of(name): share for name, share in plan.binds.items() if share > 0}
-    most_first = dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+    most_first = dict(
+        sorted(((name, share) for name, share in plan.binds.items() if share > 0), key=lambda pair: -pair[1])
+    )
     return Outgrown(months, plan.day(first.value), plan.day(first.low), plan.day(first.high), most_first)
 
 

@@ -83,6 +83,11 @@ class CapacityPlan:
         """The title of a resource."""
         return next(each.title for each in self.resources if each.name == name)
 
+    def size_behind(self, name: str) -> str:
+        """The size that runs now, where it is what limits a resource; empty where the limit was measured or given."""
+        part = next(each.limit.part for each in self.file.resources if each.name == name)
+        return next((each.current for each in self.file.parts if part and each.name == part), "")
+
 
 def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int = 1) -> CapacityPlan:
     """The plan of a run by the plan's file and a catalogue; the same seed gives the same intervals.
