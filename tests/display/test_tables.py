@@ -50,7 +50,7 @@ def test_a_finding_says_its_unit_interval_or_why_it_has_none() -> None:
         ((0.0916, 1.289), 0.1, "0.44 % (0.09 to 1.29)"),  # 0.1 would look like the limit
         ((0.1, 1.289), 0.1, "0.4 % (0.1 to 1.3)"),  # which it is here
         ((0.4401, 0.4401), 0.44, "0.4401 %"),
-        ((0.0916, math.inf), 0.1, "0.4401 % (at least 0.0916)"),
+        ((0.0916, math.inf), 0.1, "0.4401 % (at least 0.09160)"),
         ((-math.inf, 1.289), 0.1, "0.4401 % (at most 1.289)"),
         ((-math.inf, math.inf), 0.1, "0.4401 %"),
     ],
