@@ -81,10 +81,13 @@ def commands_of(page: Path) -> list[list[str]]:
     return [words for line in lines if (words := words_of(line))]
 
 
+READ_A_RUN = {"report", "verdict", "compare", "doctor", "export"}
+
+
 def in_its_tier(words: tuple[str, ...]) -> Any:
-    """Those that start a kernel take ten times as long as all others, and run where CI is thorough."""
-    starts_a_kernel = words[0] == "papermill" or words[:2] == ("capacity", "report")
-    return pytest.param(words, id=" ".join(words), marks=[pytest.mark.thorough] if starts_a_kernel else [])
+    """Those that start a kernel or read a whole run take seconds each, and run where CI is thorough."""
+    takes_long = words[0] == "papermill" or (words[0] == "capacity" and words[1] in READ_A_RUN)
+    return pytest.param(words, id=" ".join(words), marks=[pytest.mark.thorough] if takes_long else [])
 
 
 COMMANDS = [in_its_tier(words) for words in sorted({tuple(words) for page in PAGES for words in commands_of(page)})]

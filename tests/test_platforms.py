@@ -58,8 +58,8 @@ def elsewhere(code: str, *words: str) -> str:
     return ran.stdout if ran.returncode == 0 else ran.stderr.strip().splitlines()[-1]
 
 
-def test_every_module_is_imported_and_the_faults_are_read_elsewhere() -> None:
-    assert elsewhere(IMPORT_ALL + READ + "print('all was read')", NOTEBOOKS[4]).endswith("all was read\n")
+def test_every_module_is_imported_elsewhere() -> None:
+    assert elsewhere(IMPORT_ALL + "print('all was imported')").endswith("all was imported\n")
 
 
 @pytest.mark.thorough
@@ -67,6 +67,7 @@ def test_every_notebook_reads_its_recording_elsewhere() -> None:
     assert elsewhere(READ + "print('all was read')", *NOTEBOOKS).endswith("all was read\n")
 
 
+@pytest.mark.thorough
 def test_a_command_that_measures_is_refused_elsewhere_and_one_that_reads_is_not(tmp_path: Path) -> None:
     ran, examined, audited = json.loads(elsewhere(ASK, f"run --into {tmp_path / 'run'}", "doctor", "audit"))
     assert ran[0] == examined[0] == 2

@@ -133,7 +133,7 @@ def kill_at_a_random_moment(path: Path, delay: float) -> tuple[int, bool]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("kills", [30, pytest.param(200, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=pytest.mark.thorough)])
 def test_kills_lose_no_flushed_sample_and_mark_none_complete_wrongly(tmp_path: Path, kills: int) -> None:
     draw = random.Random(7)
     for number in range(kills):

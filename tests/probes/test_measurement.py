@@ -150,8 +150,15 @@ def with_look(kind: dict[str, Any], look_s: float = 5.0) -> Measurement:
     return Measurement(parse_workload(values), "test")
 
 
-@pytest.mark.parametrize("kind", [USERS, RATE], ids=["users", "rate"])
-@pytest.mark.parametrize("promises", [[], ["database.response_p99"]], ids=["decided", "undecided"])
+@pytest.mark.parametrize(
+    ("kind", "promises"),
+    [
+        (USERS, []),
+        (RATE, ["database.response_p99"]),
+        pytest.param(USERS, ["database.response_p99"], marks=pytest.mark.thorough),
+        pytest.param(RATE, [], marks=pytest.mark.thorough),
+    ],
+)
 def test_a_load_goes_on_after_its_look_only_for_promises_that_are_undecided(
     prepared: System, tmp_path: Path, kind: dict[str, Any], promises: list[str]
 ) -> None:
