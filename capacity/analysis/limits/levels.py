@@ -11,9 +11,10 @@ import pandas as pd
 from scipy import stats
 
 from capacity.analysis.limits.search import LevelResult
-from capacity.analysis.measured.latency import latency_table
-from capacity.analysis.measured.quality import Problem, generator_problems, littles_law, void_reason
-from capacity.analysis.measured.summary import Clock, percentile_estimate
+from capacity.analysis.measured.latency import Clock, latency_table
+from capacity.analysis.measured.problems import Problem, void_reason
+from capacity.analysis.measured.quality import generator_problems, littles_law
+from capacity.analysis.measured.summary import percentile_estimate
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, proportion, student
 from capacity.analysis.statistics.percentiles import effective_count_at

@@ -8,15 +8,8 @@ import numpy as np
 import pandas as pd
 
 from capacity.analysis.measured.summary import Sustained, connection_findings, response_findings, sustained
-from capacity.analysis.statistics.estimates import (
-    Estimate,
-    clustered_proportion,
-    exactly,
-    median_difference,
-    peak,
-    proportion,
-    ratio,
-)
+from capacity.analysis.statistics.estimates import Estimate, clustered_proportion, exactly, proportion, ratio
+from capacity.analysis.statistics.percentiles import median_difference
 from capacity.findings import Finding
 from capacity.samples import service_ns
 from capacity.units import MB, NS_PER_MS, NS_PER_S
@@ -65,18 +58,17 @@ def _lock_wait_share(part: Sustained) -> Estimate:
 
 def _storage_findings(part: Sustained) -> list[Finding]:
     hit, missed = part.rises("postgres.blocks_hit", "postgres.blocks_read")
-    reads, read_ms, read_bytes = part.rises("postgres.reads", "postgres.read_ms", "postgres.read_bytes")
-    writes, write_ms, write_bytes = part.rises("postgres.writes", "postgres.write_ms", "postgres.write_bytes")
-    syncs, sync_ms = part.rises("postgres.log_syncs", "postgres.log_sync_ms")
-    seconds = np.ones(len(reads))
+    synced = part.ratio("postgres.log_sync_ms", "postgres.log_syncs")
+    moved = part.per_second("postgres.read_bytes", "postgres.write_bytes")
+    done = part.per_second("postgres.reads", "postgres.writes")
     return [
-        part.finding("size", peak(part.readings("postgres.size_bytes")), "MB", "size of the database", 1 / MB),
+        part.finding("size", part.peak("postgres.size_bytes"), "MB", "size of the database", 1 / MB),
         part.finding("cache_hit_rate", ratio(hit, hit + missed), "%", "blocks found in shared buffers", 100),
-        part.finding("disk_read", ratio(read_ms, reads), "ms", "mean time of a read"),
-        part.finding("disk_write", ratio(write_ms, writes), "ms", "mean time of a write"),
-        part.finding("log_sync", ratio(sync_ms, syncs), "ms", "mean time of a sync of the log"),
-        part.finding("disk_throughput", ratio(read_bytes + write_bytes, seconds), "MB/s", "read and written", 1 / MB),
-        part.finding("disk_operations", ratio(reads + writes, seconds), "/s", "reads and writes, the log's among them"),
+        part.finding("disk_read", part.ratio("postgres.read_ms", "postgres.reads"), "ms", "mean time of a read"),
+        part.finding("disk_write", part.ratio("postgres.write_ms", "postgres.writes"), "ms", "mean time of a write"),
+        part.finding("log_sync", synced, "ms", "mean time of a sync of the log"),
+        part.finding("disk_throughput", moved, "MB/s", "read and written", 1 / MB),
+        part.finding("disk_operations", done, "/s", "reads and writes, the log's among them"),
     ]
 
 
@@ -90,7 +82,7 @@ def _process_findings(part: Sustained) -> list[Finding]:
 
 
 def _memory_findings(part: Sustained, ever: Set[str]) -> list[Finding]:
-    memory, limit = (peak(part.readings(f"postgres.{name}_bytes")) for name in ("memory", "memory_limit"))
+    memory, limit = part.peak("postgres.memory_bytes"), part.peak("postgres.memory_limit_bytes")
     used = exactly(memory.value / limit.value if memory.value and limit.value else None, memory.count)
     found = [
         part.finding("memory", memory, "MB", "resident memory of the server's processes, peak", 1 / MB),

@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.summary import (
     Sustained,
-    operation_slug,
-    percentile_estimate,
+    acquisition_findings,
+    prefix_and_title,
     response_findings,
     sustained,
 )
-from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion, ratio
+from capacity.analysis.statistics.estimates import exactly, mean_rate, peak, proportion
 from capacity.findings import Finding
 from capacity.units import NS_PER_S
 
@@ -31,7 +30,8 @@ def gateway_findings(
     gateway alone knows, as its pool of connections to the database, is not given where it does not tell it.
     """
     part = sustained(SECTION, recording, samples, gauges, manifest)
-    return [*response_findings(part), *_outcomes(part), *_connections(part), *_pool(part), *_costs(part)]
+    cpu = part.finding("cpu_share", part.per_second("gateway.cpu_s"), "%", "CPU of the gateway, of one core", 100)
+    return [*response_findings(part), *_outcomes(part), *_connections(part), *_pool(part), cpu]
 
 
 def _outcomes(part: Sustained) -> Iterable[Finding]:
@@ -39,7 +39,7 @@ def _outcomes(part: Sustained) -> Iterable[Finding]:
     failed = (part.samples["outcome"] != "ok") & ~shed
     groups = [(name, group.index) for name, group in part.samples.groupby("operation", observed=True)]
     for name, index in [*groups, ("all", part.samples.index)]:
-        prefix, title = ("", "all operations") if name == "all" else (f"{operation_slug(str(name))}.", str(name))
+        prefix, title = prefix_and_title(str(name))
         count = len(index)
         yield part.finding(f"{prefix}volume", exactly(count, count), "requests", f"{title}, volume")
         for kind, these, words in (("error", failed, "errors"), ("shed", shed, "shed on purpose")):
@@ -61,31 +61,23 @@ def _connections(part: Sustained) -> Iterable[Finding]:
     seconds = np.arange(int(part.gauges["at_ns"].min() // NS_PER_S), int(part.gauges["at_ns"].max() // NS_PER_S) + 2)
     opened = mean_rate(np.histogram(again["at_ns"] / NS_PER_S, bins=seconds)[0], 1.0)
     pool = int(part.manifest["connections"])
-    in_use = peak(part.readings("generator.in_use"))
+    in_use = part.peak("generator.in_use")
     yield part.finding("connections_in_use", in_use, "connections", "connections in use, peak")
     yield part.finding("connections_utilisation", in_use, "%", "connections in use of those open, peak", 100 / pool)
     yield part.finding("keep_alive_reuse", reuse, "%", "requests on a connection that was open", 100)
     yield part.finding("connections_opened", opened, "/s", "connections opened anew")
-    wait = latency_table(part.samples, by=None, quantiles=(0.99,), clock="dispatch").iloc[0]
-    estimate = percentile_estimate(wait, "p99", len(part.samples))
-    yield part.finding("acquisition_p99", estimate, "ms", "wait for a connection to the gateway, p99")
+    yield from acquisition_findings(part, "wait for a connection to the gateway,", ["p99"])
 
 
 def _pool(part: Sustained) -> Iterable[Finding]:
     """The gateway's own pool of connections to the database, as it tells it."""
-    size, in_use = peak(part.readings("gateway.pool_limit")), part.readings("gateway.pool_in_use")
-    share = peak(in_use / size.value) if size.value else Estimate(None, None, None, 0)
-    waits, requests, waited = part.rises(
-        "gateway.pool_wait_seconds_total", "gateway.pool_requests_total", "gateway.pool_requests_waited_total"
-    )
+    size = part.peak("gateway.pool_limit").value
+    share = peak(part.readings("gateway.pool_in_use") / size) if size else exactly(None, 0)
+    wait = part.ratio("gateway.pool_wait_seconds_total", "gateway.pool_requests_total")
+    waited = part.ratio("gateway.pool_requests_waited_total", "gateway.pool_requests_total")
     yield part.finding("pool_utilisation", share, "%", "database connections in use, peak", 100)
-    yield part.finding("pool_wait", ratio(waits, requests), "ms", "wait for a database connection, mean", 1e3)
-    yield part.finding("pool_waited_rate", ratio(waited, requests), "%", "requests that waited for one", 100)
+    yield part.finding("pool_wait", wait, "ms", "wait for a database connection, mean", 1e3)
+    yield part.finding("pool_waited_rate", waited, "%", "requests that waited for one", 100)
     yield part.finding("pool_errors", part.total("gateway.pool_errors_total"), "", "waits for one that ended in vain")
     yield part.finding("breaker_refusals", part.total("gateway.breaker_refusals_total"), "", "refused by the breaker")
-    yield part.finding("queue_depth", peak(part.readings("gateway.queue_depth")), "jobs", "jobs waiting, peak")
-
-
-def _costs(part: Sustained) -> Iterable[Finding]:
-    (cpu,) = part.rises("gateway.cpu_s")
-    yield part.finding("cpu_share", ratio(cpu, np.ones(len(cpu))), "%", "CPU of the gateway, of one core", 100)
+    yield part.finding("queue_depth", part.peak("gateway.queue_depth"), "jobs", "jobs waiting, peak")

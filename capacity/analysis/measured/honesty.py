@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from capacity.analysis.measured.latency import latency_table
+from capacity.analysis.measured.latency import p99_ms
 from capacity.analysis.measured.problems import Problem
+from capacity.errors import CapacityError
 from capacity.load.schedule import Schedule
+from capacity.units import NS_PER_MS
 from capacity.workload import parse_workload
 
 SAME_NS = 1000  # two machines may draw times that differ in their last digit
@@ -40,17 +42,14 @@ class PlannedLoad:
         self._names = np.array(manifest["operations"])
         self._refused = sum(map(int, manifest["refused"].values()))
         self._complete = bool(manifest["state"] == "complete")
-        self._open = {worker: _arrivals(self._shard(worker)) for worker in range(self._shards)} if self.is_open else {}
-
-    @property
-    def is_open(self) -> bool:
-        """Whether operations are due at a rate, whatever becomes of the ones before."""
-        return self._shape.kind == "rate"
+        self._open = self._shape.kind == "rate"  # operations are due at a rate, whatever becomes of the ones before
+        shards = map(self._shard, range(self._shards if self._open else 0))
+        self._arrivals = [np.fromiter(shard.arrivals(), dtype=ARRIVAL) for shard in shards]
 
     @property
     def count(self) -> int | None:
         """How many operations are planned; None where that depends on the answers, or the recording was broken off."""
-        return sum(map(len, self._open.values())) if self.is_open and self._complete else None
+        return sum(map(len, self._arrivals)) if self._open and self._complete else None
 
     def connections(self, worker: int) -> int:
         """How many a generator has at least: whose were refused, the manifest does not say."""
@@ -63,14 +62,29 @@ class PlannedLoad:
             number = int(str(worker))
             if number >= self._shards:
                 found += len(mine)
-            elif self.is_open:
-                found += _strange_arrivals(mine, self._open[number], self._names)
+            elif self._open:
+                found += _strange_arrivals(mine, self._arrivals[number], self._names)
             else:
                 found += _strange_turns(mine, self._shard(number), self._names)
         return found
 
     def _shard(self, worker: int) -> Schedule:
         return Schedule(self._workload, self._shape).shard(worker, self._shards)
+
+
+def planned_load(manifest: Mapping[str, Any] | None) -> tuple[PlannedLoad | None, Problem | None]:
+    """What was planned, where the recording says it; or why that cannot be drawn again."""
+    if manifest is None or "workload" not in manifest:
+        return None, None
+    try:
+        return PlannedLoad(manifest), None
+    except CapacityError as error:
+        return None, Problem(
+            f"the plan cannot be drawn again: {error}",
+            "nothing shows that all operations are there and were due when they should be",
+            "read the recording with the version of the suite that made it, or measure again",
+            void=False,
+        )
 
 
 def schedule_problem(samples: pd.DataFrame, plan: PlannedLoad) -> Problem | None:
@@ -95,9 +109,8 @@ def burst_problem(samples: pd.DataFrame, delays_ns: "pd.Series[int]") -> Problem
     """
     if delays_ns.empty:
         return None
-    late_ms = float(delays_ns.quantile(1 - LATE_SHARE)) / 1e6
-    response_ms = float(latency_table(samples, by=None, quantiles=(0.99,))["p99_ms"].iloc[0])
-    if not late_ms > np.fmax(LATE_MS, LATE_PART * response_ms):
+    late_ms = float(delays_ns.quantile(1 - LATE_SHARE)) / NS_PER_MS
+    if not late_ms > np.fmax(LATE_MS, LATE_PART * p99_ms(samples)):
         return None
     sent = samples.loc[delays_ns.index]
     at_once, due_at_once = _bunched(sent, "sent_ns"), _bunched(sent, "scheduled_ns")
@@ -111,14 +124,14 @@ def burst_problem(samples: pd.DataFrame, delays_ns: "pd.Series[int]") -> Problem
 
 
 def own_delays_ns(samples: pd.DataFrame, gauges: pd.DataFrame, plan: PlannedLoad) -> "pd.Series[int]":
-    """How long each operation that was sent was due and had a connection free before it was, in ns.
+    """How much later each operation was sent than it could have been, in ns; those that were dropped have none.
 
     Operations are sent in turn on c connections, so the n-th can go when it is due and n − c others have ended. A
     connection that was lost is free again when it is open again, which the gauges say.
     """
     back = gauges[gauges["gauge"] == "generator.reconnection_ms"]
     returned = back["at_ns"].to_numpy(dtype=np.int64)
-    lost = returned - np.round(back["value"].to_numpy(dtype=float) * 1e6).astype(np.int64)
+    lost = returned - np.round(back["value"].to_numpy(dtype=float) * NS_PER_MS).astype(np.int64)
     parts = [pd.Series(dtype=np.int64)]
     for worker, mine in samples[samples["outcome"] != "dropped"].groupby("worker"):
         ordered = mine.sort_values(["sent_ns", "seq"])
@@ -133,14 +146,20 @@ def own_delays_ns(samples: pd.DataFrame, gauges: pd.DataFrame, plan: PlannedLoad
 
 
 def _free_at(ended: Times, lost: Times, returned: Times) -> Times:
-    """When connections became free, ascending: at each end, but where one was lost by then, when it returned."""
-    ends, gone, place = np.sort(ended), np.zeros(len(ended), dtype=bool), 0
-    for at in np.sort(lost):
-        place = max(place, int(np.searchsorted(ends, at - SAME_NS)))
+    """When connections became free, ascending: at each end; or, where one was lost by then, when it returned."""
+    ends = np.sort(ended)
+    return np.sort(np.concatenate([ends[~_first_since(lost - SAME_NS, ends)], returned]))
+
+
+def _first_since(moments: npt.ArrayLike, ends: Times) -> npt.NDArray[np.bool_]:
+    """Which of the ascending `ends` are the first at or after one of the moments; each end answers one moment."""
+    chosen, place = np.zeros(len(ends), dtype=bool), 0
+    for at in np.sort(moments):
+        place = max(place, int(np.searchsorted(ends, at)))
         if place < len(ends):
-            gone[place] = True
+            chosen[place] = True
             place += 1
-    return np.sort(np.concatenate([ends[~gone], returned]))
+    return chosen
 
 
 def _bunched(sent: pd.DataFrame, clock: str) -> float:
@@ -149,12 +168,8 @@ def _bunched(sent: pd.DataFrame, clock: str) -> float:
     return float(np.concatenate(near).sum()) / len(sent)
 
 
-def _arrivals(schedule: Schedule) -> npt.NDArray[Any]:
-    return np.fromiter(schedule.arrivals(), dtype=ARRIVAL)
-
-
 def _strange_arrivals(mine: pd.DataFrame, planned: npt.NDArray[Any], names: npt.NDArray[np.str_]) -> int:
-    """By number, and where some are missing by the nearest time too, because the rest may be numbered anew."""
+    """Compared by number; where some are missing by the nearest time, too, because the rest may be numbered anew."""
     due, seq = mine["scheduled_ns"].to_numpy(), mine["seq"].to_numpy()
     if not len(planned):
         return len(mine)
@@ -170,17 +185,11 @@ def _strange_arrivals(mine: pd.DataFrame, planned: npt.NDArray[Any], names: npt.
 
 
 def _strange_turns(mine: pd.DataFrame, schedule: Schedule, names: npt.NDArray[np.str_]) -> int:
-    """Of users: one is ready at its begin, and so long after each end as it was drawn to think, until it goes."""
+    """A user is ready when it begins, and again a drawn time to think after each end, until it leaves."""
     ended = np.sort(mine["finished_ns"].to_numpy())
     changes = schedule.user_changes()
     begins = np.array([at for at, change in changes if change > 0], dtype=np.int64)
-    stays, place = np.ones(len(ended), dtype=bool), 0
-    for at in sorted(at for at, change in changes if change < 0):
-        place = max(place, int(np.searchsorted(ended, at)))
-        if place < len(ended):
-            stays[place] = False
-            place += 1
-    ready = ended[stays]
+    ready = ended[~_first_since([at for at, change in changes if change < 0], ended)]
     if schedule.shape.think_ms:
         ready = ready + np.fromiter(schedule.think_times_ns(), dtype=np.int64, count=len(ready))
     due_strangely = ~mine["scheduled_ns"].isin(np.concatenate([begins, ready])).to_numpy()

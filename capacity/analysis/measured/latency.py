@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol, cast
 
 import duckdb
@@ -10,16 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from capacity.analysis.statistics.conventions import QUANTILES
-from capacity.analysis.statistics.percentiles import (
-    PercentileInterval,
-    effective_count_at,
-    minimum_samples,
-    sorted_interval,
-    value_rank,
-)
+from capacity.analysis.statistics.estimates import Estimate
+from capacity.analysis.statistics.percentiles import effective_count_at, minimum_samples, sorted_interval, value_rank
 from capacity.samples import OUTCOMES, check_samples, dispatch_delay_ns, response_ns, service_ns
-from capacity.units import NS_PER_MS, NS_PER_S
+from capacity.units import NS_PER_MS
 
+Clock = Literal["response", "service", "dispatch"]
 NINES = np.arange(1, 101) / 20  # 20 points for each further nine, from p11 to p99.999
 
 
@@ -31,7 +28,7 @@ class Recorded(Protocol):
         """A sample frame."""
 
 
-class Clock(NamedTuple):
+class Timing(NamedTuple):
     """A time of each operation, the outcomes that have none, and those whose time is only known to be longer."""
 
     times_ns: "Callable[[pd.DataFrame], pd.Series[int]]"
@@ -42,25 +39,25 @@ class Clock(NamedTuple):
 # A fast refusal must not improve a percentile, so errors have no time. A dropped operation was never sent: it has no
 # service time, and its dispatch delay is open; that of a timeout is known.
 CLOCKS = {
-    "response": Clock(response_ns, frozenset({"error"}), frozenset({"timeout", "dropped"})),
-    "service": Clock(service_ns, frozenset({"error", "dropped"}), frozenset({"timeout"})),
-    "dispatch": Clock(dispatch_delay_ns, frozenset({"error"}), frozenset({"dropped"})),
+    "response": Timing(response_ns, frozenset({"error"}), frozenset({"timeout", "dropped"})),
+    "service": Timing(service_ns, frozenset({"error", "dropped"}), frozenset({"timeout"})),
+    "dispatch": Timing(dispatch_delay_ns, frozenset({"error"}), frozenset({"dropped"})),
 }
 
 # Censored operations sort last, as in the table above.
 WAITS = """
-SELECT scheduled_ns // $width AS bin, arg_min(step, scheduled_ns) AS step,
+SELECT scheduled_ns // 1000000000 AS second, arg_min(step, scheduled_ns) AS step,
        count(*) FILTER (outcome <> 'error') AS timed,
        quantile_disc(time_ms, 0.5) FILTER (outcome <> 'error') AS p50_ms,
        quantile_disc(time_ms, 0.99) FILTER (outcome <> 'error') AS p99_ms
 FROM (SELECT *, CASE WHEN outcome IN ('timeout', 'dropped') THEN 'infinity'::DOUBLE
                      ELSE (finished_ns - scheduled_ns) / 1e6 END AS time_ms FROM samples)
-GROUP BY bin
+GROUP BY second
 """
 ENDS = """
-SELECT finished_ns // $width AS bin, arg_min(step, finished_ns) AS last_step,
+SELECT finished_ns // 1000000000 AS second, arg_min(step, finished_ns) AS last_step,
        count(*) FILTER (outcome = 'ok') AS ok, count(*) FILTER (outcome <> 'ok') AS failed
-FROM samples GROUP BY bin
+FROM samples GROUP BY second
 """
 
 
@@ -68,7 +65,7 @@ def latency_table(
     samples: pd.DataFrame | Recorded,
     by: str | Sequence[str] | None = "operation",
     quantiles: Sequence[float] = tuple(QUANTILES.values()),
-    clock: Literal["response", "service", "dispatch"] = "response",
+    clock: Clock = "response",
 ) -> pd.DataFrame:
     """One row a group of `by`: counts, success rate, and percentiles with their intervals.
 
@@ -126,6 +123,11 @@ def latency_table(
     return table.astype(dict.fromkeys(["count", *OUTCOMES], "int64"))
 
 
+def p99_ms(samples: pd.DataFrame, clock: Clock = "response") -> float:
+    """The p99 of all operations together, in ms; NaN where they are too few."""
+    return float(latency_table(samples, by=None, quantiles=(0.99,), clock=clock)["p99_ms"].iloc[0])
+
+
 def _timed(samples: pd.DataFrame, by: str | Sequence[str] | None, clock: str) -> pd.DataFrame:
     """The columns of `by`, the outcome and time_ms, in the order of the schedule."""
     check_samples(samples)
@@ -149,13 +151,9 @@ def _groups(times: pd.DataFrame, by: str | Sequence[str] | None) -> Iterator[tup
 
 
 def _table_columns(quantiles: Sequence[float]) -> list[str]:
-    names = [name for quantile in quantiles for name in _percentile_names(quantile)]
-    return ["count", *OUTCOMES, "success_rate", *names, "max_ms"]
-
-
-def _percentile_names(quantile: float) -> tuple[str, str, str]:
-    name = "p" + f"{quantile * 100:.10g}".replace(".", "_")
-    return f"{name}_ms", f"{name}_low_ms", f"{name}_high_ms"
+    names = ["p" + f"{quantile * 100:.10g}".replace(".", "_") for quantile in quantiles]
+    percentiles = [f"{name}{end}_ms" for name in names for end in ("", "_low", "_high")]
+    return ["count", *OUTCOMES, "success_rate", *percentiles, "max_ms"]
 
 
 def _table_row(group: pd.DataFrame, quantiles: Sequence[float], clock: str) -> list[float]:
@@ -178,65 +176,52 @@ def _order_statistics(group: pd.DataFrame, clock: str) -> tuple[npt.NDArray[np.f
     return values, longest
 
 
-def _intervals(values: npt.NDArray[np.float64], quantiles: Sequence[float]) -> list[PercentileInterval]:
+def _intervals(values: npt.NDArray[np.float64], quantiles: Sequence[float]) -> list[Estimate]:
     """The percentiles of values in time order; no time is below 0, so neither is a bound."""
     ordered = np.sort(values)
     intervals = []
     for quantile in quantiles:
         worth = effective_count_at(values, ordered[value_rank(len(ordered), quantile) - 1]) if len(ordered) else 0.0
         found = sorted_interval(ordered, quantile, effective_count=worth)
-        low = None if found.low is None else max(0.0, found.low)
-        intervals.append(PercentileInterval(low, found.value, found.high, found.count))
+        intervals.append(found if found.low is None else replace(found, low=max(0.0, found.low)))
     return intervals
 
 
-def latency_over_time(samples: pd.DataFrame, seconds: float = 1.0) -> pd.DataFrame:
-    """One row for each interval of `seconds` from the first that an operation was due in, empty ones included.
+def latency_over_time(samples: pd.DataFrame) -> pd.DataFrame:
+    """One row for each second from the first that an operation was due in, empty ones included.
 
     Columns: second (its start), step (of the first operation due in it), throughput_per_s and errors_per_s (those that
     ended in it ok, and any other way), p50_ms and p99_ms (response times of those *due* in it, so that a stall shows
-    when users began to wait). A percentile is NaN in an interval with fewer than `minimum_samples`.
+    when users began to wait). A percentile is NaN in a second with fewer than `minimum_samples`.
     """
-    if not seconds > 0:
-        raise ValueError(f"latency over time needs intervals longer than 0 s and got {seconds:g} s")
-    needed = check_samples(samples)[["scheduled_ns", "finished_ns", "step"]].assign(
-        outcome=samples["outcome"].astype(str)
-    )
-    width = {"width": round(seconds * NS_PER_S)}
+    columns = check_samples(samples)[["scheduled_ns", "finished_ns", "step"]]
     with duckdb.connect() as connection:
-        connection.register("samples", needed)
-        waits = connection.execute(WAITS, width).df().set_index("bin")
-        ends = connection.execute(ENDS, width).df().set_index("bin")
-    return _course(waits.join(ends, how="outer"), seconds)
-
-
-def _course(bins: pd.DataFrame, seconds: float) -> pd.DataFrame:
-    """The rows of `latency_over_time` from its aggregates: an interval in which nothing happened is a row of zeros."""
-    if len(bins):
-        bins = bins.reindex(range(int(bins.index.min()), int(bins.index.max()) + 1))
-    steps = bins["step"].fillna(bins["last_step"]).ffill()
+        connection.register("samples", columns.assign(outcome=samples["outcome"].astype(str)))
+        waits, ends = (connection.execute(query).df().set_index("second") for query in (WAITS, ENDS))
+    course = waits.join(ends, how="outer")
+    if len(course):  # a second in which nothing happened is a row, too
+        course = course.reindex(range(int(course.index.min()), int(course.index.max()) + 1))
     return pd.DataFrame(
         {
-            "second": bins.index.to_numpy(dtype=float) * seconds,
-            "step": steps.to_numpy(dtype="int64"),
-            "throughput_per_s": bins["ok"].fillna(0).to_numpy(dtype=float) / seconds,
-            "p50_ms": bins["p50_ms"].where(bins["timed"] >= minimum_samples(0.5)).to_numpy(dtype=float),
-            "p99_ms": bins["p99_ms"].where(bins["timed"] >= minimum_samples(0.99)).to_numpy(dtype=float),
-            "errors_per_s": bins["failed"].fillna(0).to_numpy(dtype=float) / seconds,
+            "second": course.index.to_numpy(dtype=float),
+            "step": course["step"].fillna(course["last_step"]).ffill().to_numpy(dtype="int64"),
+            "throughput_per_s": course["ok"].fillna(0).to_numpy(dtype=float),
+            "p50_ms": course["p50_ms"].where(course["timed"] >= minimum_samples(0.5)).to_numpy(dtype=float),
+            "p99_ms": course["p99_ms"].where(course["timed"] >= minimum_samples(0.99)).to_numpy(dtype=float),
+            "errors_per_s": course["failed"].fillna(0).to_numpy(dtype=float),
         }
     )
 
 
-def latency_distribution(samples: pd.DataFrame, by: str = "operation") -> pd.DataFrame:
-    """The percentile curve of each group: columns `by`, quantile, response_ms, low_ms and high_ms.
+def latency_distribution(samples: pd.DataFrame) -> pd.DataFrame:
+    """The percentile curve of each operation: columns operation, quantile, response_ms, low_ms and high_ms.
 
     Quantiles are evenly spaced in nines, as far out as `minimum_samples` allows; a censored one is inf.
     """
-    parts = []
-    for key, group in _groups(_timed(samples, by, "response"), by):
+    points = []
+    for name, group in _groups(_timed(samples, "operation", "response"), "operation"):
         values, _ = _order_statistics(group, "response")
         quantiles = [q for q in (1 - 10.0**-NINES).tolist() if minimum_samples(q) <= len(values)]
         found = _intervals(values, quantiles)
-        points = [(key, q, each.value, each.low, each.high) for q, each in zip(quantiles, found, strict=True)]
-        parts.extend(points)
-    return pd.DataFrame(parts, columns=[by, "quantile", "response_ms", "low_ms", "high_ms"])
+        points += [(name, q, each.value, each.low, each.high) for q, each in zip(quantiles, found, strict=True)]
+    return pd.DataFrame(points, columns=["operation", "quantile", "response_ms", "low_ms", "high_ms"])

@@ -3,20 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from capacity.analysis.measured.honesty import PlannedLoad, burst_problem, own_delays_ns, schedule_problem
-from capacity.analysis.measured.latency import latency_table
-from capacity.analysis.measured.problems import Problem, void_reason
-from capacity.errors import CapacityError
+from capacity.analysis.measured.honesty import burst_problem, own_delays_ns, planned_load, schedule_problem
+from capacity.analysis.measured.latency import p99_ms
+from capacity.analysis.measured.problems import Problem
 from capacity.samples import OUTCOMES, check_samples
 from capacity.units import NS_PER_MS, NS_PER_S
-
-__all__ = ["Accounting", "LittlesLaw", "Problem", "accounting", "generator_problems", "littles_law", "void_reason"]
 
 CPU_SHARE_LIMIT = 0.95  # one thread cannot have more than 1, and above this has no slack for a burst
 IDLE_LEAST = 0.03  # of the time, in which a generator has nothing to do; less is its own overhead
@@ -66,7 +63,7 @@ def generator_problems(
     chosen = check_samples(samples) if steps is None else samples[samples["step"].isin(steps)]
     readings = gauges if steps is None else gauges[_during(gauges["at_ns"], chosen)]
     workers = max(1, samples["worker"].nunique())
-    plan, undrawn = _plan(manifest)
+    plan, undrawn = planned_load(manifest)
     delays = own_delays_ns(samples, gauges, plan).reindex(chosen.index).dropna() if plan else None
     found = (
         _saturated(readings, workers),
@@ -152,21 +149,6 @@ def _half_of_the_time(readings: "pd.Series[float]", workers: int) -> float:
     return float(readings.quantile(1 - 1 / (2 * workers)))
 
 
-def _plan(manifest: Mapping[str, Any] | None) -> tuple[PlannedLoad | None, Problem | None]:
-    """What was planned, where the recording says it; or why that cannot be drawn again."""
-    if manifest is None or "workload" not in manifest:
-        return None, None
-    try:
-        return PlannedLoad(manifest), None
-    except CapacityError as error:
-        return None, Problem(
-            f"the plan cannot be drawn again: {error}",
-            "nothing shows that all operations are there and were due when they should be",
-            "read the recording with the version of the suite that made it, or measure again",
-            void=False,
-        )
-
-
 def _saturated(gauges: pd.DataFrame, workers: int) -> Problem | None:
     cpu, starved = _of(gauges, "generator.cpu_share"), _of(gauges, "generator.starved_share")
     share = _half_of_the_time(cpu, workers)
@@ -186,7 +168,7 @@ def _saturated(gauges: pd.DataFrame, workers: int) -> Problem | None:
 
 
 def _late(samples: pd.DataFrame, gauges: pd.DataFrame, delays_ns: "pd.Series[int] | None") -> Problem | None:
-    lateness, response = _own_lateness_ms(samples, gauges), _p99_ms(samples, "response")
+    lateness, response = _own_lateness_ms(samples, gauges), p99_ms(samples)
     if delays_ns is not None and len(delays_ns):
         lateness = float(delays_ns.quantile(0.99, interpolation="higher")) / NS_PER_MS
     if not lateness > np.fmax(LATENESS_LIMIT_MS, LATENESS_PART * response):
@@ -201,19 +183,14 @@ def _late(samples: pd.DataFrame, gauges: pd.DataFrame, delays_ns: "pd.Series[int
 
 
 def _own_lateness_ms(samples: pd.DataFrame, gauges: pd.DataFrame) -> float:
-    """A robust upper bound of the p99 of the generator's own lateness, in ms; NaN where it was not recorded.
+    """An upper bound of the p99 of the generator's own lateness, in ms; NaN where it was not recorded.
 
-    Each reading is the p99 of one short interval, and percentiles cannot be averaged. The 99th percentile of the
-    readings bounds the lateness in all but one interval in a hundred, yet in a short recording a single pause decides
-    it. The dispatch delay of the samples, which contains the lateness and the wait for a free connection, bounds it
-    too, and weighs that pause by the operations it held up. Both being upper bounds, the smaller one holds.
+    Each reading is the p99 of a short interval, and percentiles cannot be averaged. The 99th percentile of the readings
+    is a bound, but in a short recording a single pause decides it. The dispatch delay of the samples is a bound too: it
+    is the lateness and the wait for a connection, and weighs a pause by the operations it held up. The smaller holds.
     """
     worst = _of(gauges, "generator.lateness_p99_ms").quantile(0.99, interpolation="higher")
-    return math.nan if math.isnan(worst) else float(np.fmin(worst, _p99_ms(samples, "dispatch")))
-
-
-def _p99_ms(samples: pd.DataFrame, clock: Literal["response", "dispatch"]) -> float:
-    return float(latency_table(samples, by=None, quantiles=(0.99,), clock=clock)["p99_ms"].iloc[0])
+    return math.nan if math.isnan(worst) else float(np.fmin(worst, p99_ms(samples, "dispatch")))
 
 
 def _starved(gauges: pd.DataFrame, workers: int) -> Problem | None:
@@ -249,14 +226,13 @@ def _waiting_at_the_end(samples: pd.DataFrame) -> Problem | None:
 
 def _unaccounted(samples: pd.DataFrame, planned: int | None) -> Problem | None:
     counts = accounting(samples, planned)
-    residue = counts.residue
-    if not residue:
+    if not counts.residue:
         return None
     return Problem(
-        f"{residue:,} operations are missing from the recording or in it twice",
+        f"{counts.residue:,} operations are missing from the recording or in it twice",
         "shares and rates are of the operations that were planned, and these are not among them",
         "see whether the recording was interrupted or has lost a part; measure again",
-        void=residue > MISSING_LIMIT * counts.planned,
+        void=counts.residue > MISSING_LIMIT * counts.planned,
     )
 
 

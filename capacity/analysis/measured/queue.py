@@ -8,19 +8,17 @@ import numpy as np
 import pandas as pd
 
 from capacity.analysis.measured.jobs import job_ids, job_samples
-from capacity.analysis.measured.latency import latency_table
+from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.ledger import reconcile
 from capacity.analysis.measured.summary import (
-    Clock,
     Sustained,
     operation_slug,
-    percentile_estimate,
+    prefix_and_title,
     response_findings,
     rows_of,
     sustained,
 )
-from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
-from capacity.analysis.statistics.estimates import Estimate, backlog_slope, exactly, peak, proportion, ratio
+from capacity.analysis.statistics.estimates import backlog_slope, exactly, peak, proportion, ratio
 from capacity.findings import Finding
 from capacity.units import MB, NS_PER_S
 
@@ -65,20 +63,16 @@ def queue_findings(
 def _stages(part: Sustained) -> Iterable[Finding]:
     """The wait for a worker and the run, of jobs that took one attempt: the queue forgets when earlier ones began."""
     once = part.samples[part.samples["attempts"] <= 1]
-    stages: tuple[tuple[Clock, str, str], ...] = (("dispatch", "wait", "wait"), ("service", "run", "run"))
-    for clock, name, words in stages:
+    stages: tuple[tuple[Clock, str], ...] = (("dispatch", "wait"), ("service", "run"))
+    for clock, name in stages:
         for operation, row in rows_of(once, clock):
-            prefix, title = ("", "all jobs") if operation == "all" else (f"{operation_slug(operation)}.", operation)
-            for quantile in QUANTILES:
-                estimate = percentile_estimate(row, quantile, int(row["count"]))
-                yield part.finding(
-                    f"{prefix}{name}_{quantile}", estimate, "ms", f"{title}, {words} {percentile_text(quantile)}"
-                )
+            prefix, title = prefix_and_title(operation, "all jobs")
+            yield from part.percentiles(row, int(row["count"]), f"{prefix}{name}", f"{title}, {name}")
 
 
 def _adds(part: Sustained) -> Iterable[Finding]:
     row = latency_table(part.samples, by=None).iloc[0]
-    yield part.finding("add_p99", percentile_estimate(row, "p99", int(row["count"])), "ms", "adding a job, p99")
+    yield from part.percentiles(row, int(row["count"]), "add", "adding a job,", ["p99"])
     yield part.finding("add_success_rate", proportion(int(row["ok"]), int(row["count"])), "%", "jobs added", 100)
 
 
@@ -87,7 +81,7 @@ def _backlog(part: Sustained) -> Iterable[Finding]:
     slope = backlog_slope(depth.index.to_numpy() / NS_PER_S, depth.to_numpy())
     yield part.finding("depth_peak", peak(depth), "jobs", "jobs waiting, peak")
     yield part.finding("depth_slope", slope, "jobs/s", "growth of the waiting jobs")
-    yield part.finding("active_peak", peak(part.readings("queue.active")), "jobs", "jobs under way, peak")
+    yield part.finding("active_peak", part.peak("queue.active"), "jobs", "jobs under way, peak")
 
 
 def backlog(gauges: pd.DataFrame) -> "pd.Series[float]":
@@ -139,12 +133,11 @@ def _costs(part: Sustained) -> Iterable[Finding]:
     for name, title in (("workers", "CPU of the workers for a job"), ("redis", "CPU of Redis for a job")):
         (cpu,) = part.rises(f"{name}.cpu_s")
         size = min(len(cpu), len(counts))
-        estimate = ratio(cpu[:size], counts[:size]) if size else Estimate(None, None, None, 0)
-        yield part.finding(f"{name}_cpu_per_job", estimate, "ms", title, 1e3)
-    (cpu,) = part.rises("workers.cpu_s")
-    yield part.finding("workers_cpu_share", ratio(cpu, np.ones(len(cpu))), "%", "CPU of all workers, of one core", 100)
-    yield part.finding("redis_memory", peak(part.readings("redis.memory_bytes")), "MB", "memory of Redis, peak", 1 / MB)
-    yield part.finding("redis_connections", peak(part.readings("redis.connections")), "", "connections to Redis, peak")
+        yield part.finding(f"{name}_cpu_per_job", ratio(cpu[:size], counts[:size]), "ms", title, 1e3)
+    workers = part.per_second("workers.cpu_s")
+    yield part.finding("workers_cpu_share", workers, "%", "CPU of all workers, of one core", 100)
+    yield part.finding("redis_memory", part.peak("redis.memory_bytes"), "MB", "memory of Redis, peak", 1 / MB)
+    yield part.finding("redis_connections", part.peak("redis.connections"), "", "connections to Redis, peak")
 
 
 def _ended_in_each_second(part: Sustained) -> "np.ndarray[Any, np.dtype[np.float64]]":

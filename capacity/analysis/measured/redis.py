@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from capacity.analysis.measured.summary import Sustained, connection_findings, response_findings, sustained
-from capacity.analysis.statistics.estimates import Estimate, exactly, peak, ratio
+from capacity.analysis.statistics.estimates import exactly, peak
 from capacity.analysis.statistics.percentiles import percentile_interval
 from capacity.findings import Finding
 from capacity.units import MB
@@ -26,16 +25,13 @@ def redis_findings(
 
 
 def _server_findings(part: Sustained) -> list[Finding]:
-    memory, limit = peak(part.readings("redis.memory_bytes")), peak(part.readings("redis.memory_limit_bytes"))
+    memory, limit = part.peak("redis.memory_bytes"), part.peak("redis.memory_limit_bytes")
     utilisation = exactly(memory.value / limit.value if memory.value and limit.value else None, memory.count)
-    (cpu,) = part.rises("redis.cpu_s")
     return [
         part.finding("memory", memory, "MB", "memory used, peak", 1 / MB),
         part.finding("memory_utilisation", utilisation, "%", "memory used of maxmemory, peak", 100),
-        part.finding(
-            "fragmentation", peak(part.readings("redis.fragmentation")), "", "resident over used memory, peak"
-        ),
-        part.finding("cpu_share", ratio(cpu, np.ones(len(cpu))), "%", "CPU of the server, of one core", 100),
+        part.finding("fragmentation", part.peak("redis.fragmentation"), "", "resident over used memory, peak"),
+        part.finding("cpu_share", part.per_second("redis.cpu_s"), "%", "CPU of the server, of one core", 100),
         part.finding("evictions", part.total("redis.evictions"), "", "keys evicted"),
         _out_of_memory(part),
     ]
@@ -57,7 +53,6 @@ def reconnection_findings(
     away = part.readings("generator.reconnection_ms")
     found = []
     for name, quantile in (("p50", 0.5), ("p95", 0.95)):
-        interval = percentile_interval(away, quantile)
-        estimate = Estimate(interval.value, interval.low, interval.high, interval.count)
+        estimate = percentile_interval(away, quantile)
         found.append(part.finding(f"reconnection_{name}", estimate, "ms", f"connection away, {name}"))
     return [*found, part.finding("reconnection_max", peak(away), "ms", "connection away, longest")]

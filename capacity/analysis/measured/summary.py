@@ -2,23 +2,23 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from capacity.analysis.measured.latency import latency_table
-from capacity.analysis.measured.quality import generator_problems, void_reason
+from capacity.analysis.measured.latency import Clock, latency_table
+from capacity.analysis.measured.problems import void_reason
+from capacity.analysis.measured.quality import generator_problems
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
-from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion
+from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion, ratio, times
 from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.findings import Finding
 from capacity.units import NS_PER_S
 
-Clock = Literal["response", "service", "dispatch"]
 NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 
 
@@ -47,10 +47,19 @@ class Sustained:
 
     def finding(self, name: str, estimate: Estimate, unit: str, title: str, scale: float = 1.0) -> Finding:
         """The estimate, times `scale`, as the finding `section.name`; where it has no value it says so."""
-        value, low, high = (None if x is None else x * scale for x in (estimate.value, estimate.low, estimate.high))
-        note = "" if value is not None else f"not given from {estimate.count:,} readings"
-        made = Finding(f"{self.section}.{name}", value, unit, low, high, estimate.count, self.recording, title, note)
-        return replace(made, void=self.void)
+        value, low, high, count = astuple(times(estimate, scale))
+        note = "" if value is not None else f"not given from {count:,} readings"
+        full_name = f"{self.section}.{name}"
+        return Finding(full_name, value, unit, low, high, count, self.recording, title, note, self.void)
+
+    def percentiles(
+        self, row: "pd.Series[float]", count: int, name: str, title: str, names: Iterable[str] = QUANTILES
+    ) -> Iterator[Finding]:
+        """The percentiles in a row of `latency_table` of `count` times, as the findings `section.name_p99`."""
+        for each in names:
+            estimate = percentile_estimate(row, each, count)
+            made = self.finding(f"{name}_{each}", estimate, "ms", f"{title} {percentile_text(each)}")
+            yield replace(made, note=made.note and f"needs {minimum_samples(QUANTILES[each]):,} and has {count:,}")
 
     def rises(self, *names: str) -> list[npt.NDArray[np.float64]]:
         """By how much each counter rose in each second of a stage; only seconds in which all of them were read."""
@@ -61,6 +70,19 @@ class Sustained:
         stage = np.searchsorted(begins, table.index.to_numpy(), side="right")
         differences = table.reindex(columns=list(names)).groupby(stage).diff().dropna()
         return [differences[name].to_numpy(dtype=float) for name in names]
+
+    def ratio(self, above: str, under: str) -> Estimate:
+        """How far one counter rose for each unit by which another did."""
+        return ratio(*self.rises(above, under))
+
+    def per_second(self, *names: str) -> Estimate:
+        """How far these counters rose together in a second."""
+        rise = np.sum(self.rises(*names), axis=0)
+        return ratio(rise, np.ones(len(rise)))
+
+    def peak(self, name: str) -> Estimate:
+        """The highest reading of one gauge."""
+        return peak(self.readings(name))
 
     def readings(self, name: str) -> npt.NDArray[np.float64]:
         """The readings of one gauge."""
@@ -117,13 +139,15 @@ def operation_slug(name: str) -> str:
     return NOT_PLAIN.sub("_", name.lower()).strip("_")
 
 
-def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> Iterable[Finding]:
-    prefix, title = ("", "all operations") if name == "all" else (f"{operation_slug(name)}.", name)
+def prefix_and_title(name: str, together: str = "all operations") -> tuple[str, str]:
+    """What an operation's findings begin with in their names, and in their titles; `all` is all of them `together`."""
+    return ("", together) if name == "all" else (f"{operation_slug(name)}.", name)
+
+
+def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> Iterator[Finding]:
+    prefix, title = prefix_and_title(name)
     timed = int(row["count"] - row["error"])
-    for quantile, share in QUANTILES.items():
-        estimate = percentile_estimate(row, quantile, timed)
-        made = part.finding(f"{prefix}response_{quantile}", estimate, "ms", f"{title}, {percentile_text(quantile)}")
-        yield replace(made, note=made.note and f"needs {minimum_samples(share):,} and has {timed:,}")
+    yield from part.percentiles(row, timed, f"{prefix}response", f"{title},")
     longest = exactly(_given(row["max_ms"]), timed)
     yield part.finding(f"{prefix}response_max", longest, "ms", f"{title}, longest")
     share_ok = proportion(int(row["ok"]), int(row["count"]))
@@ -133,25 +157,25 @@ def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> 
 def connection_findings(part: Sustained) -> list[Finding]:
     """The workload's pool of connections: in use, idle, refused, exhausted, and the wait for a free one."""
     pool = int(part.manifest["connections"])
-    in_use = peak(part.readings("generator.in_use"))
+    in_use = part.peak("generator.in_use")
     idle = exactly(None if in_use.value is None else pool - in_use.value, in_use.count)
-    opened = peak(part.readings(f"{part.manifest['workload']['target']}.connections"))
+    opened = part.peak(f"{part.manifest['workload']['target']}.connections")
     refused = sum(part.manifest["refused"].values())
-    exhausted = part.total("generator.exhaustions")
-    wait = latency_table(part.samples, by=None, quantiles=(0.5, 0.99), clock="dispatch").iloc[0]
-    acquired = (percentile_estimate(wait, quantile, len(part.samples)) for quantile in ("p50", "p99"))
     return [
         part.finding("pool_in_use", in_use, "connections", "connections in use, peak"),
         part.finding("pool_utilisation", in_use, "%", "pool in use, peak", 100 / pool),
         part.finding("connections_idle", idle, "connections", "connections idle, fewest"),
         part.finding("connections_open", opened, "connections", "connections open at the server, peak"),
         part.finding("connections_refused", exactly(refused, pool + refused), "", "connections refused"),
-        part.finding("pool_exhaustions", exhausted, "", "times that no connection was free"),
-        *(
-            part.finding(f"acquisition_{quantile}", estimate, "ms", f"wait for a connection, {quantile}")
-            for quantile, estimate in zip(("p50", "p99"), acquired, strict=True)
-        ),
+        part.finding("pool_exhaustions", part.total("generator.exhaustions"), "", "times that no connection was free"),
+        *acquisition_findings(part, "wait for a connection,", ("p50", "p99")),
     ]
+
+
+def acquisition_findings(part: Sustained, title: str, names: Iterable[str]) -> Iterator[Finding]:
+    """How long operations waited for a connection that was free."""
+    wait = latency_table(part.samples, by=None, clock="dispatch").iloc[0]
+    return part.percentiles(wait, len(part.samples), "acquisition", title, names)
 
 
 def percentile_estimate(row: "pd.Series[float]", quantile: str, count: int) -> Estimate:

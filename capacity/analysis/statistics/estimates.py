@@ -1,21 +1,23 @@
 """A value with its interval: shares, rates, ratios, differences and counts."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from capacity.analysis.statistics.conventions import CONFIDENCE
-from capacity.analysis.statistics.percentiles import percentile_interval
 
 BATCHES = 20  # between 10 and 30 batches, more add little (Schmeiser 1982) and longer ones are less correlated
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value from `count` observations, between `low` and `high` at CONFIDENCE; None where the data do not give it."""
+    """A value from `count` observations, between `low` and `high`; None where the data do not give it.
+
+    An infinite bound says that the values do not bound that side; an infinite value is a censored one.
+    """
 
     value: float | None
     low: float | None
@@ -62,17 +64,15 @@ def clustered_proportion(successes: npt.ArrayLike, totals: npt.ArrayLike) -> Est
     scatter = float(((hits - estimate.value * sizes) ** 2).sum()) / (len(starts) - 1)
     effect = max(1.0, scatter / (estimate.value * (1 - estimate.value) * float(sizes.mean())))
     bounds = proportion(float(hit.sum()) / effect, float(seen.sum()) / effect)
-    return Estimate(estimate.value, bounds.low, bounds.high, estimate.count)
+    return replace(bounds, value=estimate.value, count=estimate.count)
 
 
 def mean_rate(counts_per_interval: npt.ArrayLike, seconds: float) -> Estimate:
     """Events per second from the counts of successive intervals of `seconds`; none from fewer than two intervals.
 
     Student's t on the means of up to 20 batches of successive intervals, since neighbours are correlated (batch means:
-    Law, Simulation Modeling and Analysis, 9.5.3). Raises ValueError unless `seconds` is above 0.
+    Law, Simulation Modeling and Analysis, 9.5.3).
     """
-    if not seconds > 0:
-        raise ValueError(f"a rate needs intervals longer than 0 s and got {seconds:g} s")
     rates = np.asarray(counts_per_interval, dtype=float) / seconds
     if len(rates) < 2:
         return Estimate(None, None, None, len(rates))
@@ -116,39 +116,15 @@ def backlog_slope(at_s: npt.ArrayLike, depth: npt.ArrayLike) -> Estimate:
     """By how many jobs per second a backlog grows, from its `depth` read at the times `at_s` in seconds, ascending.
 
     A slope wholly above 0 says that more arrives than is served: the queue is unstable, whatever its latency so far.
-    What was gained over what time passed in up to 20 successive batches of readings, with the jackknife's interval:
-    successive depths are alike, because each is the one before plus a change, but the changes of whole batches are not.
-    In a stable queue a batch gives back what the one before gained, so the interval is wider than need be there.
-    Raises ValueError for unlike lengths, times that do not ascend, and depths that are not finite.
+    It is the ratio of what was gained to the time that passed, over up to 20 batches of readings. Successive depths are
+    alike, because each is the one before plus a change; the changes of whole batches are not. In a stable queue a batch
+    gives back what the one before gained, so there the interval is wider than need be.
     """
-    times, depths = np.asarray(at_s, dtype=float), np.asarray(depth, dtype=float)
-    if len(times) != len(depths):
-        raise ValueError(f"a backlog needs one depth for each time and got {len(depths)} for {len(times)}")
-    wrong = np.flatnonzero(~np.isfinite(depths) | ~np.isfinite(times) | (np.diff(times, prepend=-math.inf) <= 0))
-    if len(wrong):
-        row = wrong[0]
-        raise ValueError(
-            f"a backlog needs finite depths at ascending times and got {depths[row]:g} at {times[row]:g} s in "
-            f"row {row}; sort its readings and leave out what was not read"
-        )
-    if len(times) < 3:
-        return Estimate(None, None, None, len(times))
-    edges = np.linspace(0, len(times) - 1, min(BATCHES, len(times) - 1) + 1).round().astype(int)
-    slope = ratio(np.diff(depths[edges]), np.diff(times[edges]))
-    return Estimate(slope.value, slope.low, slope.high, len(times))
-
-
-def median_difference(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
-    """The median of second − first over pairs, with the interval of the sign test (6 pairs or more).
-
-    Source: Conover, Practical Nonparametric Statistics, 3.4. Raises ValueError for series of unlike length.
-    """
-    before, after = _paired(first, second)
-    differences = after - before
-    interval = percentile_interval(differences, 0.5)
-    if interval.low is None or interval.high is None or math.isinf(interval.low):
-        return Estimate(None, None, None, len(differences))
-    return Estimate(float(np.median(differences)), interval.low, interval.high, len(differences))
+    at, depths = _paired(at_s, depth)
+    if len(at) < 3:
+        return Estimate(None, None, None, len(at))
+    edges = np.linspace(0, len(at) - 1, min(BATCHES, len(at) - 1) + 1).round().astype(int)
+    return replace(ratio(np.diff(depths[edges]), np.diff(at[edges])), count=len(at))
 
 
 def exactly(value: float | None, count: int) -> Estimate:

@@ -1,7 +1,7 @@
 """Percentiles with distribution-free intervals, for independent and for correlated values."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,25 +10,13 @@ import numpy.typing as npt
 from scipy import stats
 
 from capacity.analysis.statistics.conventions import CONFIDENCE
+from capacity.analysis.statistics.estimates import Estimate
 
 ROUNDING = 1e-12  # n·q and the ratio of two logarithms may miss a whole number by this share of themselves
 BATCHES = 32  # long enough to be hardly correlated, and 31 degrees of freedom know a variance to about 25 %
 LEAST_AUTOCORRELATION = 0.1  # at lag 1, between batches: less is chance
 MOST_AUTOCORRELATION = 0.5  # more is a drift of the whole series, which no longer one would average out
 MANY = 100.0  # from this variance of the rank on, one rank more or less changes the coverage by less than 0.6 %
-
-
-@dataclass(frozen=True, slots=True)
-class PercentileInterval:
-    """A percentile of `count` values between `low` and `high`; all three are None below the minimum count.
-
-    An infinite bound says that the values bound that side not at all; an infinite value is a censored one.
-    """
-
-    low: float | None
-    value: float | None
-    high: float | None
-    count: int
 
 
 def minimum_samples(quantile: float, confidence: float = CONFIDENCE) -> int:
@@ -67,7 +55,7 @@ def minimum_samples(quantile: float, confidence: float = CONFIDENCE) -> int:
 
 def percentile_interval(
     values: npt.ArrayLike, quantile: float, confidence: float = CONFIDENCE, effective_count: float | None = None
-) -> PercentileInterval:
+) -> Estimate:
     """The value at rank ⌈n·q⌉ between the two order statistics that hold the true quantile with `confidence`.
 
     Of all pairs that do so, it takes the nearest. Ranks are whole numbers, so the pair holds the quantile a little more
@@ -85,7 +73,7 @@ def percentile_interval(
 
     Returns
     -------
-    PercentileInterval
+    Estimate
         low, value and high in the unit of `values`, and count; all three are None below `minimum_samples`.
 
     Raises
@@ -101,7 +89,7 @@ def percentile_interval(
     --------
     >>> from capacity import percentile_interval
     >>> percentile_interval(range(1, 1001), 0.99, confidence=0.95)
-    PercentileInterval(low=983.0, value=990.0, high=996.0, count=1000)
+    Estimate(value=990.0, low=983.0, high=996.0, count=1000)
     >>> percentile_interval(range(1, 299), 0.99, confidence=0.95).value is None
     True
     """
@@ -113,20 +101,32 @@ def sorted_interval(
     quantile: float,
     confidence: float = CONFIDENCE,
     effective_count: float | None = None,
-) -> PercentileInterval:
+) -> Estimate:
     """As `percentile_interval`, of values that are in ascending order."""
     count = len(ordered)
     if count and math.isnan(ordered[-1]):
         raise ValueError("a percentile needs numbers and got NaN; leave out what was not measured, or censor it as inf")
     if count < minimum_samples(quantile, confidence):
-        return PercentileInterval(None, None, None, count)
+        return Estimate(None, None, None, count)
     worth = count if effective_count is None else max(1, min(count, math.floor(effective_count)))
     lower, upper = _ranks(worth, quantile, 1 - confidence)
     rank = value_rank(count, quantile)
     # The misses are "at most lower − 1" and "at least upper" values below the quantile; shares of n carry them over.
     low = ordered[min((lower - 1) * count // worth, rank - 1)] if lower >= 1 else -math.inf
     high = ordered[max(-(-upper * count // worth), rank) - 1] if upper <= worth else math.inf
-    return PercentileInterval(float(low), float(ordered[rank - 1]), float(high), count)
+    return Estimate(float(ordered[rank - 1]), float(low), float(high), count)
+
+
+def median_difference(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
+    """The median of second − first over pairs, with the interval of the sign test (6 pairs or more).
+
+    Source: Conover, Practical Nonparametric Statistics, 3.4.
+    """
+    differences = np.subtract(second, first)
+    found = percentile_interval(differences, 0.5)
+    if found.low is None or math.isinf(found.low):
+        return Estimate(None, None, None, len(differences))
+    return replace(found, value=float(np.median(differences)))
 
 
 def value_rank(count: int, quantile: float) -> int:
@@ -168,7 +168,7 @@ def _lower_rank(below: Any, error: float) -> int:
     return rank + int(below.cdf(rank) <= error)
 
 
-def effective_count(values_in_time_order: npt.ArrayLike, quantile: float, batches: int = BATCHES) -> float:
+def effective_count(values_in_time_order: npt.ArrayLike, quantile: float) -> float:
     """How many independent values these are worth for the quantile q: fewer than n where neighbours are alike.
 
     Cut the series into batches, and take the share of values x <= q in each. If the values were independent, these
@@ -181,18 +181,18 @@ def effective_count(values_in_time_order: npt.ArrayLike, quantile: float, batche
     the autocorrelation of batches Fishman's autoregressive method, Management Science 18 (1971).
     """
     values = np.asarray(values_in_time_order, dtype=float)
-    if len(values) < 2 * batches:
+    if len(values) < 2 * BATCHES:
         return float(len(values))
     rank = value_rank(len(values), quantile)
-    return effective_count_at(values, np.partition(values, rank - 1)[rank - 1], batches)
+    return effective_count_at(values, np.partition(values, rank - 1)[rank - 1])
 
 
-def effective_count_at(values: npt.NDArray[np.float64], threshold: float, batches: int = BATCHES) -> float:
+def effective_count_at(values: npt.NDArray[np.float64], threshold: float) -> float:
     """As `effective_count`, for the indicator x <= `threshold`."""
-    count, size = len(values), len(values) // batches
+    count, size = len(values), len(values) // BATCHES
     if size < 2:
         return float(count)
-    within = (values[count - size * batches :] <= threshold).reshape(batches, size).mean(axis=1)
+    within = (values[count - size * BATCHES :] <= threshold).reshape(BATCHES, size).mean(axis=1)
     share = within.mean()
     if share in (0.0, 1.0):
         return float(count)

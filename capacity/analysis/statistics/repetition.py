@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-from capacity.analysis.statistics.conventions import CHANCE, CONFIDENCE
+from capacity.analysis.statistics.conventions import CONFIDENCE
 from capacity.analysis.statistics.estimates import Estimate, student, times
 from capacity.analysis.statistics.percentiles import effective_count, minimum_samples, percentile_interval
 
@@ -69,24 +69,17 @@ def deviation_between(repetitions: npt.ArrayLike, width: float = 0.0) -> Estimat
     return Estimate(deviation, least * narrow, most * wide, len(runs))
 
 
-def smallest_detectable_change(repetitions: npt.ArrayLike, power: float = POWER) -> Estimate:
+def smallest_detectable_change(repetitions: npt.ArrayLike) -> Estimate:
     """The smallest change that as many runs before and after it show, from one value a run of an unchanged system.
 
-    In the unit of `repetitions`: a change as large is found by the two-sided t test at CHANCE with a probability of
-    `power`, a smaller one more rarely, and a difference below it proves nothing. From the noncentral t distribution
-    with 2k − 2 degrees of freedom and `deviation_between` the k runs, which gives low and high too.
-    Raises ValueError for fewer than 2 runs, values that are not finite and a power outside (CHANCE, 1).
+    In the unit of `repetitions`. The two-sided t test at CHANCE finds a change as large with the probability POWER, and
+    a smaller one more rarely; a difference below it proves nothing. From the noncentral t distribution with 2k − 2
+    degrees of freedom and `deviation_between` the k runs, whose low and high it keeps.
     Source: Montgomery, Design and Analysis of Experiments (2017), 2.4.
     """
     deviation = deviation_between(repetitions)
-    if not CHANCE < power < 1:
-        raise ValueError(f"the power must lie between {CHANCE:g} and 1, both excluded, and is {power:g}")
-    runs = deviation.count
-    return times(deviation, _noncentrality(2 * (runs - 1), power) * math.sqrt(2 / runs))
-
-
-def _noncentrality(degrees: int, power: float) -> float:
-    """How many standard errors the truth must be from 0 for the t test to say so with this probability."""
+    degrees = 2 * (deviation.count - 1)
     critical = student(degrees)
-    farthest = 2 * (critical + stats.t.ppf(power, degrees))
-    return float(optimize.brentq(lambda far: stats.nct.sf(critical, degrees, far) - power, 0.0, farthest))
+    farthest = 2 * (critical + stats.t.ppf(POWER, degrees))
+    errors = float(optimize.brentq(lambda far: stats.nct.sf(critical, degrees, far) - POWER, 0.0, farthest))
+    return times(deviation, errors * math.sqrt(2 / deviation.count))

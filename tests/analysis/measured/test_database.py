@@ -14,7 +14,7 @@ from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
 from capacity.analysis.planning.plan_file import read_basis, read_plan
 from capacity.analysis.planning.projection import planned_demand
-from capacity.analysis.statistics.estimates import median_difference
+from capacity.analysis.statistics.percentiles import median_difference
 from capacity.findings import Finding, read_findings
 from capacity.recording import open_recording
 

@@ -26,8 +26,8 @@ import pandas as pd
 import pytest
 
 from capacity.analysis.measured.honesty import PlannedLoad, burst_problem, own_delays_ns, schedule_problem
-from capacity.analysis.measured.problems import Problem
-from capacity.analysis.measured.quality import generator_problems, void_reason
+from capacity.analysis.measured.problems import Problem, void_reason
+from capacity.analysis.measured.quality import generator_problems
 from capacity.load.arrivals import NEVER, Arrivals, ClosedArrivals, OpenArrivals
 from capacity.load.engine import Engine
 from capacity.load.redis import RedisCommands, RedisConnection

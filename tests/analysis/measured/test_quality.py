@@ -7,14 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.measured.quality import (
-    Accounting,
-    Problem,
-    accounting,
-    generator_problems,
-    littles_law,
-    void_reason,
-)
+from capacity.analysis.measured.problems import Problem, void_reason
+from capacity.analysis.measured.quality import Accounting, accounting, generator_problems, littles_law
 
 MS = 1_000_000
 SECOND = 1_000_000_000

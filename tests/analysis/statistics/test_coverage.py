@@ -15,8 +15,12 @@ import pytest
 from scipy import optimize, signal, stats
 
 from capacity.analysis.measured.latency import latency_table
-from capacity.analysis.statistics.estimates import median_difference
-from capacity.analysis.statistics.percentiles import effective_count, minimum_samples, percentile_interval
+from capacity.analysis.statistics.percentiles import (
+    effective_count,
+    median_difference,
+    minimum_samples,
+    percentile_interval,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -7,11 +7,11 @@ from capacity.analysis.statistics.estimates import (
     clustered_proportion,
     exactly,
     mean_rate,
-    median_difference,
     peak,
     proportion,
     ratio,
 )
+from capacity.analysis.statistics.percentiles import median_difference
 
 DRAW = np.random.default_rng(7)
 TRIES = 600
