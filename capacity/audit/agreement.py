@@ -9,15 +9,6 @@ from capacity.audit.quantities import Quantity, check_alike
 NOISE = 1e-9  # of the larger number: what binary fractions of decimal numbers may be apart
 
 
-class Agreement(IntEnum):
-    """How well a claim fits, the best first: as written, within rounding, perhaps, and not by any rounding."""
-
-    EXACT = 0
-    ROUNDED = 1
-    OPEN = 2
-    APART = 3
-
-
 class Answer(StrEnum):
     """What the report's own numbers say of a claim."""
 
@@ -26,35 +17,30 @@ class Answer(StrEnum):
     CANNOT_BE_TOLD = "cannot be told"
 
 
-class Flaw(StrEnum):
-    """What is wrong with a claim: nothing; equal only after rounding; one value without interval; no data; violated."""
+class Agreement(IntEnum):
+    """How well a claim fits, the best first.
 
-    NONE = ""
-    ROUNDING = "within rounding"
-    UNPROVEN = "unproven"
-    UNSUPPORTED = "unsupported"
-    CONTRADICTION = "contradiction"
+    As written; equal only after rounding; shown by one value without an interval; undecided; not by any rounding.
+    """
+
+    EXACT = 0
+    ROUNDED = 1
+    UNPROVEN = 2
+    OPEN = 3
+    APART = 4
+
+    @property
+    def answer(self) -> Answer:
+        """What that says of the claim."""
+        others = {Agreement.OPEN: Answer.CANNOT_BE_TOLD, Agreement.APART: Answer.DOES_NOT_FOLLOW}
+        return others.get(self, Answer.FOLLOWS)
 
 
 class Ruling(NamedTuple):
     """What the report's numbers say of one claim, with the reason in one sentence."""
 
-    answer: Answer
-    flaw: Flaw
+    fits: Agreement
     reason: str
-
-
-ANSWERS = {
-    Agreement.EXACT: (Answer.FOLLOWS, Flaw.NONE),
-    Agreement.ROUNDED: (Answer.FOLLOWS, Flaw.ROUNDING),
-    Agreement.OPEN: (Answer.CANNOT_BE_TOLD, Flaw.UNSUPPORTED),
-    Agreement.APART: (Answer.DOES_NOT_FOLLOW, Flaw.CONTRADICTION),
-}
-
-
-def ruled(fits: Agreement, reason: str) -> Ruling:
-    """The ruling on a claim that fits so well."""
-    return Ruling(*ANSWERS[fits], reason)
 
 
 def fit(stated: Quantity, computed: Quantity) -> Agreement:

@@ -66,14 +66,10 @@ class LimitCheck(Claim):
         return limit
 
     @property
-    def relation(self) -> str:
-        """How the value must stand to the bound."""
-        return self.limit[: len(self.limit) - len(self.limit.lstrip("<>="))]
-
-    @property
-    def bound(self) -> str:
-        """The limit without its relation."""
-        return self.limit.removeprefix(self.relation).strip()
+    def parts(self) -> tuple[str, str]:
+        """The relation in which the value must stand to the bound, and the bound."""
+        bound = self.limit.lstrip("<>=")
+        return self.limit.removesuffix(bound), bound.strip()
 
 
 class Lasts(Claim):

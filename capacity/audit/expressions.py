@@ -8,12 +8,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from capacity.audit.quantities import Quantity, largest, mean, quantity_text, read_quantity, smallest
+from capacity.audit.quantities import Quantity, extreme, mean, quantity_text, read_quantity
 from capacity.operation import Strict
 
 REFERENCE = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")
 OPERATORS = {"sum": ("+", add), "difference": ("−", sub), "product": ("×", mul), "ratio": ("/", truediv)}
-CHOICES = {"largest": largest, "smallest": smallest}
+EXTREMES = {"largest": max, "smallest": min}
 
 Lookup = Callable[[str], Quantity]
 Written = Annotated[str, BeforeValidator(lambda given: str(given) if isinstance(given, int) else given)]
@@ -62,8 +62,8 @@ def evaluated(operand: Operand, lookup: Lookup) -> Quantity:
     parts = [evaluated(each, lookup) for each in operand.operands]
     if operand.weights is not None:
         return mean(parts, [evaluated(each, lookup) for each in operand.weights])
-    if operand.operation in CHOICES:
-        return CHOICES[operand.operation](parts)
+    if operand.operation in EXTREMES:
+        return extreme(EXTREMES[operand.operation], parts)
     combined: Quantity = reduce(OPERATORS[operand.operation][1], parts)
     return combined
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from capacity.audit.agreement import Agreement, Answer, Flaw, Ruling, ruled
+from capacity.audit.agreement import Agreement, Answer, Ruling
 from capacity.audit.claims import AnyClaim, LimitCheck, OverallVerdict
-from capacity.audit.report import Published
+from capacity.audit.report import Published, Section
 from capacity.audit.rules import RULES
 
 
@@ -22,9 +22,13 @@ class JudgedClaim:
     quote: str
     title: str
     kind: str
-    answer: Answer
-    flaw: Flaw
+    fits: Agreement
     reason: str
+
+    @property
+    def answer(self) -> Answer:
+        """Whether it follows."""
+        return self.fits.answer
 
 
 class JudgedCheck(NamedTuple):
@@ -33,52 +37,39 @@ class JudgedCheck(NamedTuple):
     section: str
     quote: str
     holds: bool | None
-    proven: bool
+    fits: Agreement
 
 
 def judge_claims(report: Published) -> list[JudgedClaim]:
     """Every claim of the report in its order, judged; conclusions are read from the checks that the report judges."""
-    rulings = [
-        None
-        if isinstance(claim, OverallVerdict)
-        else _assuming(claim, RULES[type(claim)](claim, report.lookup(section.name)))
-        for section, _, claim in report.claims()
-    ]
-    checks = [
-        JudgedCheck(section.name, statement.quote, _holds(claim, ruling), ruling.flaw is not Flaw.UNPROVEN)
-        for (section, statement, claim), ruling in zip(report.claims(), rulings, strict=True)
-        if isinstance(claim, LimitCheck) and claim.stated is not None and ruling is not None
-    ]
+    checks = []
+    for section, statement, claim in report.claims():
+        if isinstance(claim, LimitCheck) and claim.stated is not None:
+            fits = _ruling(report, section, claim).fits
+            holds = None if fits is Agreement.OPEN else (claim.stated == "PASS") == (fits is not Agreement.APART)
+            checks.append(JudgedCheck(section.name, statement.quote, holds, fits))
     return [
-        JudgedClaim(section.title, statement.quote, claim.title, claim.kind, *(ruling or _concluded(claim, checks)))
-        for (section, statement, claim), ruling in zip(report.claims(), rulings, strict=True)
+        JudgedClaim(section.title, statement.quote, claim.title, claim.kind, *_ruling(report, section, claim, checks))
+        for section, statement, claim in report.claims()
     ]
 
 
-def _assuming(claim: AnyClaim, ruling: Ruling) -> Ruling:
+def _ruling(report: Published, section: Section, claim: AnyClaim, checks: Sequence[JudgedCheck] = ()) -> Ruling:
     """The ruling with what the claim assumes; what would not follow under an assumption alone cannot be told."""
+    if isinstance(claim, OverallVerdict):
+        fits, reason = _conclusion([check for check in checks if not claim.sections or check.section in claim.sections])
+    else:
+        fits, reason = RULES[type(claim)](claim, report.lookup(section.name))
     if not claim.assuming:
-        return ruling
-    reason = f"{ruling.reason}, if {claim.assuming}"
-    return ruled(Agreement.OPEN, reason) if ruling.answer is Answer.DOES_NOT_FOLLOW else ruling._replace(reason=reason)
-
-
-def _holds(check: LimitCheck, ruling: Ruling) -> bool | None:
-    if ruling.answer is Answer.CANNOT_BE_TOLD:
-        return None
-    return (check.stated == "PASS") == (ruling.answer is Answer.FOLLOWS)
-
-
-def _concluded(claim: AnyClaim, checks: Sequence[JudgedCheck]) -> Ruling:
-    named = claim.sections if isinstance(claim, OverallVerdict) else []
-    return _assuming(claim, _conclusion([check for check in checks if not named or check.section in named]))
+        return Ruling(fits, reason)
+    return Ruling(Agreement.OPEN if fits is Agreement.APART else fits, f"{reason}, if {claim.assuming}")
 
 
 def _conclusion(chosen: Sequence[JudgedCheck]) -> Ruling:
     if not chosen:
-        return ruled(Agreement.OPEN, "there is no check to conclude from")
+        return Ruling(Agreement.OPEN, "there is no check to conclude from")
     for holds, fits, words in ((False, Agreement.APART, "do not hold"), (None, Agreement.OPEN, "cannot be told")):
         if found := [check.quote for check in chosen if check.holds is holds]:
-            return ruled(fits, f"{len(found)} of {len(chosen)} checks {words}, the first is “{found[0]}”")
-    flaw = Flaw.NONE if all(check.proven for check in chosen) else Flaw.UNPROVEN
-    return Ruling(Answer.FOLLOWS, flaw, f"all {len(chosen)} checks hold as stated")
+            return Ruling(fits, f"{len(found)} of {len(chosen)} checks {words}, the first is “{found[0]}”")
+    unproven = any(check.fits is Agreement.UNPROVEN for check in chosen)
+    return Ruling(Agreement.UNPROVEN if unproven else Agreement.EXACT, f"all {len(chosen)} checks hold as stated")

@@ -88,14 +88,13 @@ def read_quantity(given: object, *, exact: bool = False) -> Quantity:
     return Quantity(number - half, number + half, number, unit, text)
 
 
-def largest(quantities: Sequence[Quantity]) -> Quantity:
-    """The largest of them, whichever it is."""
-    return _chosen(max, quantities)
-
-
-def smallest(quantities: Sequence[Quantity]) -> Quantity:
-    """The smallest of them, whichever it is."""
-    return _chosen(min, quantities)
+def extreme(choose: Callable[[Iterable[float]], float], quantities: Sequence[Quantity]) -> Quantity:
+    """The largest or the smallest of them, as max or min choose, whichever it is."""
+    check_alike(quantities)
+    values = [each.value for each in quantities if each.value is not None]
+    value = choose(values) if len(values) == len(quantities) else None
+    low, high = choose([each.low for each in quantities]), choose([each.high for each in quantities])
+    return Quantity(low, high, value, quantities[0].unit)
 
 
 def mean(quantities: Sequence[Quantity], weights: Sequence[Quantity]) -> Quantity:
@@ -127,8 +126,7 @@ def quantity_text(quantity: Quantity, unit: Unit | None = None) -> str:
     """As it was written, or the computed value in `unit` (where that fits), or its two ends where it has no value."""
     if quantity.text:
         return quantity.text
-    fits = unit is not None and unit.powers == quantity.unit.powers
-    shown = unit if fits and unit is not None else quantity.unit
+    shown = unit if unit is not None and unit.powers == quantity.unit.powers else quantity.unit
     numbers = [quantity.low, quantity.high] if quantity.value is None else [quantity.value]
     if shown == DATE:
         return " to ".join(_time_text(each) for each in numbers)
@@ -142,9 +140,7 @@ def ends_text(quantity: Quantity, unit: Unit | None = None) -> str:
 
 
 def _number(value: float) -> str:
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value or 0.0:.4g}"  # a zero without its sign
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value or 0.0:.4g}"  # a zero without its sign
 
 
 def _half_digit(number: str, rough: bool) -> float:
@@ -180,14 +176,6 @@ def _extreme_mean(values: Iterable[float], weights: Sequence[Quantity]) -> float
         if total := math.fsum(chosen):
             means.append(math.fsum(w * value for w, (value, _) in zip(chosen, ranked, strict=True)) / total)
     return max(means, default=math.inf)
-
-
-def _chosen(choose: Callable[[Iterable[float]], float], quantities: Sequence[Quantity]) -> Quantity:
-    check_alike(quantities)
-    values = [each.value for each in quantities if each.value is not None]
-    value = choose(values) if len(values) == len(quantities) else None
-    low, high = choose([each.low for each in quantities]), choose([each.high for each in quantities])
-    return Quantity(low, high, value, quantities[0].unit)
 
 
 def _times(one: float, two: float) -> float:

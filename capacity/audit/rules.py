@@ -4,25 +4,16 @@ A rule raises ValueError for a name that is not given, and for quantities that c
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
-from capacity.analysis.planning.growth import margin_lasts
+from capacity.analysis.planning.growth import months_until
 from capacity.analysis.statistics.percentiles import minimum_samples
-from capacity.audit.agreement import Agreement, Answer, Flaw, Ruling, at_most, fit, ruled
+from capacity.audit.agreement import Agreement, Ruling, at_most, fit
 from capacity.audit.claims import Derived, Evidence, Group, Lasts, LimitCheck, Mixture, Order, Same, Samples
 from capacity.audit.expressions import Expression, Lookup, Operand, evaluated, expression_text
-from capacity.audit.quantities import (
-    Quantity,
-    check_alike,
-    ends_text,
-    largest,
-    mean,
-    quantity_text,
-    read_quantity,
-    smallest,
-)
+from capacity.audit.quantities import Quantity, check_alike, ends_text, mean, quantity_text, read_quantity
 from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.units import Unit, read_unit
 
@@ -38,14 +29,14 @@ def _compared(stated: Quantity, computed: Quantity, said: str) -> Ruling:
     fits = fit(stated, computed)
     rounded = fits is not Agreement.EXACT and computed.value is not None and computed.low < computed.high
     may_be = f" ({ends_text(computed, stated.unit)} within rounding)" if rounded else ""
-    return ruled(fits, f"{quantity_text(stated)} is stated, and {said}{may_be}")
+    return Ruling(fits, f"{quantity_text(stated)} is stated, and {said}{may_be}")
 
 
 def _same(claim: Same, lookup: Lookup) -> Ruling:
     stated = [evaluated(each, lookup) for each in claim.of]
     fits = max(min(fit(one, other), fit(other, one)) for one, other in combinations(stated, 2))
     unit = _written_unit(claim.of, lookup)
-    return ruled(fits, f"stated as {_listed(_said(each, lookup, unit) for each in claim.of)}")
+    return Ruling(fits, f"stated as {' and '.join(_said(each, lookup, unit) for each in claim.of)}")
 
 
 def _order(claim: Order, lookup: Lookup) -> Ruling:
@@ -54,16 +45,17 @@ def _order(claim: Order, lookup: Lookup) -> Ruling:
     worst = max(pairs, key=lambda pair: pairs[pair])
     said = [_said(each, lookup, _written_unit(claim.of, lookup)) for each in claim.of]
     if pairs[worst] is Agreement.EXACT:
-        return ruled(Agreement.EXACT, " ≤ ".join(said))
-    return ruled(pairs[worst], f"{said[worst[0]]} should be at most {said[worst[1]]}")
+        return Ruling(Agreement.EXACT, " ≤ ".join(said))
+    return Ruling(pairs[worst], f"{said[worst[0]]} should be at most {said[worst[1]]}")
 
 
 def _check(claim: LimitCheck, lookup: Lookup) -> Ruling:
-    bound = evaluated(claim.bound, lookup)
+    relation, written = claim.parts
+    bound = evaluated(written, lookup)
     unit = bound.unit
-    limit = Objective("published", claim.relation, bound.low / unit.factor, unit.text)
+    limit = Objective("published", relation, bound.low / unit.factor, unit.text)
     if claim.value is None:
-        return ruled(Agreement.OPEN, f"no value is given beside the limit {limit.promise}")
+        return Ruling(Agreement.OPEN, f"no value is given beside the limit {limit.promise}")
     value = evaluated(claim.value, lookup)
     low, high = (evaluated(claim.value if end is None else end, lookup) for end in (claim.low, claim.high))
     check_alike([bound, value, low, high])
@@ -78,14 +70,14 @@ def _check(claim: LimitCheck, lookup: Lookup) -> Ruling:
 def _check_ruling(claim: LimitCheck, verdict: Verdict, said: str, promise: str, proven: bool) -> Ruling:
     report = f", and the report says {claim.stated}" if claim.stated else ""
     if verdict is Verdict.INCONCLUSIVE:
-        return ruled(Agreement.OPEN, f"within its rounding {said} may be {promise} or not{report}")
+        return Ruling(Agreement.OPEN, f"within its rounding {said} may be {promise} or not{report}")
     holds = verdict is Verdict.PASS
     if holds != (claim.stated != "FAIL"):
-        return ruled(Agreement.APART, f"{said} is {'' if holds else 'not '}{promise}{report}")
+        return Ruling(Agreement.APART, f"{said} is {'' if holds else 'not '}{promise}{report}")
     if not holds or proven:
-        return ruled(Agreement.EXACT, f"{said} is {'' if holds else 'not '}{promise}{report}")
+        return Ruling(Agreement.EXACT, f"{said} is {'' if holds else 'not '}{promise}{report}")
     alone = f"{said} is {promise} as stated, unproven: one value without an interval"
-    return Ruling(Answer.FOLLOWS, Flaw.UNPROVEN, alone)
+    return Ruling(Agreement.UNPROVEN, alone)
 
 
 def _lasts(claim: Lasts, lookup: Lookup) -> Ruling:
@@ -94,13 +86,13 @@ def _lasts(claim: Lasts, lookup: Lookup) -> Ruling:
     value = None if margin.value is None or rate.value is None else _months(margin.value, rate.value)
     months = Quantity(_months(margin.low, rate.high), _months(margin.high, rate.low), value, read_unit("months"))
     growth = f"at {quantity_text(rate)} a month"
-    return _compared(stated, months, f"{_said(claim.margin, lookup, None)} lasts {quantity_text(months)} {growth}")
+    return _compared(stated, months, f"{_said(claim.margin, lookup)} lasts {quantity_text(months)} {growth}")
 
 
 def _months(margin: float, rate: float) -> float:
     if margin <= 1:
         return 0.0
-    return math.inf if math.isinf(margin) else margin_lasts(margin, rate)
+    return math.inf if math.isinf(margin) else months_until(1.0, margin, rate)
 
 
 def _mixture(claim: Mixture, lookup: Lookup) -> Ruling:
@@ -116,11 +108,11 @@ def _mixture(claim: Mixture, lookup: Lookup) -> Ruling:
     if len(weights) == len(shares):
         whole = mean(shares, weights)
     else:
-        whole = Quantity(smallest(shares).low, largest(shares).high, None, SHARE)
+        whole = Quantity(min(each.low for each in shares), max(each.high for each in shares), None, SHARE)
     allowed = f"{quantity_text(stated)} as a quantile from {ends_text(whole)}"
     edge = any(math.isclose(claim.quantile, end) for end in (whole.low, whole.high))
     fits = Agreement.EXACT if whole.low < claim.quantile < whole.high and not edge else Agreement.APART
-    return ruled(fits, f"the parts’ percentiles allow {allowed}, and {claim.quantile:g} is stated")
+    return Ruling(fits, f"the parts’ percentiles allow {allowed}, and {claim.quantile:g} is stated")
 
 
 def _share_within(stated: Quantity, group: Group, lookup: Lookup) -> Quantity:
@@ -134,20 +126,20 @@ def _samples(claim: Samples, lookup: Lookup) -> Ruling:
     needed = minimum_samples(claim.quantile)
     percentile = f"a p{claim.quantile * 100:g} needs {needed:,} samples"
     if claim.count is None:
-        return ruled(Agreement.OPEN, f"{percentile}, and their number is not given")
+        return Ruling(Agreement.OPEN, f"{percentile}, and their number is not given")
     count = evaluated(claim.count, lookup)
     fits = Agreement.EXACT if count.low >= needed else Agreement.APART if count.high < needed else Agreement.OPEN
-    return ruled(fits, f"{percentile}, and there are {_said(claim.count, lookup, None)}")
+    return Ruling(fits, f"{percentile}, and there are {_said(claim.count, lookup)}")
 
 
 def _evidence(claim: Evidence, lookup: Lookup) -> Ruling:
     if not claim.shown_by:
-        return ruled(Agreement.OPEN, f"the report does not give {claim.needs}")
-    shown = _listed(_said(each, lookup, None) for each in claim.shown_by)
-    return Ruling(Answer.FOLLOWS, Flaw.UNPROVEN, f"it rests on {shown} alone, where it needs {claim.needs}")
+        return Ruling(Agreement.OPEN, f"the report does not give {claim.needs}")
+    shown = " and ".join(_said(each, lookup) for each in claim.shown_by)
+    return Ruling(Agreement.UNPROVEN, f"it rests on {shown} alone, where it needs {claim.needs}")
 
 
-def _said(operand: Operand, lookup: Lookup, unit: Unit | None) -> str:
+def _said(operand: Operand, lookup: Lookup, unit: Unit | None = None) -> str:
     """The operand with its numbers, and what they come to in `unit` where it is an operation."""
     text = expression_text(operand, lookup)
     return f"{text} = {quantity_text(evaluated(operand, lookup), unit)}" if isinstance(operand, Expression) else text
@@ -157,10 +149,6 @@ def _written_unit(operands: Sequence[Operand], lookup: Lookup) -> Unit:
     """The unit of the first operand that was written, in which the others are said."""
     written = [each for each in operands if isinstance(each, str)]
     return evaluated([*written, *operands][0], lookup).unit
-
-
-def _listed(texts: Iterable[str]) -> str:
-    return " and ".join(texts)
 
 
 RULES: dict[type, Callable[[Any, Lookup], Ruling]] = {

@@ -9,9 +9,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from capacity.audit.agreement import Answer, Flaw
+from capacity.audit.agreement import Agreement, Answer
 from capacity.audit.judgement import JudgedClaim
 
+NOTES = {Agreement.ROUNDED: "\n(within rounding)", Agreement.UNPROVEN: "\n(unproven)"}
 STYLES = {Answer.FOLLOWS: "green", Answer.CANNOT_BE_TOLD: "yellow", Answer.DOES_NOT_FOLLOW: "bold red"}
 FILE_WIDTH = 150  # columns where the output goes to a file or a pipe, which has no width of its own
 
@@ -30,7 +31,7 @@ def totals_text(judged: Iterable[JudgedClaim]) -> str:
     """How many claims follow, do not follow and cannot be told."""
     claims = list(judged)
     answers = Counter(claim.answer for claim in claims)
-    unproven = sum(claim.flaw is Flaw.UNPROVEN for claim in claims)
+    unproven = sum(claim.fits is Agreement.UNPROVEN for claim in claims)
     return (
         f"{len(claims)} claims: {answers[Answer.FOLLOWS]} follow ({unproven} of them unproven: one value without an "
         f"interval), {answers[Answer.DOES_NOT_FOLLOW]} do not follow, {answers[Answer.CANNOT_BE_TOLD]} cannot be told"
@@ -45,7 +46,7 @@ def _section(title: str, claims: Sequence[JudgedClaim], everything: bool) -> Ren
     table.add_column(ratio=3)
     for claim in claims:
         if everything or claim.answer is not Answer.FOLLOWS:
-            note = f"\n({claim.flaw})" if claim.answer is Answer.FOLLOWS and claim.flaw else ""
             said = f"{claim.title}: {claim.reason}" if claim.title else claim.reason
-            table.add_row(Text(f"{claim.answer}{note}", STYLES[claim.answer]), Text(claim.quote), Text(said))
+            answer = Text(f"{claim.answer}{NOTES.get(claim.fits, '')}", STYLES[claim.answer])
+            table.add_row(answer, Text(claim.quote), Text(said))
     return Group(Text(f"{title}: {follow} of {len(claims)} follow", "bold"), table, Text())

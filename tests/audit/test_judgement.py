@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.analysis.planning.growth import margin_lasts
+from capacity.analysis.planning.growth import months_until
 from capacity.analysis.statistics.percentiles import minimum_samples
-from capacity.audit.agreement import Agreement, Answer, Flaw, at_most, fit
+from capacity.audit.agreement import Agreement, Answer, at_most, fit
 from capacity.audit.judgement import JudgedClaim, judge_claims
 from capacity.audit.quantities import read_quantity
 from capacity.audit.report import Published, parse_published, read_published, untranscribed
@@ -87,26 +87,26 @@ PLANTED = [
 @pytest.mark.parametrize(("quote", "reason"), PLANTED)
 def test_what_the_reference_report_contradicts_is_found(claims: list[JudgedClaim], quote: str, reason: str) -> None:
     found = [each for each in claims if re.match(quote, each.quote) and re.fullmatch(reason, each.reason)]
-    assert [(each.answer, each.flaw) for each in found] == [(APART, Flaw.CONTRADICTION)]
+    assert [(each.answer, each.fits) for each in found] == [(APART, Agreement.APART)]
 
 
 @pytest.mark.parametrize(
-    ("quote", "answer", "flaw"),
+    ("quote", "answer", "fits"),
     [
-        ("RESULT: ✅ DATABASE LOAD TEST PASSED", FOLLOWS, Flaw.UNPROVEN),
-        ("✓ Query latency p99 < 500ms: PASS (194ms)", FOLLOWS, Flaw.UNPROVEN),
-        ("✓ No deadlocks or connection exhaustion: PASS (0 events)", FOLLOWS, Flaw.NONE),
-        ("- Timeout errors: 1,200 (42%)", FOLLOWS, Flaw.ROUNDING),
-        ("Peak Connections: 92 / 100 (92% utilization)", FOLLOWS, Flaw.NONE),
-        ("**Timeline**: 2 days of load testing (Nov 9-10, 2025)", FOLLOWS, Flaw.NONE),
-        ("- ✅ Auto-scaling configured for all services", OPEN, Flaw.UNSUPPORTED),
-        ("New Connection Rate: 5.8/sec", OPEN, Flaw.UNSUPPORTED),
+        ("RESULT: ✅ DATABASE LOAD TEST PASSED", FOLLOWS, Agreement.UNPROVEN),
+        ("✓ Query latency p99 < 500ms: PASS (194ms)", FOLLOWS, Agreement.UNPROVEN),
+        ("✓ No deadlocks or connection exhaustion: PASS (0 events)", FOLLOWS, Agreement.EXACT),
+        ("- Timeout errors: 1,200 (42%)", FOLLOWS, Agreement.ROUNDED),
+        ("Peak Connections: 92 / 100 (92% utilization)", FOLLOWS, Agreement.EXACT),
+        ("**Timeline**: 2 days of load testing (Nov 9-10, 2025)", FOLLOWS, Agreement.EXACT),
+        ("- ✅ Auto-scaling configured for all services", OPEN, Agreement.OPEN),
+        ("New Connection Rate: 5.8/sec", OPEN, Agreement.OPEN),
     ],
 )
 def test_what_follows_and_what_cannot_be_told_is_not_called_a_contradiction(
-    claims: list[JudgedClaim], quote: str, answer: Answer, flaw: Flaw
+    claims: list[JudgedClaim], quote: str, answer: Answer, fits: Agreement
 ) -> None:
-    assert (answer, flaw) in {(each.answer, each.flaw) for each in claims if each.quote == quote}
+    assert (answer, fits) in {(each.answer, each.fits) for each in claims if each.quote == quote}
     assert APART not in {each.answer for each in claims if each.quote == quote}
 
 
@@ -187,7 +187,7 @@ def test_a_consistent_report_raises_no_alarm() -> None:
     assert [(each.kind, each.reason) for each in wrong] == [
         ("same", "stated as 31.4 ms and 31 ms, if 31 ms is p99 without its decimals")
     ]
-    assert [each.flaw for each in found if each.kind == "check"] == [Flaw.NONE, Flaw.NONE]
+    assert [each.fits for each in found if each.kind == "check"] == [Agreement.EXACT, Agreement.EXACT]
 
 
 counts = st.integers(1, 10_000)
@@ -277,7 +277,7 @@ def test_a_check_is_judged_by_what_its_value_may_be(relation: str, tenths: int, 
 @given(st.integers(11, 90), st.integers(5, 40), shifts)
 def test_a_margin_lasts_as_long_as_it_grows_and_not_beyond(tenths: int, percent: int, shift: int) -> None:
     claim = {"kind": "lasts", "stated": "m", "margin": f"{tenths / 10} x", "monthly_rate": f"{percent} %"}
-    months = margin_lasts(tenths / 10, percent / 100)
+    months = months_until(1.0, tenths / 10, percent / 100)
     assert judged(claim, m=f"{months:.1f} months").answer is FOLLOWS
     if months + shift / 10 > 0:
         assert judged(claim, m=f"{months + shift / 10:.1f} months").answer is APART
@@ -349,15 +349,15 @@ def test_the_reasons_name_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "answer", "flaw", "reason"),
+    ("values", "answer", "fits", "reason"),
     [
-        (("1 ms", "0 events"), FOLLOWS, Flaw.UNPROVEN, "all 2 checks hold as stated"),
-        (("9 ms", "0 events"), APART, Flaw.CONTRADICTION, "1 of 2 checks do not hold, the first is “q”"),
-        (("5 ms", "0 events"), OPEN, Flaw.UNSUPPORTED, "1 of 2 checks cannot be told, the first is “q”"),
+        (("1 ms", "0 events"), FOLLOWS, Agreement.UNPROVEN, "all 2 checks hold as stated"),
+        (("9 ms", "0 events"), APART, Agreement.APART, "1 of 2 checks do not hold, the first is “q”"),
+        (("5 ms", "0 events"), OPEN, Agreement.OPEN, "1 of 2 checks cannot be told, the first is “q”"),
     ],
 )
 def test_a_conclusion_is_as_good_as_its_checks(
-    values: tuple[str, str], answer: Answer, flaw: Flaw, reason: str
+    values: tuple[str, str], answer: Answer, fits: Agreement, reason: str
 ) -> None:
     checks = [
         {"kind": "check", "value": "v", "limit": "< 5 ms", "stated": "PASS"},
@@ -366,7 +366,7 @@ def test_a_conclusion_is_as_good_as_its_checks(
     ]
     for sections in ([], ["s"]):
         found = judge_claims(report(*checks, {"kind": "conclusion", "sections": sections}, v=values[0], w=values[1]))
-        assert (found[-1].answer, found[-1].flaw, found[-1].reason) == (answer, flaw, reason)
+        assert (found[-1].answer, found[-1].fits, found[-1].reason) == (answer, fits, reason)
 
 
 def test_a_check_that_the_report_itself_fails_lets_no_good_conclusion_follow() -> None:

@@ -13,11 +13,10 @@ from capacity.audit.quantities import (
     Quantity,
     check_alike,
     ends_text,
-    largest,
+    extreme,
     mean,
     quantity_text,
     read_quantity,
-    smallest,
 )
 from capacity.units import read_unit
 
@@ -108,7 +107,7 @@ def test_arithmetic_holds_the_result_of_any_numbers_within(
     (a, x), (b, y) = one, other
     for result, true in ((a + b, x + y), (a - b, x - y), (a * b, x * y), (a / b, x / y)):
         assert result.low - 1e-6 * abs(true) - 1e-9 <= true <= result.high + 1e-6 * abs(true) + 1e-9
-    for result, true in ((largest([a, b]), max(x, y)), (smallest([a, b]), min(x, y))):
+    for result, true in ((extreme(max, [a, b]), max(x, y)), (extreme(min, [a, b]), min(x, y))):
         assert result.low <= true <= result.high
 
 
