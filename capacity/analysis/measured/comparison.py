@@ -83,83 +83,61 @@ def compare_findings(
     earlier, later = ({each.name: each for each in findings} for findings in (before, after))
     further = [{each.name: each for each in findings} for findings in repetitions]
     promised = {each.finding: each for each in objectives}
-    names = dict.fromkeys([*earlier, *later, *promised])
     rows = []
-    for name in names:
+    for name in dict.fromkeys([*earlier, *later, *promised]):
         old, new = earlier.get(name), later.get(name)
         change = change_of(old, new, [each[name] for each in further if name in each])
-        rows.append(_row(name, old, new, change) | _judged(old, new, change, promised.get(name)))
-    compared = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
-    return compared.astype(dict.fromkeys(NUMBERS, float))
+        rows.append(_row(name, old, new, change, promised.get(name)))
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict.fromkeys(NUMBERS, float))
 
 
 def change_of(before: Finding | None, after: Finding | None, repetitions: Sequence[Finding] = ()) -> Change:
     """How far a finding moved, and whether by more than chance.
 
-    CHANGED and WITHIN_CHANCE: by the interval of the change, which is put together from both intervals (MOVER), and
-    with repetitions is at least as wide as two runs of an unchanged system differ. COUNTED: both values have no
-    width, as a count or a peak, so they are what they are and only repetitions could tell chance from change.
-    NOT_COMPARED: one is missing, void, infinite (censored), without an interval or in another unit.
-    Source: Zou and Donner, Statistics in Medicine 27 (2008) 1693; for two runs ISO 5725-6 (1994), 4.1.
+    CHANGED and WITHIN_CHANCE: by the interval of the change, which is put together from both intervals (MOVER). With
+    repetitions it is at least as wide as two runs of an unchanged system differ. COUNTED: both intervals have no width,
+    as that of a count or a peak, so only repetitions could tell chance from change. NOT_COMPARED: one is missing, void,
+    infinite (censored), without an interval or in another unit.
+    Source: Zou and Donner, Statistics in Medicine 27 (2008) 1693, equation 4; for two runs ISO 5725-6 (1994), 4.1.
     """
     if before is None or after is None or before.unit != after.unit or before.void or after.void:
         return Change(Significance.NOT_COMPARED)
     if before.value is None or after.value is None or not math.isfinite(after.value - before.value):
         return Change(Significance.NOT_COMPARED)
-    value = after.value - before.value
+    value, detectable = after.value - before.value, None
     runs = [each.value for each in (before, *repetitions) if each.value is not None and each.unit == before.unit]
     if None in (before.low, before.high, after.low, after.high):
         return Change(Significance.NOT_COMPARED, value)
-    low, high = _interval(before, after)
+    old, new = (np.diff(np.array([each.low, each.value, each.high], dtype=float)) for each in (before, after))
+    low, high = value - math.hypot(new[0], old[1]), value + math.hypot(new[1], old[0])
     if len(runs) > 1:
-        margin = _two_runs(runs)
-        low, high = min(low, value - margin), max(high, value + margin)
+        two_runs = student(len(runs) - 1) * math.sqrt(2) * float(np.std(runs, ddof=1))  # differ by no more, unchanged
+        low, high = min(low, value - two_runs), max(high, value + two_runs)
+        detectable = smallest_detectable_change(runs).value
     answer = Significance.WITHIN_CHANCE if low <= 0 <= high else Significance.CHANGED
-    exact = before.low == before.high and after.low == after.high
-    if exact and len(runs) == 1 and value:
+    if len(runs) == 1 and value and not old.any() and not new.any():
         answer = Significance.COUNTED
-    detectable = smallest_detectable_change(runs).value if len(runs) > 1 else None
     return Change(answer, value, low, high, detectable)
 
 
-def _interval(before: Finding, after: Finding) -> tuple[float, float]:
-    """The interval of a difference from the intervals of both (Zou and Donner 2008, equation 4)."""
-    new, old = (np.array([each.value, each.low, each.high], dtype=float) for each in (after, before))
-    value = new[0] - old[0]
-    below = math.hypot(new[0] - new[1], old[2] - old[0])
-    above = math.hypot(new[2] - new[0], old[0] - old[1])
-    return float(value - below), float(value + above)
-
-
-def _two_runs(values: Sequence[float]) -> float:
-    """By how much two runs of an unchanged system differ at most: Student's t × √2 × the deviation."""
-    return student(len(values) - 1) * math.sqrt(2) * float(np.std(values, ddof=1))
-
-
-def _row(name: str, before: Finding | None, after: Finding | None, change: Change) -> dict[str, Any]:
+def _row(
+    name: str, before: Finding | None, after: Finding | None, change: Change, objective: Objective | None
+) -> dict[str, Any]:
     known = after or before
-    share = change.value / before.value if change.value is not None and before and before.value else None
-    row: dict[str, Any] = {"finding": name, "section": name.partition(".")[0]}
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"finding": name, "section": name.partition(".")[0]}
     row |= {"title": known.title if known else "", "unit": known.unit if known else ""}
     for when, found in (("before", before), ("after", after)):
         row |= {when: found and found.value, f"{when}_low": found and found.low, f"{when}_high": found and found.high}
-    row |= {"change": change.value, "change_low": change.low, "change_high": change.high, "change_share": share}
-    return row | {"detectable": change.detectable, "answer": change.answer}
-
-
-def _judged(
-    before: Finding | None, after: Finding | None, change: Change, objective: Objective | None
-) -> dict[str, Any]:
-    """What the change means for the promise on the finding, if there is one."""
+    row |= {"change": change.value, "change_low": change.low, "change_high": change.high, "answer": change.answer}
+    if change.value is not None and before and before.value:
+        row["change_share"] = change.value / before.value
+    row["detectable"] = change.detectable
     if objective is None:
-        return dict.fromkeys(("direction", "promise", "verdict_before", "verdict_after", "outcome"))
-    verdicts = judge(before, objective), judge(after, objective)
-    direction = direction_of(change, objective)
-    known = after or before
-    title = objective.title or (known.title if known else "")
-    row = {"title": title, "unit": objective.unit, "direction": direction, "promise": objective.promise}
-    outcome = outcome_of(*verdicts, direction)
-    return row | {"verdict_before": verdicts[0], "verdict_after": verdicts[1], "outcome": outcome}
+        return row
+    verdicts, direction = (judge(before, objective), judge(after, objective)), direction_of(change, objective)
+    row |= {"title": objective.title or row["title"], "unit": objective.unit, "promise": objective.promise}
+    row |= {"verdict_before": verdicts[0], "verdict_after": verdicts[1], "direction": direction}
+    return row | {"outcome": outcome_of(*verdicts, direction)}
 
 
 def direction_of(change: Change, objective: Objective) -> str | None:

@@ -74,6 +74,11 @@ def months_until(current: float, limit: float, monthly_rate: float = MONTHLY_RAT
     return (math.log(limit) - math.log(current)) / math.log1p(monthly_rate)
 
 
+def margin_lasts(margin: float, monthly_rate: float = MONTHLY_RATE) -> float:
+    """Months that a safety margin lasts, given as capacity over use: 2.1 at 15 % a month lasts 5.3."""
+    return months_until(1.0, margin, monthly_rate)
+
+
 def growth_factor(months: float, monthly_rate: float = MONTHLY_RATE) -> float:
     """What a value is multiplied by in `months`, which need not be whole: 5.35 in 12 at 15 %; inf beyond all numbers.
 
