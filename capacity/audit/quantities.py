@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import reduce
 
 from capacity.units import DATE, Unit, combined, read_unit
@@ -144,14 +145,9 @@ def _number(value: float) -> str:
 
 
 def _half_digit(number: str, rough: bool) -> float:
-    """Half of the place of the last written digit, or of the last one that is not 0."""
-    whole, _, decimals = number.replace("_", "").partition(".")
-    if rough:
-        decimals = decimals.rstrip("0")
-    if decimals or not rough:
-        return 0.5 * 10.0 ** -len(decimals)
-    zeros = len(whole) - len(whole.rstrip("0"))
-    return 0.5 * 10.0 ** (zeros if zeros < len(whole) else 0)
+    """Half of the place of the last written digit; of a rough number, of the last one that is not 0."""
+    written = Decimal(number)
+    return 0.5 * 10.0 ** int((written.normalize() if rough else written).as_tuple().exponent)
 
 
 def _moment(given: date) -> Quantity:

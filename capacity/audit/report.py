@@ -1,7 +1,8 @@
 """A published report as data: its lines, what each states as values and claims; read from YAML and validated."""
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,10 +125,7 @@ def parse_published(values: Any, source: str) -> Published:
 
 def _quote_at(values: Any, place: tuple[int | str, ...]) -> str:
     """The quote of the statement that `place` lies in, which is easier to find than its number."""
-    for key in place[:4]:
-        try:
-            values = values[key]
-        except (KeyError, IndexError, TypeError):
-            return ""
-    quote = values.get("quote") if isinstance(values, dict) else None
-    return f"at {quote!r}: " if quote else ""
+    try:
+        return f"at {reduce(getitem, place[:4], values)['quote']!r}: "
+    except (KeyError, IndexError, TypeError):
+        return ""

@@ -72,12 +72,10 @@ def _check_ruling(claim: LimitCheck, verdict: Verdict, said: str, promise: str, 
     if verdict is Verdict.INCONCLUSIVE:
         return Ruling(Agreement.OPEN, f"within its rounding {said} may be {promise} or not{report}")
     holds = verdict is Verdict.PASS
-    if holds != (claim.stated != "FAIL"):
-        return Ruling(Agreement.APART, f"{said} is {'' if holds else 'not '}{promise}{report}")
-    if not holds or proven:
-        return Ruling(Agreement.EXACT, f"{said} is {'' if holds else 'not '}{promise}{report}")
-    alone = f"{said} is {promise} as stated, unproven: one value without an interval"
-    return Ruling(Agreement.UNPROVEN, alone)
+    if holds and claim.stated != "FAIL" and not proven:
+        return Ruling(Agreement.UNPROVEN, f"{said} is {promise} as stated, unproven: one value without an interval")
+    fits = Agreement.EXACT if holds == (claim.stated != "FAIL") else Agreement.APART
+    return Ruling(fits, f"{said} is {'' if holds else 'not '}{promise}{report}")
 
 
 def _lasts(claim: Lasts, lookup: Lookup) -> Ruling:

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console, Group, RenderableType
@@ -22,20 +22,14 @@ def print_audit(judged: Sequence[JudgedClaim], missing: Sequence[str], *, everyt
     console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH, highlight=False, emoji=False)
     for section, claims in groupby(judged, key=lambda claim: claim.section):
         console.print(_section(section, list(claims), everything))
-    console.print(Text(totals_text(judged)))
-    for line in missing:
-        console.print(Text(f"not transcribed: {line}"))
-
-
-def totals_text(judged: Iterable[JudgedClaim]) -> str:
-    """How many claims follow, do not follow and cannot be told."""
-    claims = list(judged)
-    answers = Counter(claim.answer for claim in claims)
-    unproven = sum(claim.fits is Agreement.UNPROVEN for claim in claims)
-    return (
-        f"{len(claims)} claims: {answers[Answer.FOLLOWS]} follow ({unproven} of them unproven: one value without an "
+    answers = Counter(claim.answer for claim in judged)
+    unproven = sum(claim.fits is Agreement.UNPROVEN for claim in judged)
+    console.print(
+        f"{len(judged)} claims: {answers[Answer.FOLLOWS]} follow ({unproven} of them unproven: one value without an "
         f"interval), {answers[Answer.DOES_NOT_FOLLOW]} do not follow, {answers[Answer.CANNOT_BE_TOLD]} cannot be told"
     )
+    for line in missing:
+        console.print(Text(f"not transcribed: {line}"))
 
 
 def _section(title: str, claims: Sequence[JudgedClaim], everything: bool) -> RenderableType:
