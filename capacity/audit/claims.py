@@ -27,22 +27,18 @@ class Derived(Claim):
     by: Expression
 
 
-class Several(Claim):
-    """What is claimed of two or more quantities."""
-
-    of: Operands
-
-
-class Same(Several):
+class Same(Claim):
     """All of these are statements of one quantity."""
 
     kind: Literal["same"]
+    of: Operands
 
 
-class Order(Several):
+class Order(Claim):
     """Each of these is at most the next one, as percentiles and dates are."""
 
     kind: Literal["order"]
+    of: Operands
 
 
 class LimitCheck(Claim):

@@ -94,9 +94,7 @@ def reconcile(
 
 def _attempts(enqueued: "Iterable[Hashable] | Mapping[Any, bool] | pd.Series[Any]") -> dict[Hashable, bool]:
     """Whether each job was acknowledged, by its id."""
-    if isinstance(enqueued, pd.Series) and pd.api.types.is_bool_dtype(enqueued):
-        pairs = list(zip(enqueued.index.tolist(), enqueued.tolist(), strict=True))
-    elif isinstance(enqueued, Mapping):
+    if isinstance(enqueued, Mapping) or (isinstance(enqueued, pd.Series) and pd.api.types.is_bool_dtype(enqueued)):
         pairs = list(enqueued.items())
     else:
         pairs = [(each, True) for each in enqueued]

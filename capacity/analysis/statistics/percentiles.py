@@ -58,8 +58,8 @@ def percentile_interval(
 ) -> Estimate:
     """The value at rank ⌈n·q⌉ between the two order statistics that hold the true quantile with `confidence`.
 
-    Of all pairs that do so, it takes the nearest. Ranks are whole numbers, so the pair holds the quantile a little more
-    often than asked: 95.0 to 97.5 times in 100 for 95, and more often still where many values are equal.
+    Of such pairs it takes the nearest. Ranks are whole numbers, so the pair holds the quantile somewhat more often than
+    asked: 95.0 to 97.5 times in 100 for 95, and more often where many values are equal.
 
     Parameters
     ----------
@@ -68,8 +68,7 @@ def percentile_interval(
     quantile, confidence : float
         Between 0 and 1, both excluded; p99 is 0.99.
     effective_count : float, optional
-        The number of independent values that these are worth: the ranks come from it. Where it is below the minimum
-        the percentile is given and its far side is unbounded.
+        How many independent values these are worth, from which the ranks come; the far side may then be unbounded.
 
     Returns
     -------
