@@ -1,8 +1,8 @@
 """Whether a recording's operations are the planned ones, due when planned, and sent as soon as they could be.
 
-A generator that starts its clock when it gets round to an operation, leaves some out, or sends them in bursts writes a
-recording that looks well. The plan can be drawn again from the manifest's workload, and what the generator owes to its
-own slowness follows from the samples alone, so neither is taken from what the generator says of itself.
+A generator that starts its clock at the send, leaves operations out, or sends them in bursts writes a recording that
+looks good. The plan can be drawn again from the manifest's workload, and the samples show how late the generator was by
+its own fault; so neither is taken from what it says of itself.
 """
 
 from collections.abc import Mapping
@@ -102,10 +102,10 @@ def schedule_problem(samples: pd.DataFrame, plan: PlannedLoad) -> Problem | None
 
 
 def burst_problem(samples: pd.DataFrame, delays_ns: "pd.Series[int]") -> Problem | None:
-    """A quarter of the operations sent so late, with a connection free, that the response p99 changes.
+    """A quarter of the operations was sent so late, with a connection free, that the response p99 changes.
 
-    `delays_ns` are `own_delays_ns` of `samples`. A generator that pauses now and then is late with fewer; one that
-    sends in bursts is late with most of them.
+    `delays_ns` are `own_delays_ns` of `samples`. A generator that pauses now and then is late with fewer of them; one
+    that sends in bursts is late with most.
     """
     if delays_ns.empty:
         return None

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from capacity.analysis.measured.honesty import burst_problem, own_delays_ns, planned_load, schedule_problem
@@ -22,8 +21,6 @@ LATENESS_LIMIT_MS = 5.0  # below, it is the scheduler of the operating system, o
 LATENESS_PART = 0.25  # of the response p99: a smaller part of it does not change what one concludes
 BACKLOG_PART = 0.01  # of a step's length: the wait that a load 1 % above capacity has built up by its end
 STARVED_LIMIT = 0.2  # of the time; some waiting for a core is normal beside a busy server
-
-Times = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +96,9 @@ def accounting(samples: pd.DataFrame, planned: int | None = None) -> Accounting:
 def littles_law(samples: pd.DataFrame, step: int | None = None) -> LittlesLaw:
     """N = X·R over the window from the first to the last time that an operation (of `step`) was due.
 
-    N, the mean number in the system, is integrated over the arrivals and departures themselves: an operation arrives
-    when it is due and leaves when it has ended in any way. X is the operations per second that left in the window and R
-    their mean response time in seconds. The residual is near 0 in a steady state; where operations pile up it nears 1.
+    N, the mean number in the system, is the time that operations spent in it within the window, over the window: one
+    arrives when it is due and leaves when it has ended in any way. X is the operations per second that left in the
+    window, and R their mean response time. The residual is near 0 in a steady state, and near 1 where they pile up.
     Raises ValueError for a window without length. Source: Little, Operations Research 9 (1961).
     """
     due = check_samples(samples)["scheduled_ns"] if step is None else samples["scheduled_ns"][samples["step"] == step]
@@ -115,18 +112,10 @@ def littles_law(samples: pd.DataFrame, step: int | None = None) -> LittlesLaw:
     in_window = (left > begin) & (left <= end)
     throughput = float(in_window.sum()) / (end - begin) * NS_PER_S
     response = float((left - arrived)[in_window].mean()) / NS_PER_S if in_window.any() else math.nan
-    number = _mean_in_system(arrived, left, begin, end)
+    spent = np.clip(left, begin, end) - np.clip(arrived, begin, end)
+    number = float(spent.sum()) / (end - begin)
     explained = throughput * response if in_window.any() else 0.0
     return LittlesLaw(number, throughput, response, (number - explained) / number if number else math.nan)
-
-
-def _mean_in_system(arrived: Times, left: Times, begin: int, end: int) -> float:
-    """The time average of arrivals − departures from `begin` to `end`; events outside count from the nearer edge."""
-    times = np.clip(np.concatenate([arrived, left]), begin, end)
-    changes = np.concatenate([np.ones(len(arrived)), -np.ones(len(left))])
-    order = np.argsort(times, kind="stable")
-    number = np.cumsum(changes[order])[:-1]
-    return float((number * np.diff(times[order])).sum()) / (end - begin)
 
 
 def _during(at_ns: "pd.Series[int]", samples: pd.DataFrame) -> "pd.Series[bool]":

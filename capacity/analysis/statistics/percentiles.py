@@ -110,7 +110,7 @@ def sorted_interval(
     worth = count if effective_count is None else max(1, min(count, math.floor(effective_count)))
     lower, upper = _ranks(worth, quantile, 1 - confidence)
     rank = value_rank(count, quantile)
-    # The misses are "at most lower − 1" and "at least upper" values below the quantile; shares of n carry them over.
+    # The ranks are of `worth` values; the same shares of all `count` values are taken.
     low = ordered[min((lower - 1) * count // worth, rank - 1)] if lower >= 1 else -math.inf
     high = ordered[max(-(-upper * count // worth), rank) - 1] if upper <= worth else math.inf
     return Estimate(float(ordered[rank - 1]), float(low), float(high), count)
