@@ -47,9 +47,8 @@ def reconcile(
     Parameters
     ----------
     enqueued : iterable, mapping or Series
-        The ids of jobs that the queue acknowledged; or a mapping, or a Series of booleans, from the id of every job
-        that was tried to whether it was acknowledged: False is an attempt whose outcome is unknown. An attempt that
-        certainly failed does not belong here.
+        The ids of jobs that the queue acknowledged; or a mapping (or a Series of booleans) from the id of every job
+        tried to whether it was acknowledged, False where nobody knows. What certainly failed does not belong here.
     completed : iterable
         The ids of completions, the same id again each time.
 
@@ -61,8 +60,7 @@ def reconcile(
     Raises
     ------
     ValueError
-        Where an id is enqueued twice, where what is known of it is no boolean, and where the two sides cannot be
-        compared.
+        Where an id is enqueued twice or maps to no boolean, and where the ids of the two sides are of unlike types.
 
     References
     ----------
@@ -77,11 +75,16 @@ def reconcile(
     >>> found.ids("lost")
     ('c',)
     """
-    attempts = _attempts(enqueued)
-    completions = collections.Counter(completed)
+    attempts, completions = _attempts(enqueued), collections.Counter(completed)
     _check_types(attempts, completions)
+    ids = _ids(attempts, completions)
+    return Reconciliation(**{name: len(ids[name]) for name in CLASSES}, _ids=ids)
+
+
+def _ids(attempts: Mapping[Hashable, bool], completions: collections.Counter[Hashable]) -> dict[str, tuple[Any, ...]]:
+    """The ids of each of CLASSES."""
     done = [each for each in attempts if each in completions]
-    ids = {
+    return {
         "acknowledged": tuple(each for each, known in attempts.items() if known),
         "ok": tuple(done),
         "lost": tuple(each for each, known in attempts.items() if known and each not in completions),
@@ -89,7 +92,6 @@ def reconcile(
         "duplicated": tuple(each for each in done for _ in range(completions[each] - 1)),
         "recovered": tuple(each for each in done if not attempts[each]),
     }
-    return Reconciliation(**{name: len(ids[name]) for name in CLASSES}, _ids=ids)
 
 
 def _attempts(enqueued: "Iterable[Hashable] | Mapping[Any, bool] | pd.Series[Any]") -> dict[Hashable, bool]:
