@@ -58,8 +58,7 @@ class Sustained:
         """The percentiles in a row of `latency_table` of `count` times, as the findings `section.name_p99`."""
         for each in names:
             estimate = percentile_estimate(row, each, count)
-            made = self.finding(f"{name}_{each}", estimate, "ms", f"{title} {percentile_text(each)}")
-            yield replace(made, note=made.note and f"needs {minimum_samples(QUANTILES[each]):,} and has {count:,}")
+            yield self.finding(f"{name}_{each}", estimate, "ms", f"{title} {percentile_text(each)}")
 
     def rises(self, *names: str) -> list[npt.NDArray[np.float64]]:
         """By how much each counter rose in each second of a stage; only seconds in which all of them were read."""
@@ -147,7 +146,9 @@ def prefix_and_title(name: str, together: str = "all operations") -> tuple[str, 
 def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> Iterator[Finding]:
     prefix, title = prefix_and_title(name)
     timed = int(row["count"] - row["error"])
-    yield from part.percentiles(row, timed, f"{prefix}response", f"{title},")
+    responses = part.percentiles(row, timed, f"{prefix}response", f"{title},")
+    for share, made in zip(QUANTILES.values(), responses, strict=True):
+        yield replace(made, note=made.note and f"needs {minimum_samples(share):,} and has {timed:,}")
     longest = exactly(_given(row["max_ms"]), timed)
     yield part.finding(f"{prefix}response_max", longest, "ms", f"{title}, longest")
     share_ok = proportion(int(row["ok"]), int(row["count"]))
