@@ -83,7 +83,6 @@ def planned_load(manifest: Mapping[str, Any] | None) -> tuple[PlannedLoad | None
             f"the plan cannot be drawn again: {error}",
             "nothing shows that all operations are there and were due when they should be",
             "read the recording with the version of the suite that made it, or measure again",
-            void=False,
         )
 
 

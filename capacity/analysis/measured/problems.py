@@ -11,7 +11,7 @@ class Problem:
     seen: str
     why: str
     remedy: str
-    void: bool
+    void: bool = False
 
 
 def void_reason(problems: Iterable[Problem]) -> str | None:

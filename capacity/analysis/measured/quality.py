@@ -190,7 +190,6 @@ def _starved(gauges: pd.DataFrame, workers: int) -> Problem | None:
         f"the generator was ready to run and had no core for {share:.0%} of the time",
         "answers lie unread meanwhile, so response times contain waiting that is this machine's and not the server's",
         "leave a core to each generator process: fewer of them, a lower rate, or a machine apart from the server",
-        void=False,
     )
 
 
@@ -209,7 +208,6 @@ def _waiting_at_the_end(samples: pd.DataFrame) -> Problem | None:
         f"the oldest for {backlog.max() / NS_PER_MS:,.0f} ms",
         "more arrived than was answered, so the response times depend on how long the step lasted",
         "read the step as beyond capacity, or give the workload more connections or a lower rate",
-        void=False,
     )
 
 
@@ -232,5 +230,4 @@ def _unwatched(gauges: pd.DataFrame) -> Problem | None:
         "no reading of the generator's own load was recorded",
         "nothing shows that the generator was not the limit",
         "measure with the suite's own generator, or watch the load of the machine that the generator runs on",
-        void=False,
     )
