@@ -13,7 +13,7 @@ from capacity.analysis.measured.summary import (
     response_findings,
     sustained,
 )
-from capacity.analysis.statistics.estimates import exactly, mean_rate, peak, proportion
+from capacity.analysis.statistics.estimates import exactly, mean_rate, peak
 from capacity.findings import Finding
 from capacity.units import NS_PER_S
 
@@ -43,28 +43,27 @@ def _outcomes(part: Sustained) -> Iterable[Finding]:
         count = len(index)
         yield part.finding(f"{prefix}volume", exactly(count, count), "requests", f"{title}, volume")
         for kind, these, words in (("error", failed, "errors"), ("shed", shed, "shed on purpose")):
-            share = proportion(int(these[index].sum()), count)
-            yield part.finding(f"{prefix}{kind}_rate", share, "%", f"{title}, {words}", 100)
-    status = part.samples.loc[failed, "error"].astype(str)
+            yield part.share(f"{prefix}{kind}_rate", these[index].sum(), count, f"{title}, {words}")
+    status, requests = part.samples.loc[failed, "error"].astype(str), len(part.samples)
     for family in ("4", "5"):
-        estimate = proportion(int(status.str.match(rf"{family}\d\d$").sum()), len(part.samples))
-        yield part.finding(f"status_{family}xx_rate", estimate, "%", f"answers with a status {family}xx", 100)
-    other = proportion(int((~status.str.match(r"[45]\d\d$")).sum()), len(part.samples))
-    yield part.finding("no_answer_rate", other, "%", "connections cut, time-outs and drops", 100)
+        answers = status.str.match(rf"{family}\d\d$").sum()
+        yield part.share(f"status_{family}xx_rate", answers, requests, f"answers with a status {family}xx")
+    others = (~status.str.match(r"[45]\d\d$")).sum()
+    yield part.share("no_answer_rate", others, requests, "connections cut, time-outs and drops")
 
 
 def _connections(part: Sustained) -> Iterable[Finding]:
     """The pool of connections to the gateway: how many were needed at once, and how often one was opened anew."""
     again = part.gauges[part.gauges["gauge"] == "generator.reconnection_ms"]
     requests = len(part.samples)
-    reuse = proportion(max(0, requests - len(again)), requests)
     seconds = np.arange(int(part.gauges["at_ns"].min() // NS_PER_S), int(part.gauges["at_ns"].max() // NS_PER_S) + 2)
     opened = mean_rate(np.histogram(again["at_ns"] / NS_PER_S, bins=seconds)[0], 1.0)
     pool = int(part.manifest["connections"])
     in_use = part.peak("generator.in_use")
     yield part.finding("connections_in_use", in_use, "connections", "connections in use, peak")
     yield part.finding("connections_utilisation", in_use, "%", "connections in use of those open, peak", 100 / pool)
-    yield part.finding("keep_alive_reuse", reuse, "%", "requests on a connection that was open", 100)
+    reused = max(0, requests - len(again))
+    yield part.share("keep_alive_reuse", reused, requests, "requests on a connection that was open")
     yield part.finding("connections_opened", opened, "/s", "connections opened anew")
     yield from acquisition_findings(part, "wait for a connection to the gateway,", ["p99"])
 

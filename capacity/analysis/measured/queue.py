@@ -18,7 +18,7 @@ from capacity.analysis.measured.summary import (
     rows_of,
     sustained,
 )
-from capacity.analysis.statistics.estimates import backlog_slope, exactly, peak, proportion, ratio
+from capacity.analysis.statistics.estimates import backlog_slope, exactly, peak, ratio
 from capacity.findings import Finding
 from capacity.units import MB, NS_PER_S
 
@@ -73,7 +73,7 @@ def _stages(part: Sustained) -> Iterable[Finding]:
 def _adds(part: Sustained) -> Iterable[Finding]:
     row = latency_table(part.samples, by=None).iloc[0]
     yield from part.percentiles(row, int(row["count"]), "add", "adding a job,", ["p99"])
-    yield part.finding("add_success_rate", proportion(int(row["ok"]), int(row["count"])), "%", "jobs added", 100)
+    yield part.share("add_success_rate", row["ok"], row["count"], "jobs added")
 
 
 def _backlog(part: Sustained) -> Iterable[Finding]:
@@ -93,16 +93,13 @@ def backlog(gauges: pd.DataFrame) -> "pd.Series[float]":
 def _failures(part: Sustained) -> Iterable[Finding]:
     ended = part.samples[part.samples["outcome"].isin(["ok", "error"])]
     dead, again = ended[ended["outcome"] == "error"], ended[ended["attempts"] > 1]
-    rescued = int((again["outcome"] == "ok").sum())
-    yield part.finding("failed_rate", proportion(len(dead), len(ended)), "%", "jobs that failed for good", 100)
-    yield part.finding("retried_rate", proportion(len(again), len(ended)), "%", "jobs tried again", 100)
-    yield part.finding("retry_success_rate", proportion(rescued, len(again)), "%", "tried again and done", 100)
+    rescued = (again["outcome"] == "ok").sum()
+    yield part.share("failed_rate", len(dead), len(ended), "jobs that failed for good")
+    yield part.share("retried_rate", len(again), len(ended), "jobs tried again")
+    yield part.share("retry_success_rate", rescued, len(again), "tried again and done")
     for category, count in dead["error"].value_counts().items():
-        share = proportion(int(count), len(dead))
-        name = f"dead_letters.{operation_slug(str(category))}"
-        yield part.finding(name, share, "%", f"dead letters, {category}", 100)
-    dead_letters = part.total("queue.dead")
-    yield part.finding("dead_letters", dead_letters, "jobs", "jobs in the dead letter queue")
+        yield part.share(f"dead_letters.{operation_slug(str(category))}", count, len(dead), f"dead letters, {category}")
+    yield part.finding("dead_letters", part.total("queue.dead"), "jobs", "jobs in the dead letter queue")
 
 
 def _account(

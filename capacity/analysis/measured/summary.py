@@ -52,6 +52,10 @@ class Sustained:
         full_name = f"{self.section}.{name}"
         return Finding(full_name, value, unit, low, high, count, self.recording, title, note, self.void)
 
+    def share(self, name: str, successes: float, total: float, title: str) -> Finding:
+        """The share of successes, in percent, as the finding `section.name`."""
+        return self.finding(name, proportion(int(successes), int(total)), "%", title, scale=100)
+
     def percentiles(
         self, row: "pd.Series[float]", count: int, name: str, title: str, names: Iterable[str] = QUANTILES
     ) -> Iterator[Finding]:
@@ -151,8 +155,7 @@ def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> 
         yield replace(made, note=made.note and f"needs {minimum_samples(share):,} and has {timed:,}")
     longest = exactly(_given(row["max_ms"]), timed)
     yield part.finding(f"{prefix}response_max", longest, "ms", f"{title}, longest")
-    share_ok = proportion(int(row["ok"]), int(row["count"]))
-    yield part.finding(f"{prefix}success_rate", share_ok, "%", f"{title}, succeeded", scale=100)
+    yield part.share(f"{prefix}success_rate", row["ok"], row["count"], f"{title}, succeeded")
 
 
 def connection_findings(part: Sustained) -> list[Finding]:
