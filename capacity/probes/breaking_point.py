@@ -136,12 +136,10 @@ def run_breaking_point_probe(
 
 def _facts(found: SearchResult) -> dict[str, Any]:
     """What is kept of a search: what was measured, by what it was judged, and what it says."""
-    answer = asdict(found.answer)
-    del answer["levels"]
     facts: dict[str, Any] = {"part": found.name, "search": asdict(found.search)}
     facts["objectives"] = [asdict(each) for each in found.objectives]
     facts |= {"levels": _told(found.levels), "rounds": [_told(each) for each in found.rounds]}
-    return facts | {"repeated": _told(found.repeated), "answer": answer}
+    return facts | {"repeated": _told(found.repeated), "answer": asdict(found.answer)}
 
 
 def _told(levels: Iterable[Level]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from capacity.analysis.limits.search import Search
 from capacity.errors import CapacityError
@@ -42,6 +42,12 @@ class SearchSettings(Strict):
     limit: PositiveFloat
     step: PositiveFloat
     windows: dict[str, Windows]
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> "SearchSettings":
+        for profile in self.windows:
+            self.search(profile)
+        return self
 
     def search(self, profile: str) -> Search:
         """The search in that profile's windows; CapacityError names the accepted ones."""

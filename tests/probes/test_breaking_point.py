@@ -133,6 +133,11 @@ def test_the_projects_searches_begin_within_their_range() -> None:
     ("text", "message"),
     [
         ("redis: {workload: redis}", "the key 'parts.redis.connections' is missing (and 4 more)"),
+        (
+            "redis: {workload: redis, connections: 1, start: 20, limit: 10, step: 1, windows: "
+            "{smoke: {warm_up_seconds: 1, seconds: 1, confirm_seconds: 2, share: 0.1}}}",
+            "parts.redis: a search needs 0 < start <= limit, 0 < seconds <= confirm_seconds, ",
+        ),
         ("[", "the file of searches"),
     ],
 )

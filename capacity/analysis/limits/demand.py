@@ -1,4 +1,4 @@
-"""What one operation costs, and what a part of the system uses at its peak: measured once, carried to other loads."""
+"""What a part of the system uses at its peak, and the mean of times of which percentiles are known."""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from capacity.analysis.statistics.estimates import Estimate, times
 
-RESOURCES = ("cpu", "memory_gib", "connections", "iops")
 Z95, Z99 = 1.6448536269514722, 2.3263478740408408  # standard normal quantiles
 
 
@@ -25,30 +24,17 @@ class Demand:
     def __post_init__(self) -> None:
         if not 0 <= self.headroom < 1:
             raise ValueError(f"the headroom must be a share from 0 to below 1 and is {self.headroom:g}")
-        if unknown := sorted(set(self.uses) - set(RESOURCES)):
-            raise ValueError(f"there is no resource {unknown[0]!r}; accepted are {', '.join(RESOURCES)}")
 
     def grown(self, factor: float) -> "Demand":
         """The demand when the load is `factor` times as large; all that is used grows with it."""
         return replace(self, uses={name: times(use, factor) for name, use in self.uses.items()})
 
 
-def service_demand(busy: Estimate, completed_per_s: float) -> Estimate:
-    """Seconds of a server that one operation takes: servers that were busy, over operations completed per second.
-
-    The utilisation law, U = X·D: Denning and Buzen, The Operational Analysis of Queueing Network Models (1978). Other
-    sizes with cores of the same speed take as long. Raises ValueError unless the rate is above 0.
-    """
-    if not 0 < completed_per_s < math.inf:
-        raise ValueError(f"a service demand needs a throughput above 0 and got {completed_per_s:g}/s")
-    return times(busy, 1 / completed_per_s)
-
-
 def mean_from_percentiles(p50: float, p95: float, p99: float) -> float:
     """The mean of times of which these percentiles are known, taken as log-normal; in their unit.
 
-    exp(μ + σ²/2) with μ = ln p50 and σ from p95 and from p99; the larger of the two, so that a tail that is heavier
-    than the middle lets on is not left out. Raises ValueError unless 0 < p50 <= p95 <= p99.
+    exp(μ + σ²/2) with μ = ln p50, and σ from p95 or from p99: whichever is larger, so that a heavy tail counts.
+    Raises ValueError unless 0 < p50 <= p95 <= p99.
     """
     if not 0 < p50 <= p95 <= p99 < math.inf:
         raise ValueError(f"percentiles must ascend from above 0 and are {p50:g}, {p95:g} and {p99:g}")

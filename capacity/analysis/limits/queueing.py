@@ -44,19 +44,6 @@ def erlang_c(offered_load: float, servers: int) -> float:
     return next(waits for count, waits in _waiting(offered_load) if count == servers)
 
 
-def wait_within(arrival_rate: float, service_time: float, servers: int, wait_limit: float) -> float:
-    """The probability that an arrival waits no longer than `wait_limit` seconds in M/M/c.
-
-    P(W <= t) = 1 − C·exp(−(c − A)·t / s), with C of `erlang_c`, A = arrival rate times s, and s the service time in
-    seconds; 0 where the queue grows for ever. `service_time` is the service demand: busy seconds of all servers over
-    operations completed (Denning and Buzen 1978).
-    """
-    _check("wait limit", wait_limit)
-    _check_servers(servers)
-    load = _load(arrival_rate, service_time)
-    return _within(erlang_c(load, servers), load, servers, _in_services(wait_limit, service_time))
-
-
 def servers_needed(arrival_rate: float, service_time: float, wait_limit: float, probability: float) -> int:
     """The smallest c with P(wait <= `wait_limit`) >= `probability` in M/M/c.
 
@@ -92,7 +79,9 @@ def servers_needed(arrival_rate: float, service_time: float, wait_limit: float, 
     """
     _check("wait limit", wait_limit)
     _check_probability(probability)
-    load, limit = _load(arrival_rate, service_time), _in_services(wait_limit, service_time)
+    _check("arrival rate", arrival_rate)
+    _check("service time", service_time)
+    load, limit = arrival_rate * service_time, wait_limit / service_time if service_time else math.inf
     overloaded = math.floor(load)  # with so few the queue grows for ever, and they may be hundreds of thousands
     return next(c for c, waits in _waiting(load, overloaded) if _within(waits, load, c, limit) >= probability)
 
@@ -100,9 +89,8 @@ def servers_needed(arrival_rate: float, service_time: float, wait_limit: float, 
 def highest_arrival_rate(service_time: float, servers: int, wait_limit: float, probability: float) -> float:
     """The highest arrivals per second at which `servers` keep P(wait <= `wait_limit`) >= `probability` in M/M/c.
 
-    The knee that a measured `service_time` predicts, to compare with the one that is measured: a system that breaks
-    far below it is limited by something else than these servers. Times in seconds.
-    Raises ValueError as `servers_needed`, and for a service time of 0.
+    The knee that a measured `service_time` predicts: a system that breaks far below it is limited by something else
+    than these servers. Times in seconds. Raises ValueError as `servers_needed`, and for a service time of 0.
     """
     _check("wait limit", wait_limit)
     _check_servers(servers)
@@ -143,16 +131,6 @@ def _odds(load: float, servers: int) -> float:
 def _within(waits: float, load: float, servers: int, limit: float) -> float:
     """P(W <= limit) with the limit in service times."""
     return 0.0 if load >= servers else 1 - waits * math.exp(-(servers - load) * limit)
-
-
-def _in_services(seconds: float, service_time: float) -> float:
-    return seconds / service_time if service_time else math.inf
-
-
-def _load(arrival_rate: float, service_time: float) -> float:
-    _check("arrival rate", arrival_rate)
-    _check("service time", service_time)
-    return arrival_rate * service_time
 
 
 def _check(name: str, value: float) -> None:

@@ -1,7 +1,7 @@
 """The highest load that a system sustains: which level to measure next, and the answer once enough was seen."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -55,7 +55,7 @@ class BreakingPoint:
     `low` is the highest level that held in the long window, 0 where none did; `high` is the lowest that broke, None
     where none did or the generator was the limit, which is then above `low` and the system's limit is above it. `broke`
     says what ended it, `undecided` are levels in between that stayed so. `recommended` is the load for production, and
-    `why`. `levels` is every measurement, in the order tried; `complete` is False where the search was broken off.
+    `why`. `complete` is False where the search was broken off.
     """
 
     conclusion: Conclusion
@@ -65,13 +65,7 @@ class BreakingPoint:
     undecided: tuple[float, ...]
     recommended: float | None
     why: str
-    levels: tuple[LevelResult, ...]
     complete: bool
-
-    @property
-    def spent(self) -> float:
-        """The sum of level × seconds: what the search cost, in operations where a level is operations a second."""
-        return math.fsum(each.level * each.seconds for each in self.levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +87,11 @@ class Search:
     share: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.start <= self.limit < math.inf and self.resolution > 0):
+        levels, windows = 0 < self.start <= self.limit < math.inf, 0 < self.seconds <= self.confirm_seconds < math.inf
+        if not (levels and windows and self.resolution > 0 and 0 <= self.share < 1):
             raise ValueError(
-                f"a search needs 0 < start <= limit and a resolution above 0 and got start {self.start:g}, "
-                f"limit {self.limit:g} and resolution {self.resolution:g}"
-            )
-        if not 0 < self.seconds <= self.confirm_seconds < math.inf:
-            raise ValueError(
-                f"a search needs 0 < seconds <= confirm_seconds and got {self.seconds:g} and {self.confirm_seconds:g}"
-            )
-        if not 0 <= self.share < 1:
-            raise ValueError(
-                f"the share to which a search knows its answer must be from 0 to below 1 and is {self.share:g}"
+                "a search needs 0 < start <= limit, 0 < seconds <= confirm_seconds, a resolution above 0 "
+                f"and a share from 0 to below 1, and got {self}"
             )
 
     def next_level(self, results: Iterable[LevelResult]) -> NextLevel | None:
@@ -143,7 +130,6 @@ class Search:
             undecided=tuple(each.level for each in seen.undecided),
             recommended=PRODUCTION_SHARE * seen.low if held else None,
             why=self._why(seen.low, conclusion) if held else "no level held, so none is recommended",
-            levels=tuple(levels),
             complete=self.next_level(levels) is None,
         )
 
@@ -181,34 +167,6 @@ class Search:
                 standings.append(_standing(told, long, failures))
             failures -= sum(min(0, _vote(each, long)) for each in told)
         return _between(standings[::-1], misled)
-
-
-def find_breaking_point(
-    measure: Callable[[float, float], LevelResult],
-    *,
-    start: float,
-    limit: float,
-    resolution: float,
-    seconds: float = 30.0,
-    confirm_seconds: float = 120.0,
-    share: float = 0.0,
-) -> BreakingPoint:
-    """The highest load that holds, by a `Search` whose levels `measure(level, seconds)` measures.
-
-    Let the system come to rest before each measurement, or a backlog of the one before is held against it.
-    Raises ValueError where a result is of another level or window than was asked.
-    """
-    search = Search(start, limit, resolution, seconds, confirm_seconds, share)
-    results: list[LevelResult] = []
-    while (attempt := search.next_level(results)) is not None:
-        result = measure(attempt.level, attempt.seconds)
-        if (result.level, result.seconds) != (attempt.level, attempt.seconds):
-            raise ValueError(
-                f"the level {attempt.level:g} was to be held for {attempt.seconds:g} s and the result is of "
-                f"{result.level:g} for {result.seconds:g} s; return the level and seconds that were asked"
-            )
-        results.append(result)
-    return search.answer(results)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What one operation costs is measured once and carried to other loads."""
+"""What a part uses is carried to other loads, and a mean follows from percentiles."""
 
 import math
 from pathlib import Path
@@ -6,19 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capacity.analysis.limits.demand import Demand, mean_from_percentiles, service_demand
+from capacity.analysis.limits.demand import Demand, mean_from_percentiles
 from capacity.analysis.statistics.estimates import Estimate
 from capacity.probes.queue import read_job_samples
 from capacity.recording import open_recording
 
 RECORDED = Path(__file__).parents[3] / "data" / "recorded"
-
-
-def test_the_utilisation_law() -> None:
-    """0.9 cores at 450/s are 2 ms an operation (U = X·D)."""
-    demand = service_demand(Estimate(0.9, 0.8, 1.0, 60), 450.0)
-    assert demand.value == pytest.approx(0.002)
-    assert (demand.low, demand.high) == (pytest.approx(0.8 / 450), pytest.approx(1 / 450))
 
 
 def test_a_demand_grows_in_all_its_ends() -> None:
@@ -52,11 +45,5 @@ def test_the_mean_run_of_the_recorded_jobs_is_met_by_their_percentiles() -> None
 
 
 def test_what_is_no_demand_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^a service demand needs a throughput above 0 and got 0/s$"):
-        service_demand(Estimate(1.0, 1.0, 1.0, 1), 0.0)
     with pytest.raises(ValueError, match=r"^the headroom must be a share from 0 to below 1 and is 1$"):
         Demand({}, 1.0)
-    with pytest.raises(
-        ValueError, match=r"^there is no resource 'gpu'; accepted are cpu, memory_gib, connections, iops$"
-    ):
-        Demand({"gpu": Estimate(1.0, 1.0, 1.0, 1)}, 0.3)

