@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from capacity.analysis.faults.course import FaultCourse
+from capacity.analysis.faults.course import EVERY_S, FaultCourse
 from capacity.display.charts import PALETTE, WIDTH
 from capacity.display.charts_limits import ROOM, limit_line
 from capacity.scenarios.trials import scenario_label
@@ -46,7 +46,7 @@ def fault_timeline(course: FaultCourse | None, axes: tuple[Axes, Axes] | None = 
     above, below = axes or plt.subplots(2, 1, figsize=(WIDTH, 5.8), sharex=True, height_ratios=(3, 2))[1]
     _draw_operations(course, above)
     _draw_answers(course, below)
-    last_s = max(float(course.answers["at_s"].max()) + course.every_s, course.end_s)
+    last_s = max(float(course.answers["at_s"].max()) + EVERY_S, course.end_s)
     width = max(course.end_s - course.begin_s, NARROWEST * last_s)
     for ax in (above, below):
         ax.axvspan(course.begin_s, course.begin_s + width, color=FAULT_COLOUR, zorder=0, linewidth=0)
@@ -81,7 +81,7 @@ def _draw_answers(course: FaultCourse, ax: Axes) -> None:
     for fate, look in FATES.items():
         if (given[fate] > 0).any():
             style = {"color": look.colour, "label": look.label, "hatch": look.hatch, "edgecolor": "white"}
-            ax.bar(given["at_s"], given[fate], course.every_s, bottom, align="edge", linewidth=0, **style)
+            ax.bar(given["at_s"], given[fate], EVERY_S, bottom, align="edge", linewidth=0, **style)
             bottom = bottom + given[fate]
     ax.step(given["at_s"], given["due"], where="post", color="#222222", linewidth=0.9, label="due")
     ax.set(ylabel="ended per second", ylim=(0, HEADROOM * max(given["due"].max(), bottom.max())))

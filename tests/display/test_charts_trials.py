@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from capacity.analysis.faults.course import FaultCourse, Moment
+from capacity.analysis.faults.course import EVERY_S, FaultCourse, Moment
 from capacity.display import charts_trials
 from capacity.scenarios.trials import read_course, read_trials
 
@@ -62,7 +62,7 @@ def test_the_fault_is_shaded_and_its_moments_are_named_in_rows_of_their_own(
 
 def test_the_bars_add_up_to_what_ended(course: FaultCourse, axes: tuple[Axes, Axes]) -> None:
     bars = [bar for container in axes[1].containers for bar in container]  # type: ignore[attr-defined]
-    assert sum(bar.get_height() for bar in bars) * course.every_s == pytest.approx(len(course.operations))
+    assert sum(bar.get_height() for bar in bars) * EVERY_S == pytest.approx(len(course.operations))
     top = axes[1].get_ylim()[1]
     assert all(bar.get_y() + bar.get_height() < top for bar in bars)
 

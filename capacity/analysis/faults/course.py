@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from capacity.analysis.faults.recovery import fates, timeline
+from capacity.analysis.faults.recovery import FATES, fates
 from capacity.findings import Finding
 from capacity.samples import response_ns
 from capacity.units import MS_PER_S, NS_PER_MS, NS_PER_S
 
-EVERY_S = 0.1
+EVERY_S = 0.1  # the width of a bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Moment:
 class FaultCourse:
     """The course of a trial; times in s from the load's begin.
 
-    `operations` has a row an operation: `due_s`, `response_ms` and `fate`. `answers` has a row for each `every_s`:
+    `operations` has a row an operation: `due_s`, `response_ms` and `fate`. `answers` has a row for each EVERY_S:
     `at_s`, how many operations a second were `due` in it, and how many a second ended in it by their fate. `scenario`
     is its name, and `moments` are in their order.
     """
@@ -37,11 +37,10 @@ class FaultCourse:
     end_s: float
     objective_ms: float
     moments: tuple[Moment, ...]
-    every_s: float = EVERY_S
 
 
 def fault_course(
-    scenario: str, samples: pd.DataFrame, findings: Iterable[Finding], objective_ms: float, every_s: float = EVERY_S
+    scenario: str, samples: pd.DataFrame, findings: Iterable[Finding], objective_ms: float
 ) -> FaultCourse | None:
     """The course of a trial from its samples and findings; None without samples, or where its begin is not told.
 
@@ -60,16 +59,18 @@ def fault_course(
             "fate": fates(samples, objective_ms),
         }
     )
-    moments = _moments(told, begin_s, end_s, objective_ms)
-    answers = _answers(samples, objective_ms, every_s)
-    return FaultCourse(scenario, operations, answers, begin_s, end_s, objective_ms, moments, every_s)
+    moments, answers = _moments(told, begin_s, end_s, objective_ms), _answers(samples, operations["fate"])
+    return FaultCourse(scenario, operations, answers, begin_s, end_s, objective_ms, moments)
 
 
-def _answers(samples: pd.DataFrame, objective_ms: float, every_s: float) -> pd.DataFrame:
-    ended = timeline(samples, objective_ms, every_s, by="finished_ns").drop(columns="slowest_ms").set_index("at_s")
-    due = timeline(samples, objective_ms, every_s).drop(columns="slowest_ms").set_index("at_s").sum(axis=1)
-    whole = pd.concat([ended, due.rename("due")], axis=1).sort_index().fillna(0.0)
-    return (whole / every_s).reset_index()
+def _answers(samples: pd.DataFrame, fate: "pd.Series[str]") -> pd.DataFrame:
+    width = round(EVERY_S * NS_PER_S)
+    due = (samples["scheduled_ns"] // width).value_counts()
+    ended = pd.crosstab(samples["finished_ns"] // width, fate).reindex(columns=list(FATES), fill_value=0)
+    counted = pd.concat([ended, due.rename("due")], axis=1)
+    rates = counted.reindex(range(counted.index.min(), counted.index.max() + 1)).fillna(0.0) / EVERY_S
+    rates.insert(0, "at_s", rates.index * EVERY_S)
+    return rates.reset_index(drop=True)
 
 
 def _moments(told: dict[str, float], begin_s: float, end_s: float, objective_ms: float) -> tuple[Moment, ...]:
@@ -78,9 +79,6 @@ def _moments(told: dict[str, float], begin_s: float, end_s: float, objective_ms:
         "first_success": (end_s, "first good answer, {:,.0f} ms after its end"),
         "restored": (end_s, f"within {objective_ms:g} ms for good, {{:,.0f}} ms after its end"),
     }
-    found = [
-        Moment(since + told[name] / MS_PER_S, text.format(told[name]))
-        for name, (since, text) in words.items()
-        if name in told
-    ]
+    given = ((since, told[name], text) for name, (since, text) in words.items() if name in told)
+    found = (Moment(since + took_ms / MS_PER_S, text.format(took_ms)) for since, took_ms, text in given)
     return tuple(sorted(found, key=lambda moment: moment.at_s))

@@ -1,10 +1,10 @@
 """What a fault did to the operations under way, and how long the system took to serve as before."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from capacity.analysis.statistics.percentiles import value_rank
@@ -16,27 +16,18 @@ QUANTILE = 0.95
 WINDOW_S = 1.0
 FATES = ("served", "late", "failed", "lost")
 
-Times = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True)
 class FaultSpan:
-    """When a fault began and ended, in ns on the recording's clock, and the limit in ms on a response time.
-
-    Raises ValueError where it ends before it begins, or the limit is not above 0.
-    """
+    """When a fault began and ended, in ns on the recording's clock, and the limit in ms on a response time."""
 
     begin_ns: int
     end_ns: int
     objective_ms: float
 
     def __post_init__(self) -> None:
-        if self.end_ns < self.begin_ns:
-            raise ValueError(
-                f"a fault that begins at {self.begin_ns} ns cannot end at {self.end_ns} ns; give both in order"
-            )
-        if not self.objective_ms > 0:
-            raise ValueError(f"a limit on response times must be above 0 ms and is {self.objective_ms:g} ms")
+        if not (self.begin_ns <= self.end_ns and self.objective_ms > 0):
+            raise ValueError(f"a fault needs begin_ns <= end_ns and an objective_ms above 0, and got {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,34 +71,27 @@ class Recovery:
     `detected_ms` counts from the fault's begin to the first operation that it touched and that failed, or was not
     answered when its limit passed. `first_success_ms` and `restored_ms` count from its end: to the first good answer,
     and to the moment from which the response times stay within the limit. `during` counts the operations that the fault
-    touched: due before its end, and ended after its begin. `after` counts those due from its end until restored, or
-    until the recording's end.
+    touched: due before its end, and ended after its begin.
     """
 
     detected_ms: float | None
     first_success_ms: float | None
     restored_ms: float | None
     during: Counts
-    after: Counts
     drain: Drain
 
 
-def recovery(
-    samples: pd.DataFrame, fault: FaultSpan, quantile: float = QUANTILE, window_s: float = WINDOW_S
-) -> Recovery:
+def recovery(samples: pd.DataFrame, fault: FaultSpan) -> Recovery:
     """How the operations of a sample frame came through a fault, by the rule of `restored_ns` for the last moment."""
     check_samples(samples)
-    restored = restored_ns(samples, fault, quantile, window_s)
-    scheduled, finished = samples["scheduled_ns"], samples["finished_ns"]
-    touched = samples[(scheduled < fault.end_ns) & (finished >= fault.begin_ns)]
-    until = math.inf if restored is None else restored
+    finished = samples["finished_ns"]
+    touched = samples[(samples["scheduled_ns"] < fault.end_ns) & (finished >= fault.begin_ns)]
     well = finished[(samples["outcome"] == "ok") & (finished >= fault.end_ns)]
     return Recovery(
         detected_ms=_ms(_detected_ns(touched, fault), fault.begin_ns),
         first_success_ms=_ms(None if well.empty else int(well.min()), fault.end_ns),
-        restored_ms=_ms(restored, fault.end_ns),
+        restored_ms=_ms(restored_ns(samples, fault), fault.end_ns),
         during=counts(touched, fault.objective_ms),
-        after=counts(samples[(scheduled >= fault.end_ns) & (scheduled < until)], fault.objective_ms),
         drain=drain(backlog(samples), fault),
     )
 
@@ -161,20 +145,17 @@ def backlog(samples: pd.DataFrame) -> "pd.Series[int]":
     """How many operations were due and had not ended, by the time in ns of each change."""
     begins = pd.Series(1, index=samples["scheduled_ns"].to_numpy())
     ends = pd.Series(-1, index=samples["finished_ns"].to_numpy())
-    changes = pd.concat([begins, ends])
-    return changes.groupby(level=0).sum().cumsum()
+    return pd.concat([begins, ends]).groupby(level=0).sum().cumsum()
 
 
 def drain(depth: "pd.Series[int] | pd.Series[float]", fault: FaultSpan) -> Drain:
     """How a backlog drained after a fault; `depth` by time in ns, ascending, as `backlog` has it or a queue's gauge."""
-    before = depth[depth.index < fault.begin_ns]
-    usual = int(before.max()) if len(before) else 0
-    during = depth[depth.index <= fault.end_ns]
-    left = int(during.iloc[-1]) if len(during) else 0
-    from_begin = depth[depth.index >= fault.begin_ns]
-    peak = max(int(from_begin.max()) if len(from_begin) else 0, left)
-    after = depth[depth.index > fault.end_ns]
-    drained = after.index[(after <= usual).to_numpy()]
+    at, waiting = depth.index.to_numpy(), depth.to_numpy()
+    usual = int(waiting[at < fault.begin_ns].max(initial=0))
+    until_end = waiting[at <= fault.end_ns]
+    left = int(until_end[-1]) if len(until_end) else 0
+    peak = max(int(waiting[at >= fault.begin_ns].max(initial=0)), left)
+    drained = at[(at > fault.end_ns) & (waiting <= usual)]
     if left <= usual:
         return Drain(usual, peak, left, 0.0)
     return Drain(usual, peak, left, (int(drained[0]) - fault.end_ns) / NS_PER_S if len(drained) else None)
@@ -194,60 +175,24 @@ def drain_seconds(backlog: float, capacity_per_s: float, arrivals_per_s: float) 
     return backlog / (capacity_per_s - arrivals_per_s) if capacity_per_s > arrivals_per_s else math.inf
 
 
-def recovery_findings(scenario: str, recording: str, found: Recovery) -> list[Finding]:
+def recovery_findings(scenario: str, recording: str, found: Recovery) -> Iterator[Finding]:
     """A recovery as findings `failover.<scenario>.<name>`; what never came is not given, and says so."""
-    lost = "it did not come within the recording"
-    times = {
-        "detected": (
-            found.detected_ms,
-            "ms",
-            "time from the fault to its first sign",
-            "it touched no operation",
-        ),
-        "first_success": (found.first_success_ms, "ms", "time from the fault's end to the first good answer", lost),
-        "restored": (found.restored_ms, "ms", "time from the fault's end until all is within the limit", lost),
-        "drained": (found.drain.seconds, "s", "time from the fault's end until the backlog was gone", lost),
-    }
-    amounts = {
-        "served": (found.during.served, "operations within the limit in spite of the fault"),
-        "late": (found.during.late, "operations answered too late"),
-        "failed": (found.during.failed, "operations that failed"),
-        "lost": (found.during.lost, "operations never answered"),
-        "backlog": (found.drain.left, "operations waiting when the fault ended"),
-    }
-    given = [(name, value, unit, title, note) for name, (value, unit, title, note) in times.items()]
-    given += [(name, value, "", title, "") for name, (value, title) in amounts.items()]
-    return [
-        Finding(
-            f"failover.{scenario}.{name}",
-            value,
-            unit,
-            value,
-            value,
-            found.during.due,
-            recording,
-            title,
-            "" if value is not None else note,
-        )
-        for name, value, unit, title, note in given
-    ]
-
-
-def timeline(
-    samples: pd.DataFrame, objective_ms: float, every_s: float = 0.1, by: str = "scheduled_ns"
-) -> pd.DataFrame:
-    """A row for each `every_s` of the schedule: `at_s`, the count of each fate, and `slowest_ms` of good answers.
-
-    With `by` finished_ns the operations are those that ended in that time instead of those that were due in it.
-    """
-    slot = samples[by] // round(every_s * NS_PER_S)
-    found = pd.crosstab(slot, fates(samples, objective_ms)).reindex(columns=list(FATES), fill_value=0)
-    whole = range(int(slot.min()), int(slot.max()) + 1) if len(slot) else range(0)
-    found = found.reindex(whole, fill_value=0)
-    well = samples["outcome"] == "ok"
-    slowest = (response_ns(samples)[well] / NS_PER_MS).groupby(slot[well]).max()
-    frame = found.assign(at_s=found.index * every_s, slowest_ms=slowest.reindex(found.index))
-    return frame[["at_s", *FATES, "slowest_ms"]].reset_index(drop=True).rename_axis(columns=None)
+    never, end = "it did not come within the recording", "time from the fault's end"
+    during = found.during
+    figures = (
+        ("detected", found.detected_ms, "ms", "time from the fault to its first sign", "it touched no operation"),
+        ("first_success", found.first_success_ms, "ms", f"{end} to the first good answer", never),
+        ("restored", found.restored_ms, "ms", f"{end} until all is within the limit", never),
+        ("drained", found.drain.seconds, "s", f"{end} until the backlog was gone", never),
+        ("served", during.served, "", "operations within the limit in spite of the fault", ""),
+        ("late", during.late, "", "operations answered too late", ""),
+        ("failed", during.failed, "", "operations that failed", ""),
+        ("lost", during.lost, "", "operations never answered", ""),
+        ("backlog", found.drain.left, "", "operations waiting when the fault ended", ""),
+    )
+    for name, value, unit, title, why_none in figures:
+        figure, note = f"failover.{scenario}.{name}", why_none if value is None else ""
+        yield Finding(figure, value, unit, value, value, during.due, recording, title, note)
 
 
 def _detected_ns(touched: pd.DataFrame, fault: FaultSpan) -> int | None:

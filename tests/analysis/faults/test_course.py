@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.faults.course import FaultCourse, Moment, fault_course
+from capacity.analysis.faults.course import EVERY_S, FaultCourse, Moment, fault_course
 from capacity.analysis.faults.recovery import FaultSpan, recovery, recovery_findings
 from capacity.findings import Finding
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
@@ -47,12 +47,21 @@ def test_each_operation_is_there_when_it_was_due_with_its_fate(course: FaultCour
 def test_answers_stand_where_they_came_and_add_up_to_all(course: FaultCourse) -> None:
     rows = course.answers.set_index(course.answers["at_s"].round(1))
     fates = rows[["served", "late", "failed", "lost"]]
-    assert fates.to_numpy().sum() * course.every_s == pytest.approx(600)
-    assert rows["due"].to_numpy().sum() * course.every_s == pytest.approx(600)
+    assert fates.to_numpy().sum() * EVERY_S == pytest.approx(600)
+    assert rows["due"].to_numpy().sum() * EVERY_S == pytest.approx(600)
     assert fates.loc[2.0].to_dict() == {"served": 0, "late": 0, "failed": 30, "lost": 0}
     assert fates.loc[2.5].sum() == 0
     assert rows.loc[2.5, "due"] == pytest.approx(100)
     assert rows.loc[3.0, "late"] == pytest.approx(920)
+
+
+def test_a_time_in_which_nothing_was_due_or_ended_has_its_rows() -> None:
+    frame = stalled().iloc[:10].assign(finished_ns=2 * S)
+    found = fault_course("x", frame, told(), 100.0)
+    assert found is not None
+    assert found.answers["at_s"].tolist() == pytest.approx([number * EVERY_S for number in range(21)])
+    assert found.answers["due"].tolist() == pytest.approx([100.0] + [0.0] * 20)
+    assert found.answers["late"].tolist() == pytest.approx([0.0] * 20 + [100.0])
 
 
 def test_the_moments_are_on_the_loads_clock_and_in_their_order(course: FaultCourse) -> None:

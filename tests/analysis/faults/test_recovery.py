@@ -18,7 +18,6 @@ from capacity.analysis.faults.recovery import (
     recovery,
     recovery_findings,
     restored_ns,
-    timeline,
 )
 from capacity.analysis.statistics.percentiles import value_rank
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS, check_samples
@@ -76,7 +75,6 @@ def test_it_is_restored_when_no_later_window_has_too_many_bad_answers() -> None:
     found = recovery(refusing(), FAULT)
     # Of the 100 operations in a window 5 may be bad, so the last bad window begins with the sixth last late one.
     assert found.restored_ms == pytest.approx(450.0)
-    assert found.after == Counts(served=0, late=45, failed=0, lost=0)
 
 
 def test_a_stall_is_detected_when_the_limit_of_the_first_operation_passes() -> None:
@@ -116,7 +114,6 @@ def test_a_system_that_never_recovers_has_no_moments() -> None:
     found = recovery(samples(due, response, outcome), FAULT)
     assert found.first_success_ms is None
     assert found.restored_ms is None
-    assert found.after.failed == 1200
     names = {each.name: each for each in recovery_findings("x", "rec", found)}
     restored = names["failover.x.restored"]
     assert (restored.value, restored.note) == (None, "it did not come within the recording")
@@ -242,25 +239,6 @@ def test_a_queues_own_readings_drain_too() -> None:
     assert drain(depth.iloc[:6], FAULT).seconds is None
 
 
-def test_the_timeline_adds_up_to_all_operations_and_has_a_row_for_each_slot() -> None:
-    frame = refusing()
-    line = timeline(frame, FAULT.objective_ms, every_s=0.5)
-    assert line["at_s"].tolist() == [number * 0.5 for number in range(40)]
-    assert line[["served", "late", "failed", "lost"]].to_numpy().sum() == len(frame)
-    assert line.loc[line["at_s"].between(5, 7.9), "failed"].tolist() == [50] * 6
-    assert line.loc[16, ["late", "slowest_ms"]].tolist() == [50, 300.0]
-    gap = timeline(frame[~frame["scheduled_ns"].between(2 * S, 4 * S)], 100.0, every_s=0.5)
-    assert gap["at_s"].tolist() == line["at_s"].tolist()
-    assert math.isnan(gap.loc[5, "slowest_ms"])
-
-
-def test_the_timeline_by_the_end_shows_what_was_answered_late_where_it_was_answered() -> None:
-    line = timeline(refusing(), FAULT.objective_ms, every_s=0.5, by="finished_ns").set_index("at_s")
-    assert line[["served", "late", "failed", "lost"]].to_numpy().sum() == 2000
-    assert line.loc[8.0, "late"] == 20
-    assert line.loc[8.5, "late"] == 30
-
-
 def test_counts_add_up_whatever_happened() -> None:
     due, response, outcome = even(seconds=4.0)
     outcome[:] = np.array(OUTCOMES)[np.arange(len(due)) % 4]
@@ -269,8 +247,7 @@ def test_counts_add_up_whatever_happened() -> None:
 
 
 def test_a_span_out_of_order_and_a_limit_of_nothing_are_one_sentence() -> None:
-    said = "a fault that begins at 2 ns cannot end at 1 ns; give both in order"
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
-        FaultSpan(2, 1, 100.0)
-    with pytest.raises(ValueError, match=r"^a limit on response times must be above 0 ms and is 0 ms$"):
-        FaultSpan(1, 2, 0.0)
+    said = "a fault needs begin_ns <= end_ns and an objective_ms above 0, and got FaultSpan"
+    for wrong in ((2, 1, 100.0), (1, 2, 0.0)):
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+            FaultSpan(*wrong)
