@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from capacity.units import MS_PER_S
+
 MOMENTS = ("pending", "away", "later", "between")
 ROUNDING_MS = 1.0  # the queue's clock has whole milliseconds
 
@@ -20,10 +22,7 @@ class Outage:
 
     def __post_init__(self) -> None:
         if not self.ended_ns <= self.gone_ns <= self.started_ns <= self.back_ns:
-            raise ValueError(
-                f"an outage cannot begin at {self.ended_ns}, be complete at {self.gone_ns}, be lifted at "
-                f"{self.started_ns} and be over at {self.back_ns} ns; give the moments in order"
-            )
+            raise ValueError(f"the moments of an outage must be in their order and are {self}")
 
 
 def when_written(sent: pd.DataFrame, outage: Outage) -> "pd.Series[str]":
@@ -45,4 +44,4 @@ def enqueued_again(
 
     `created_ms` is when the job was written and `queued_ms` when the queue was given it, NaN where it has none.
     """
-    return queued_ms - created_ms > older_than_s * 1000 - ROUNDING_MS
+    return queued_ms - created_ms > older_than_s * MS_PER_S - ROUNDING_MS

@@ -1,7 +1,7 @@
 """What an overload did to a queue and to those who wrote to it: its course, what was served, and when it was over."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,10 @@ import pandas as pd
 from capacity.analysis.measured.gateway import SHED
 from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.summary import percentile_estimate
-from capacity.analysis.statistics.estimates import Estimate, exactly, proportion
+from capacity.analysis.statistics.estimates import Estimate, exactly, proportion, times
 from capacity.findings import Finding
 from capacity.samples import response_ns
-from capacity.units import NS_PER_MS, NS_PER_S
+from capacity.units import MS_PER_S, NS_PER_MS, NS_PER_S
 
 SECTION = "breaking_point"
 WITH, WITHOUT = "with_breaker", "without_breaker"
@@ -23,10 +23,8 @@ HALVES = {WITH: "with the breaker", WITHOUT: "without the breaker"}
 WAITING = ("queue.wait", "queue.prioritized", "queue.paused")
 STATE = "gateway.breaker_state"
 CLOSED = 0
-EVERY_S = 0.2
-COURSE = ("at_s", "depth", "admitted_per_s", "shed_per_s", "failed_per_s")
-
-Times = npt.NDArray[np.int64]
+EVERY_S = 0.2  # the width of an interval of a course
+FATES = ("admitted", "shed", "failed")
 
 
 def queue_depth(gauges: pd.DataFrame) -> "pd.Series[float]":
@@ -36,42 +34,39 @@ def queue_depth(gauges: pd.DataFrame) -> "pd.Series[float]":
 
 
 def fates_of_writes(samples: pd.DataFrame) -> "pd.Series[str]":
-    """Whether each write was admitted, shed on purpose (with a time to come again), or failed."""
+    """Whether each write was admitted, shed on purpose (with a time to come again), or failed: one of FATES."""
     shed = samples["error"].astype(object).fillna("").str.contains(SHED, regex=False)
-    fates = np.select([samples["outcome"] == "ok", shed], ["admitted", "shed"], "failed")
+    fates = np.select([samples["outcome"] == "ok", shed], FATES[:2], FATES[2])
     return pd.Series(fates, index=samples.index, dtype=str)
 
 
-def overload_course(writes: pd.DataFrame, gauges: pd.DataFrame, every_s: float = EVERY_S) -> pd.DataFrame:
-    """A row for each `every_s` from the load's begin: its middle `at_s`, the deepest `depth`, and the rates of writes.
+def overload_course(writes: pd.DataFrame, gauges: pd.DataFrame) -> pd.DataFrame:
+    """A row for each EVERY_S from the load's begin: its middle `at_s`, the deepest `depth`, and the rates of writes.
 
     `writes` is a sample frame of the operations that add to the queue. Columns: at_s, depth (NaN where it was not
     read), admitted_per_s, shed_per_s and failed_per_s, by when they were answered.
     """
     depth = queue_depth(gauges)
     last = max(writes["finished_ns"].max() if len(writes) else 0, depth.index.max() if len(depth) else 0)
-    rows = range(math.floor(last / NS_PER_S / every_s) + 1)
-    slot = (writes["finished_ns"] / NS_PER_S // every_s).astype(int)
-    found = pd.crosstab(slot, fates_of_writes(writes)).reindex(index=rows, columns=["admitted", "shed", "failed"])
-    rates = (found.fillna(0) / every_s).add_suffix("_per_s")
-    deepest = depth.groupby((depth.index.to_numpy() / NS_PER_S // every_s).astype(int)).max().reindex(rows)
-    course = rates.assign(at_s=(np.array(rows) + 0.5) * every_s, depth=deepest)
-    return course[list(COURSE)].reset_index(drop=True).rename_axis(columns=None)
+    rows = range(math.floor(last / NS_PER_S / EVERY_S) + 1)
+    slot = (writes["finished_ns"] / NS_PER_S // EVERY_S).astype(int)
+    found = pd.crosstab(slot, fates_of_writes(writes)).reindex(index=rows, columns=list(FATES))
+    deepest = depth.groupby((depth.index.to_numpy() / NS_PER_S // EVERY_S).astype(int)).max().reindex(rows)
+    rates = (found.fillna(0) / EVERY_S).add_suffix("_per_s").rename_axis(columns=None)
+    middles = pd.Series((np.array(rows) + 0.5) * EVERY_S, index=rows, name="at_s")
+    return pd.concat([middles, deepest.rename("depth"), rates], axis=1)
 
 
-def served_per_s(ended_ns: Times, depth: "pd.Series[float]") -> float | None:
+def served_per_s(ended_ns: npt.NDArray[np.int64], depth: "pd.Series[float]") -> float | None:
     """Jobs that ended per second while jobs waited, so that every worker had one: μ, from ends and readings of depth.
 
     Only between readings that both found jobs waiting; None where that was never so.
     """
     times, waits = depth.index.to_numpy(), (depth > 0).to_numpy()
-    busy = np.flatnonzero(waits[1:] & waits[:-1])
-    seconds = float((times[busy + 1] - times[busy]).sum()) / NS_PER_S
-    if not seconds:
-        return None
-    ends = np.sort(ended_ns)
-    counts = np.searchsorted(ends, times[busy + 1]) - np.searchsorted(ends, times[busy])
-    return float(counts.sum()) / seconds
+    busy = waits[1:] & waits[:-1]
+    seconds = float(np.diff(times)[busy].sum()) / NS_PER_S
+    ended = np.diff(np.searchsorted(np.sort(ended_ns), times))[busy]
+    return float(ended.sum()) / seconds if seconds else None
 
 
 def closed_after_s(gauges: pd.DataFrame, end_ns: int) -> float | None:
@@ -85,13 +80,6 @@ def closed_after_s(gauges: pd.DataFrame, end_ns: int) -> float | None:
         return None
     closed = times[np.flatnonzero(still_open)[-1] + 1] if still_open.any() else 0
     return max(0, int(closed) - end_ns) / NS_PER_S
-
-
-def waits_s(jobs: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """How long each job of a queue's recording waited for a worker, in seconds, by the queue's own times."""
-    started = jobs[jobs["started_ms"] > 0]
-    waits: npt.NDArray[np.float64] = (started["started_ms"] - started["added_ms"]).to_numpy(dtype=float) / 1000
-    return waits
 
 
 def dry_s(depth: "pd.Series[float]", begin_ns: int, end_ns: int) -> float:
@@ -129,12 +117,11 @@ class Half:
         """When the overload ended, on the recording's clock."""
         return round(self.end_s * NS_PER_S)
 
-    def finding(self, figure: str, estimate: Estimate, unit: str, title: str) -> Finding:
+    def finding(self, figure: str, found: Estimate, unit: str, title: str) -> Finding:
         """The finding `breaking_point.<half>.<figure>`."""
-        note = "" if estimate.value is not None else "it was not seen within the recording"
+        note = "" if found.value is not None else "it was not seen within the recording"
         name, words = f"{SECTION}.{self.name}.{figure}", f"{title}, {HALVES[self.name]}"
-        bounds = estimate.value, unit, estimate.low, estimate.high
-        return Finding(name, *bounds, estimate.count, self.recording, words, note)
+        return Finding(name, found.value, unit, found.low, found.high, found.count, self.recording, words, note)
 
 
 def overload_findings(half: Half) -> list[Finding]:
@@ -160,29 +147,28 @@ def _depths(half: Half) -> Iterator[Finding]:
 def _writes(half: Half) -> Iterator[Finding]:
     writes = half.writes
     fates, reads = fates_of_writes(writes), half.samples.drop(index=writes.index)
-    for fate in ("admitted", "shed", "failed"):
+    for fate in FATES:
         title = "writes refused (shed)" if fate == "shed" else f"writes {fate}"
         yield half.finding(fate, exactly(float((fates == fate).sum()), len(writes)), "", title)
     refused = exactly(float((reads["outcome"] != "ok").sum()), len(reads))
     yield half.finding("reads_refused", refused, "", "reads that failed or were refused")
     admitted = writes[writes["outcome"] == "ok"]
     within = int((response_ns(admitted) <= half.objective_ms * NS_PER_MS).sum())
-    share = proportion(within, len(admitted))
-    value, low, high = (None if x is None else 100 * x for x in (share.value, share.low, share.high))
     title = f"admitted writes answered within {half.objective_ms:g} ms"
-    yield half.finding("admitted_within", Estimate(value, low, high, share.count), "%", title)
+    yield half.finding("admitted_within", times(proportion(within, len(admitted)), 100), "%", title)
     row = latency_table(admitted, by=None, quantiles=(0.95,)).iloc[0]
     p95 = percentile_estimate(row, "p95", len(admitted))
     yield half.finding("admitted_p95", p95, "ms", "response of admitted writes, p95")
 
 
 def _waits(half: Half) -> Iterator[Finding]:
-    waits, count = waits_s(half.jobs), len(half.jobs)
-    longest = float(waits.max()) if len(waits) else None
-    ended = half.jobs["finished_ms"].to_numpy(dtype=np.int64) * 1_000_000 - int(half.manifest["origin_unix_ns"])
+    """By the queue's own times."""
+    jobs, count = half.jobs, len(half.jobs)
+    started = jobs[jobs["started_ms"] > 0]
+    longest_ms = float((started["started_ms"] - started["added_ms"]).max()) if len(started) else None
+    ended = jobs["finished_ms"].to_numpy(dtype=np.int64) * NS_PER_MS - int(half.manifest["origin_unix_ns"])
     served = served_per_s(ended, queue_depth(half.gauges))
-    behind = None if longest is None or served is None else longest * served
-    longest_ms = None if longest is None else 1000 * longest
+    behind = None if longest_ms is None or served is None else longest_ms / MS_PER_S * served
     yield half.finding("served", exactly(served, count), "/s", "jobs ended per second while jobs waited (μ)")
     yield half.finding("wait_longest", exactly(longest_ms, count), "ms", "longest wait of a job")
     yield half.finding("waited_behind", exactly(behind, count), "jobs", "jobs before the one that waited longest")
@@ -190,17 +176,3 @@ def _waits(half: Half) -> Iterator[Finding]:
 
 def _read(value: float, count: int) -> Estimate:
     return exactly(None if math.isnan(value) else float(value), count)
-
-
-def breaker_comparison(findings: Iterable[Finding]) -> pd.DataFrame:
-    """What was seen with the breaker and without, side by side: a row for each figure of `overload_findings`.
-
-    The index is the figure; columns title, unit, with_breaker and without_breaker (NaN where it was not given).
-    """
-    rows: dict[str, dict[str, Any]] = {}
-    for each in findings:
-        _, half, figure = each.name.split(".")
-        title = each.title.removesuffix(f", {HALVES[half]}")
-        row = rows.setdefault(figure, {"title": title, "unit": each.unit, WITH: math.nan, WITHOUT: math.nan})
-        row[half] = math.nan if each.value is None else each.value
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="figure")

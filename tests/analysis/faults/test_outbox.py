@@ -49,7 +49,7 @@ def test_a_job_that_came_to_the_queue_as_late_as_the_reconciler_comes_is_one_of_
 
 def test_an_outage_whose_moments_are_not_in_order_is_refused() -> None:
     said = (
-        "an outage cannot begin at 5, be complete at 4, be lifted at 6 and be over at 7 ns; give the moments in order"
+        "the moments of an outage must be in their order and are Outage(ended_ns=5, gone_ns=4, started_ns=6, back_ns=7)"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         Outage(5, 4, 6, 7)

@@ -11,7 +11,6 @@ from capacity.analysis.faults.overload import (
     WITH,
     WITHOUT,
     Half,
-    breaker_comparison,
     closed_after_s,
     dry_s,
     fates_of_writes,
@@ -50,7 +49,7 @@ def test_a_refusal_with_a_time_to_come_again_is_shed_and_one_without_failed() ->
 
 def test_the_course_has_every_interval_with_the_deepest_queue() -> None:
     gauges = make_gauges(queue__wait=[(0.1, 3), (0.15, 9), (0.3, 4)], queue__paused=[(0.1, 1), (0.15, 0), (0.3, 0)])
-    course = overload_course(make_samples([50, 100, 450, 460], [None, SHED, None, "500"]), gauges, every_s=0.2)
+    course = overload_course(make_samples([50, 100, 450, 460], [None, SHED, None, "500"]), gauges)
     assert course["at_s"].tolist() == pytest.approx([0.1, 0.3, 0.5])
     assert course["depth"].tolist()[:2] == [9, 4]
     assert math.isnan(course["depth"].iloc[2])
@@ -115,13 +114,6 @@ def test_the_figures_of_a_half() -> None:
     waits = {"served": 2.0, "wait_longest": 2000, "waited_behind": 4.0, "closed_after": 1.5}
     assert found == depths | writes | waits
     assert "closed_after" not in figures(overload_findings(half(WITHOUT)))
-
-
-def test_both_halves_stand_side_by_side() -> None:
-    table = breaker_comparison([*overload_findings(half(WITH)), *overload_findings(half(WITHOUT))])
-    assert table.loc["shed"].tolist() == ["writes refused (shed)", "", 4, 4]
-    assert table.loc["closed_after", WITH] == 1.5
-    assert math.isnan(table.loc["closed_after", WITHOUT])
 
 
 def test_the_depth_is_of_all_jobs_that_could_run() -> None:
