@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from capacity.analysis.limits.knees import Knee, scalability_curve
+from capacity.analysis.limits.knees import Knee
 from capacity.analysis.limits.scalability import ScalabilityModel
 from capacity.analysis.limits.search_result import SearchResult
 from capacity.display.charts import PALETTE, WIDTH
@@ -19,6 +19,7 @@ from capacity.display.tables import COLOURS, NOT_GIVEN
 from capacity.findings import Verdict
 
 KNEE: dict[str, Any] = {"color": "#f3d9a4", "alpha": 0.5, "linewidth": 0, "zorder": 0}
+BEYOND = 1.5  # of the places, or of the levels: how far the law is drawn
 RESOURCES = 3  # the most used ones; more lines cannot be told apart
 
 
@@ -107,7 +108,7 @@ def scalability_by_number(table: pd.DataFrame, model: ScalabilityModel | None, p
     """What succeeded per second by the number in service, and the scalability law with its band."""
     ax.plot(table["in_service"], table["completed"], "o", color=PALETTE[0], label="levels", markersize=4)
     if model is not None:
-        curve = scalability_curve(model, places)
+        curve = model.band(np.linspace(model.lowest, BEYOND * max(places, model.highest), 60))
         ax.plot(curve["concurrency"], curve["throughput"], color=PALETTE[4], label="scalability law")
         top = table["completed"].max() * 1.8
         ax.fill_between(

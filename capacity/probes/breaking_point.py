@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from capacity.analysis.limits.levels import Frames, Level, level_of
+from capacity.analysis.limits.levels import Level, level_of
 from capacity.analysis.limits.rounds import next_in_round
 from capacity.analysis.limits.search import Conclusion, Search
 from capacity.analysis.limits.search_result import SearchResult
@@ -25,7 +25,6 @@ from capacity.writing import write_json
 SECTION = "breaking_point"
 FILE = "search.json"
 SEARCHES = "breaking_point.yaml"
-MeasuredLevel = tuple[Level, Frames]
 
 
 def search_part(name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path) -> SearchResult:
@@ -37,24 +36,20 @@ def search_part(name: str, test: LoadTest, settings: SearchSettings, profile: st
     """
     objectives = tuple(read_objectives(in_project(OBJECTIVES), f"level_{name}"))
     search, windows = settings.search(profile), settings.window(profile)
-    levels: list[MeasuredLevel] = []
-    repeated: list[MeasuredLevel] = []
+    found = SearchResult(name, search, (), objectives)
 
-    def measured(rate: float, seconds: float, into: Path) -> MeasuredLevel:
-        test.measure(rate, seconds, windows.warm_up_seconds, into)
-        return _read_level(name, into, seconds, objectives)
+    def measured(rate: float, seconds: float, into: str) -> Level:
+        test.measure(rate, seconds, windows.warm_up_seconds, folder / into)
+        return _read_level(name, folder / into, seconds, objectives)
 
-    def kept() -> SearchResult:
-        found = SearchResult(name, search, *_apart(levels), objectives, *_apart(repeated))
+    while (attempt := search.next_level(level.result for level in found.levels)) is not None:
+        level = measured(attempt.level, attempt.seconds, f"{len(found.levels) + 1:02d}")
+        found = replace(found, levels=(*found.levels, level))
         write_json(folder / FILE, _facts(found))
-        return found
-
-    while (attempt := search.next_level(level.result for level, _ in levels)) is not None:
-        levels.append(measured(attempt.level, attempt.seconds, folder / f"{len(levels) + 1:02d}"))
-        answer = kept().answer
-    if windows.rounds > 1 and answer.recommended:
-        repeated.append(measured(answer.recommended, windows.seconds, folder / "repeated-01"))
-    return kept()
+    if windows.rounds > 1 and found.answer.recommended:
+        found = replace(found, repeated=(measured(found.answer.recommended, windows.seconds, "repeated-01"),))
+    write_json(folder / FILE, _facts(found))
+    return found
 
 
 def search_again(name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path) -> None:
@@ -70,7 +65,7 @@ def search_again(name: str, test: LoadTest, settings: SearchSettings, profile: s
 
     def measured(rate: float, seconds: float, into: Path) -> Level:
         test.measure(rate, seconds, windows.warm_up_seconds, into)
-        return _read_level(name, into, seconds, objectives)[0]
+        return _read_level(name, into, seconds, objectives)
 
     number, levels = len(facts["rounds"]) + 2, list[Level]()
     while (attempt := next_in_round(search, answer["low"], [level.result for level in levels])) is not None:
@@ -98,8 +93,8 @@ def read_search_result(folder: Path) -> SearchResult:
     except (ValueError, KeyError, TypeError) as error:
         raise CapacityError(f"cannot read the search in {folder}: {error!r}; search into it first") from None
 
-    levels, repeated, *rounds = (_apart([_read_level(name, *each, objectives) for each in kind]) for kind in told)
-    return SearchResult(name, search, *levels, objectives, *repeated, tuple(each for each, _ in rounds))
+    levels, repeated, *rounds = (tuple(_read_level(name, *each, objectives) for each in kind) for kind in told)
+    return SearchResult(name, search, levels, objectives, repeated, tuple(rounds))
 
 
 def read_search_results(folder: Path) -> dict[str, SearchResult]:
@@ -155,10 +150,6 @@ def _kept(folder: Path) -> dict[str, Any]:
         raise CapacityError(f"cannot read the search in {folder}: {error}; search into it first") from None
 
 
-def _apart(measured: Sequence[MeasuredLevel]) -> tuple[tuple[Level, ...], tuple[Frames, ...]]:
-    return tuple(level for level, _ in measured), tuple(frames for _, frames in measured)
-
-
-def _read_level(name: str, folder: Path, seconds: float, objectives: Sequence[Objective]) -> MeasuredLevel:
-    frames = read_frames(folder)
-    return level_of(f"level_{name}", f"{SECTION}/{name}/{folder.name}", frames, seconds, objectives), frames
+def _read_level(name: str, folder: Path, seconds: float, objectives: Sequence[Objective]) -> Level:
+    recording = f"{SECTION}/{name}/{folder.name}"
+    return level_of(f"level_{name}", recording, read_frames(folder), seconds, objectives)

@@ -64,7 +64,7 @@ def test_what_is_read_again_is_what_was_measured(found: tuple[SearchResult, Path
     assert again.repeated[:1] == searched.repeated
     assert again.answer == searched.answer
     assert again.broke == searched.broke
-    first = replace(again, rounds=(), repeated=again.repeated[:1], repeated_frames=again.repeated_frames[:1])
+    first = replace(again, rounds=(), repeated=again.repeated[:1])
     assert breaking_point_findings(first, "r") == breaking_point_findings(searched, "r")
     assert list(read_search_results(folder)) == ["database"]
 

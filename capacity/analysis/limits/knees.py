@@ -10,9 +10,9 @@ from capacity.analysis.limits.queueing import highest_arrival_rate
 from capacity.analysis.limits.scalability import ScalabilityModel
 from capacity.analysis.limits.scalability_fit import fit_usl
 from capacity.analysis.limits.search import BreakingPoint
-from capacity.analysis.statistics.estimates import Estimate
+from capacity.analysis.statistics.estimates import Estimate, exactly
 
-NOT_GIVEN = Estimate(None, None, None, 0)
+NOT_GIVEN = exactly(None, 0)
 STATIONS = ("work", "place")  # what an operation occupies for a time of its own; waiting for a lock is no service
 
 
@@ -102,10 +102,8 @@ def beyond(levels: pd.DataFrame, answer: BreakingPoint) -> pd.DataFrame:
     Columns: rate, over (rate over the highest that held), completed, of_peak (completed over the most of any level),
     response_p95, slower (its ratio to the highest level that held) and success_rate.
     """
-    if not answer.low:
-        return pd.DataFrame(columns=["rate", "over", "completed", "of_peak", "response_p95", "slower", "success_rate"])
     held = levels[levels["rate"] == answer.low]
-    above = levels[levels["rate"] > answer.low].sort_values("rate")
+    above = levels[(levels["rate"] > answer.low) & (answer.low > 0)].sort_values("rate")
     return pd.DataFrame(
         {
             "rate": above["rate"],
@@ -117,8 +115,3 @@ def beyond(levels: pd.DataFrame, answer: BreakingPoint) -> pd.DataFrame:
             "success_rate": above["success_rate"],
         }
     ).reset_index(drop=True)
-
-
-def scalability_curve(model: ScalabilityModel, places: float) -> pd.DataFrame:
-    """The fitted law with its band, from the lowest number in service to half beyond its places or levels."""
-    return model.band(np.linspace(model.lowest, 1.5 * max(places, model.highest), 60))

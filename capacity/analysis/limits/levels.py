@@ -1,9 +1,8 @@
 """What one level of load showed: its times, errors and backlog with intervals, and whether it held."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +15,15 @@ from capacity.analysis.measured.problems import Problem, void_reason
 from capacity.analysis.measured.quality import generator_problems, littles_law
 from capacity.analysis.measured.summary import percentile_estimate
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
-from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, proportion, student
+from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, proportion, student, times
 from capacity.analysis.statistics.percentiles import effective_count_at
-from capacity.findings import Finding, Objective, Verdict, judge
+from capacity.findings import Finding, Objective, Verdict, judge, worst
 from capacity.samples import response_ns
 from capacity.units import NS_PER_MS, NS_PER_S
 
-CLOCKS: tuple[Clock, ...] = ("response", "service", "dispatch")
 SLICES = 20  # of a level, for the interval of its throughput
 BATCHES = 8  # of a level, for that of its growth: long enough to forget each other, enough to show a scatter
-WORST_FIRST = (Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
-TIME = re.compile(r"\.response_p(\d\d)$")
+TIMES = {f"response_{name}": quantile for name, quantile in QUANTILES.items()}
 
 Floats = npt.NDArray[np.float64]
 
@@ -63,7 +60,8 @@ class Frames:
 class Level:
     """A level of `rate` operations per second held for `seconds`: its findings, and the verdict on all its objectives.
 
-    `broke` says which objective failed and by what, or why the level is void. `problems` is what speaks against it.
+    `broke` says which objective failed and by what, or why the level is void. `problems` is what speaks against it, and
+    `frames` is what it was read from.
     """
 
     rate: float
@@ -72,6 +70,7 @@ class Level:
     broke: str
     findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
+    frames: Frames = field(repr=False, compare=False)
 
     @property
     def recording(self) -> str:
@@ -94,28 +93,31 @@ def level_of(section: str, recording: str, frames: Frames, seconds: float, objec
     A level at which the generator was the limit is VOID, unless it held: times count from the schedule, so that a
     generator which is late makes a level worse and never better.
     """
-    findings = tuple(_findings(section, recording, frames))
+    findings = tuple(
+        Finding(f"{section}.{name}", found.value, unit, found.low, found.high, found.count, recording, title)
+        for name, found, unit, title in _figures(frames)
+    )
     verdict, broke = _verdict(findings, frames.held, objectives)
     problems = generator_problems(frames.sent, frames.gauges, [frames.manifest["stages"][-1]["step"]])
     void = void_reason(problems)
     if void and verdict is not Verdict.PASS:
         verdict, broke = Verdict.VOID, void
-    return Level(frames.rate, seconds, verdict, broke, findings, tuple(problems))
+    return Level(frames.rate, seconds, verdict, broke, findings, tuple(problems), frames)
 
 
 def growth(entered_ns: npt.ArrayLike, left_ns: npt.ArrayLike, span_s: tuple[float, float]) -> Estimate:
     """By how many a second the operations in the system grow over a span, from when each entered and left it.
 
-    The slope of a straight line through the means of 8 successive parts of the span, with Student's t. A part forgets
-    the one before, as long as the system is stable, so a level need not be held for long to show that it is: of one at
-    90 % of its capacity, 1.2 s of 1,000/s say so 8 times in 10 and never the contrary, where the changes of the number
-    itself, as `backlog_slope` takes them, never decide. At 110 % they show growth 8 times in 10 (simulated, M/M/1).
+    The slope of a straight line through the means of 8 successive parts of the span, with Student's t. In a stable
+    system a part forgets the one before, so a short level is enough. At 90 % of its capacity, 1.2 s of 1,000/s show in
+    8 of 10 levels that nothing grows, and in none that it does; `backlog_slope` decides none of them. At 110 % they
+    show growth in 8 of 10 (simulated, M/M/1).
     """
     means = mean_number(entered_ns, left_ns, np.linspace(*span_s, BATCHES + 1))
     middles = (np.arange(BATCHES) + 0.5) * (span_s[1] - span_s[0]) / BATCHES
     line = stats.linregress(middles, means)
-    margin = student(BATCHES - 2) * float(line.stderr)
-    return Estimate(float(line.slope), float(line.slope) - margin, float(line.slope) + margin, BATCHES)
+    slope, margin = float(line.slope), student(BATCHES - 2) * float(line.stderr)
+    return Estimate(slope, slope - margin, slope + margin, BATCHES)
 
 
 def mean_number(entered_ns: npt.ArrayLike, left_ns: npt.ArrayLike, edges_s: Floats) -> Floats:
@@ -133,28 +135,32 @@ def response_times_ms(operations: pd.DataFrame) -> Floats:
     return np.asarray(seen, dtype=np.float64)
 
 
-def _verdict(findings: Iterable[Finding], held: pd.DataFrame, objectives: Sequence[Objective]) -> tuple[Verdict, str]:
+def _verdict(findings: Sequence[Finding], held: pd.DataFrame, objectives: Sequence[Objective]) -> tuple[Verdict, str]:
     """The worst verdict, where what failed is worse than what is undecided, and what it is on."""
+    if not objectives:
+        return Verdict.NO_DATA, "there is no objective for it in data/objectives.yaml"
     by_name = {finding.name: finding for finding in findings}
     judged = [
-        (_judge_time(held, each) if TIME.search(each.finding) else judge(by_name.get(each.finding), each), each)
+        _judge_time(held, each) if _figure(each) in TIMES else judge(by_name.get(each.finding), each)
         for each in objectives
     ]
-    if not judged:
-        return Verdict.NO_DATA, "there is no objective for it in data/objectives.yaml"
-    verdict, objective = min(judged, key=lambda pair: WORST_FIRST.index(pair[0]))
+    verdict = worst(judged)
+    objective = objectives[judged.index(verdict)]
     return verdict, "" if verdict is Verdict.PASS else _broken(objective, by_name.get(objective.finding))
+
+
+def _figure(objective: Objective) -> str:
+    """The finding that an objective is on, without its section."""
+    return objective.finding.partition(".")[2]
 
 
 def _judge_time(held: pd.DataFrame, objective: Objective) -> Verdict:
     """Whether a percentile of the response times is below a limit, as the share of the times that are below it.
 
-    Both say the same, but where all are far below, the share is known from a few hundred operations, however alike
-    successive ones are; the bound of the percentile needs some hundred that are not alike.
+    Both say the same. But where all are far below the limit, a few hundred operations are enough to know the share,
+    however alike successive ones are; to bound the percentile, some hundred must not be alike.
     """
-    times_ms = response_times_ms(held)
-    matched = TIME.search(objective.finding)
-    wanted = int(matched[1]) / 100 if matched else 1.0
+    times_ms, wanted = response_times_ms(held), TIMES[_figure(objective)]
     worth = round(effective_count_at(times_ms, objective.limit)) if len(times_ms) else 0
     share = proportion(round(float((times_ms < objective.limit).mean()) * worth) if worth else 0, worth)
     if share.low is None or share.high is None:
@@ -167,54 +173,35 @@ def _broken(objective: Objective, finding: Finding | None) -> str:
     return f"{objective.title} {objective.promise}: found {found}"
 
 
-def _findings(section: str, recording: str, frames: Frames) -> Iterable[Finding]:
-    held, span = frames.held, frames.span_s
-
-    def found(name: str, estimate: Estimate, unit: str, title: str, scale: float = 1.0) -> Finding:
-        value, low, high = (None if x is None else x * scale for x in (estimate.value, estimate.low, estimate.high))
-        return Finding(f"{section}.{name}", value, unit, low, high, estimate.count, recording, title)
-
-    offered = len(held) / (span[1] - span[0])
-    yield found("offered", exactly(offered, len(held)), "/s", "operations due, per second")
-    yield found("completed", _completed(frames), "/s", "operations that succeeded, per second")
-    ok = int((held["outcome"] == "ok").sum())
-    yield found("success_rate", proportion(ok, len(held)), "%", "succeeded", 100)
-    for clock in CLOCKS:
+def _figures(frames: Frames) -> Iterator[tuple[str, Estimate, str, str]]:
+    """Each figure of a level: name, estimate, unit and title."""
+    held, span, operations = frames.held, frames.span_s, frames.operations
+    offered, ok = len(held) / (span[1] - span[0]), int((held["outcome"] == "ok").sum())
+    yield "offered", exactly(offered, len(held)), "/s", "operations due, per second"
+    yield "completed", _completed(frames), "/s", "operations that succeeded, per second"
+    yield "success_rate", times(proportion(ok, len(held)), 100), "%", "succeeded"
+    for clock in get_args(Clock):
         row = latency_table(held, by=None, clock=clock).iloc[0]
         for name in QUANTILES:
-            yield found(
-                f"{clock}_{name}",
-                percentile_estimate(row, name, len(held)),
-                "ms",
-                f"{clock} time, {percentile_text(name)}",
-            )
-    grown = growth(frames.operations["scheduled_ns"], frames.operations["finished_ns"], span)
-    relative = grown if offered else exactly(None, 0)
-    scale = 100 / offered if offered else 1.0
-    yield found("backlog_growth", relative, "%", "growth of what is in the system, of what is due", scale)
-    yield from _numbers(found, frames)
-
-
-def _numbers(found: Any, frames: Frames) -> Iterable[Finding]:
-    """How many operations were in the system and in service, and whether Little's law closes."""
-    operations, span = frames.operations, frames.span_s
-    sent = operations[operations["outcome"] != "dropped"]
-    parts = np.linspace(*span, BATCHES + 1)
+            estimate = percentile_estimate(row, name, len(held))
+            yield f"{clock}_{name}", estimate, "ms", f"{clock} time, {percentile_text(name)}"
+    grown = growth(operations["scheduled_ns"], operations["finished_ns"], span)
+    relative = times(grown, 100 / offered) if offered else exactly(None, 0)
+    yield "backlog_growth", relative, "%", "growth of what is in the system, of what is due"
+    sent, parts = operations[operations["outcome"] != "dropped"], np.linspace(*span, BATCHES + 1)
     within = mean_number(operations["scheduled_ns"], operations["finished_ns"], parts)
     served = mean_number(sent["sent_ns"], sent["finished_ns"], parts)
-    yield found("in_system", mean_rate(within, 1.0), "operations", "operations in the system, mean")
-    yield found("in_service", mean_rate(served, 1.0), "operations", "operations in service, mean")
+    yield "in_system", mean_rate(within, 1.0), "operations", "operations in the system, mean"
+    yield "in_service", mean_rate(served, 1.0), "operations", "operations in service, mean"
     law = littles_law(operations, frames.manifest["stages"][-1]["step"])
-    yield found(
-        "littles_law", exactly(law.residual, len(operations)), "%", "of the number in it unexplained by X·R", 100
-    )
+    missed = times(exactly(law.residual, len(operations)), 100)
+    yield "littles_law", missed, "%", "of the number in it unexplained by X·R"
 
 
 def _completed(frames: Frames) -> Estimate:
     begin, end = frames.span_s
     done = frames.operations.loc[frames.operations["outcome"] == "ok", "finished_ns"].to_numpy() / NS_PER_S
-    edges = np.linspace(begin, end, SLICES + 1)
-    return mean_rate(np.histogram(done, edges)[0], (end - begin) / SLICES)
+    return mean_rate(np.histogram(done, SLICES, (begin, end))[0], (end - begin) / SLICES)
 
 
 def levels_frame(levels: Sequence[Level]) -> pd.DataFrame:

@@ -32,25 +32,24 @@ class Repeatability:
     why: str
 
 
-def repeatability(levels: Sequence[Level], frames: Sequence[Frames]) -> Repeatability | None:
-    """What the levels that held say of their repetition, with the frames of each; None where none held.
+def repeatability(levels: Sequence[Level]) -> Repeatability | None:
+    """What the levels that held say of their repetition; None where none held.
 
     Of levels that held equally often it is the highest. Below the breaking point alone: beyond it times grow for as
     long as one looks.
     """
-    held = [(level, each) for level, each in zip(levels, frames, strict=True) if level.verdict is Verdict.PASS]
-    if not held:
+    often = Counter(level.rate for level in levels if level.verdict is Verdict.PASS)
+    if not often:
         return None
-    often = Counter(level.rate for level, _ in held)
     rate = max(often, key=lambda each: (often[each], each))
-    same = [(level, each) for level, each in held if level.rate == rate]
-    values = [value for level, _ in same if (value := level.finding("response_p99").value) is not None]
+    same = [level for level in levels if level.verdict is Verdict.PASS and level.rate == rate]
+    values = [value for level in same if (value := level.finding("response_p99").value) is not None]
     deviation = change = exactly(None, len(values))
     if len(values) > 1:
         mean = float(np.mean(values))
         deviation = times(deviation_between(values), 1 / mean)
         change = times(smallest_detectable_change(values), 1 / mean)
-    seconds, why = _seconds(max((each for _, each in same), key=lambda each: each.span_s[1] - each.span_s[0]))
+    seconds, why = _seconds(max((level.frames for level in same), key=lambda each: each.span_s[1] - each.span_s[0]))
     return Repeatability(rate, tuple(values), deviation, change, seconds, why)
 
 

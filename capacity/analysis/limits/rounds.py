@@ -32,20 +32,18 @@ def next_in_round(search: Search, near: float, results: Sequence[LevelResult]) -
     `share` and in its long window. A void level is measured twice. A round is not confirmed: where chance decided one,
     rounds differ by it, and `over_rounds` counts that.
     """
+    if not results:
+        return NextLevel(near, search.confirm_seconds)
     if len(results) == MOST:
         return None
-    if results and results[-1].verdict is Verdict.VOID and not _repeated(results):
-        return NextLevel(results[-1].level, search.confirm_seconds)
+    *before, last = results
+    if last.verdict is Verdict.VOID and not (before and before[-1].level == last.level):
+        return NextLevel(last.level, search.confirm_seconds)
     verdicts = _verdicts(results)
-    level: float | None
-    if not verdicts:
-        level = near
-    elif not any(verdict in BROKEN for verdict in verdicts.values()):
-        level = _step(search, max(verdicts), up=True)
-    elif Verdict.PASS in verdicts.values():
-        level = None
-    else:
-        level = _step(search, min(verdicts), up=False)
+    broke = any(verdict in BROKEN for verdict in verdicts.values())
+    if broke and Verdict.PASS in verdicts.values():
+        return None
+    level = _step(search, min(verdicts), up=False) if broke else _step(search, max(verdicts), up=True)
     return None if level is None else NextLevel(level, search.confirm_seconds)
 
 
@@ -93,10 +91,6 @@ def deviation_of_rounds(brackets: Sequence[Bracket]) -> Estimate:
 def _verdicts(results: Sequence[LevelResult]) -> dict[float, Verdict]:
     """The last verdict on each level."""
     return {each.level: each.verdict for each in results}
-
-
-def _repeated(results: Sequence[LevelResult]) -> bool:
-    return len(results) > 1 and results[-2].level == results[-1].level
 
 
 def _step(search: Search, level: float, *, up: bool) -> float | None:

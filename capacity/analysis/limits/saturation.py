@@ -25,7 +25,6 @@ CPU_OF = {  # the resource of each that has a share of the machine's CPU
     "the workers": "CPU of the workers' processes",
     "the generator": "CPU of the generator",
 }
-USED = ("utilisation", "low", "high")
 
 Kind = Literal["work", "lock", "place"]
 Floats = npt.NDArray[np.float64]
@@ -35,8 +34,8 @@ Floats = npt.NDArray[np.float64]
 class Resource:
     """Something of which there are `servers`: what does the work, what locks, or places that work is admitted to.
 
-    What `gauge` reads, times `scale`, is how many of them are busy. Where `rises` is given it is a counter instead,
-    which rises by so much for each second that one of them is busy.
+    What `gauge` reads, times `scale`, is how many of them are busy; without one the samples say it. Where `rises` is
+    given it is a counter instead, which rises by so much for each second that one of them is busy.
     `of` is the gauge that says how many there are, where that is not constant.
     """
 
@@ -47,9 +46,6 @@ class Resource:
     scale: float = 1.0
     rises: float | None = None
     of: str = ""
-
-
-CONNECTIONS = Resource("the load's own connections", "place", "")  # how many are in use is in the samples
 
 
 def resources_of(manifest: Mapping[str, Any]) -> list[Resource]:
@@ -71,7 +67,7 @@ def resources_of(manifest: Mapping[str, Any]) -> list[Resource]:
         known.append(Resource("worker slots", "place", "queue.active", manifest["slots"]))
     if "max_connections" in system:
         known.append(Resource("connections that PostgreSQL allows", "place", "postgres.connections", _allowed(system)))
-    return known
+    return [*known, Resource("the load's own connections", "place", "", float(manifest["connections"]))]
 
 
 def _allowed(system: Mapping[str, Any]) -> float:
@@ -91,13 +87,13 @@ def usage(levels: Sequence[Frames]) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     done = sum(_completed(each) for each in levels) / math.fsum(each.span_s[1] - each.span_s[0] for each in levels)
     rows = []
-    for resource in [*resources_of(levels[0].manifest), CONNECTIONS]:
+    for resource in resources_of(levels[0].manifest):
         pairs = [_busy(resource, each) for each in levels]
         busy, there = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
         if len(busy) < 2 or not there.any():
             continue
         used = ratio(busy, there)
-        servers = float(there.sum() / len(there)) if resource.of else _servers(resource, levels[0])
+        servers = float(there.sum() / len(there)) if resource.of else resource.servers
         demand = _bounds(used, servers / done if done else math.nan)
         rows.append((resource.name, resource.kind, servers, *_bounds(used, 1.0), *demand))
     return pd.DataFrame(rows, columns=columns)
@@ -109,19 +105,12 @@ def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
     `below` and `at` are `usage` just below the knee and at it. A place fills up behind whatever else is saturated, so
     it comes after what does the work and what locks: it is the cause only where none of those is saturated.
     """
-    joined = at.merge(below, on=["resource", "kind"], how="left", suffixes=("", "_below"))
-    frame = pd.DataFrame(
-        {
-            "resource": joined["resource"],
-            "kind": joined["kind"],
-            "servers": joined["servers"],
-            **{name: joined[column] for name, column in zip(("at", "at_low", "at_high"), USED, strict=True)},
-            **{
-                name: joined[f"{column}_below"]
-                for name, column in zip(("below", "below_low", "below_high"), USED, strict=True)
-            },
-        }
+    one, other = (
+        used.rename(columns={"utilisation": name, "low": f"{name}_low", "high": f"{name}_high"})
+        for name, used in (("at", at), ("below", below))
     )
+    both = one.merge(other, on=["resource", "kind"], how="left", suffixes=("", "_below"))
+    frame = both[["resource", "kind", "servers", "at", "at_low", "at_high", "below", "below_low", "below_high"]]
     calm = frame["at"] < frame["kind"].map(SATURATED)
     order = pd.DataFrame({"calm": calm, "place": frame["kind"] == "place", "use": -frame["at"]})
     return frame.loc[order.sort_values(["calm", "place", "use"], kind="stable").index].reset_index(drop=True)
@@ -171,19 +160,12 @@ def _completed(frames: Frames) -> int:
     return int(((frames.operations["outcome"] == "ok") & left.between(begin, end)).sum())
 
 
-def _servers(resource: Resource, frames: Frames) -> float:
-    if resource is CONNECTIONS:
-        return float(frames.manifest["connections"])
-    return resource.servers
-
-
 def _busy(resource: Resource, frames: Frames) -> tuple[Floats, Floats]:
     """How much of it was busy in each reading or interval of a level, and how much of it there was."""
-    if resource is CONNECTIONS:
-        edges = np.linspace(*frames.span_s, PARTS + 1)
+    if not resource.gauge:
         sent = frames.sent[frames.sent["outcome"] != "dropped"]
-        used = mean_number(sent["sent_ns"], sent["finished_ns"], edges)
-        return used, np.full(PARTS, float(frames.manifest["connections"]))
+        used = mean_number(sent["sent_ns"], sent["finished_ns"], np.linspace(*frames.span_s, PARTS + 1))
+        return used, np.full(PARTS, resource.servers)
     times, values = _readings(frames, resource.gauge)
     if resource.rises is not None:
         return np.diff(values), np.diff(times) * resource.servers * resource.rises
@@ -195,8 +177,6 @@ def _busy(resource: Resource, frames: Frames) -> tuple[Floats, Floats]:
 
 
 def _readings(frames: Frames, gauge: str) -> tuple[Floats, Floats]:
-    begin, end = frames.span_s
-    mine = frames.gauges[frames.gauges["gauge"] == gauge]
-    at_s = mine["at_ns"].to_numpy(dtype=float) / NS_PER_S
-    inside = (at_s >= begin) & (at_s <= end)
-    return at_s[inside], mine["value"].to_numpy(dtype=float)[inside]
+    at_s = frames.gauges["at_ns"] / NS_PER_S
+    mine = (frames.gauges["gauge"] == gauge) & at_s.between(*frames.span_s)
+    return at_s[mine].to_numpy(dtype=float), frames.gauges["value"][mine].to_numpy(dtype=float)

@@ -15,15 +15,15 @@ from capacity.analysis.limits.knees import (
     queueing_knee,
     scalability_knee,
 )
-from capacity.analysis.limits.levels import Frames, Level, levels_frame
+from capacity.analysis.limits.levels import TIMES, Frames, Level, levels_frame
 from capacity.analysis.limits.repeatability import Repeatability, repeatability
 from capacity.analysis.limits.rounds import Bracket, bracket, deviation_of_rounds, over_rounds
 from capacity.analysis.limits.saturation import saturation, usage, what_broke
 from capacity.analysis.limits.scalability import ScalabilityModel
 from capacity.analysis.limits.search import BROKEN, PRODUCTION_SHARE, REST, BreakingPoint, Conclusion, Search
-from capacity.analysis.statistics.conventions import QUANTILES
-from capacity.analysis.statistics.estimates import Estimate, exactly, proportion
+from capacity.analysis.statistics.estimates import Estimate, exactly, proportion, times
 from capacity.findings import Finding, Objective, Verdict
+from capacity.units import MS_PER_S
 
 SECTION = "breaking_point"
 NOTES = {
@@ -34,19 +34,16 @@ NOTES = {
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The search of the part `name`: its levels in the order tried, with their frames, and their objectives.
+    """The search of the part `name`: its levels in the order tried, and their objectives.
 
-    `rounds` are the levels of later rounds, and `repeated` measurements of the load that the search recommended, with
-    their frames.
+    `repeated` are measurements of the load that the search recommended, and `rounds` the levels of later rounds.
     """
 
     name: str
     search: Search
     levels: tuple[Level, ...]
-    frames: tuple[Frames, ...]
     objectives: tuple[Objective, ...]
     repeated: tuple[Level, ...] = ()
-    repeated_frames: tuple[Frames, ...] = ()
     rounds: tuple[tuple[Level, ...], ...] = ()
 
     @cached_property
@@ -65,8 +62,8 @@ class SearchResult:
         """The highest load that held, and between which loads the breaking point lies: over all rounds, if several."""
         if self.rounds:
             return over_rounds(self.brackets)
-        low, high = self.brackets[0].low, self.brackets[0].high
-        return Estimate(low, low, high, len(self.levels)) if low else exactly(None, len(self.levels))
+        first, tried = self.brackets[0], len(self.levels)
+        return Estimate(first.low, first.low, first.high, tried) if first.low else exactly(None, tried)
 
     @property
     def between_rounds(self) -> Estimate:
@@ -113,7 +110,7 @@ class SearchResult:
     @property
     def places(self) -> float:
         """How many operations can be in service at once: worker slots, else the load's connections."""
-        manifest = self.frames[0].manifest
+        manifest = self.levels[0].frames.manifest
         return float(manifest.get("slots", manifest["connections"]))
 
     @cached_property
@@ -124,7 +121,7 @@ class SearchResult:
     @cached_property
     def knees(self) -> list[Knee]:
         """The measured knee, the scalability law's and that of waiting lines."""
-        held = [frames for level, frames in zip(self.levels, self.frames, strict=True) if level.verdict is Verdict.PASS]
+        held = [level.frames for level in self.levels if level.verdict is Verdict.PASS]
         limit_s, quantile = self._limit()
         measured = measured_knee(self.sustainable, self.answer.broke or str(self.answer.conclusion))
         return [measured, self.scalability[0], queueing_knee(usage(held), limit_s, quantile)]
@@ -151,12 +148,12 @@ class SearchResult:
     @cached_property
     def repeatability(self) -> Repeatability | None:
         """What the measurements of one level that held say of each other; None where none held."""
-        return repeatability(self.levels + self.repeated, self.frames + self.repeated_frames)
+        return repeatability(self.levels + self.repeated)
 
     @property
     def promised_time(self) -> tuple[str, float]:
         """The percentile of the response time that a level must keep, as response_p99, and its limit in ms."""
-        names = {f"level_{self.name}.response_{name}": f"response_{name}" for name in QUANTILES}
+        names = {f"level_{self.name}.{name}": name for name in TIMES}
         promised = next((each for each in self.objectives if each.finding in names), None)
         if promised is None:
             raise ValueError(
@@ -166,74 +163,78 @@ class SearchResult:
         return names[promised.finding], promised.limit
 
     def _at(self, rate: float) -> list[Frames]:
-        return [frames for level, frames in zip(self.levels, self.frames, strict=True) if level.rate == rate]
+        return [level.frames for level in self.levels if level.rate == rate]
 
     def _limit(self) -> tuple[float, float]:
         """For how long an operation may wait by the objective, in seconds, and how many of them (0–1)."""
         name, limit_ms = self.promised_time
         lowest = min(self.levels, key=lambda level: level.rate)
-        served = lowest.finding(name.replace("response", "service")).value or 0.0
-        return max(0.0, limit_ms - served) / 1e3, QUANTILES[name.removeprefix("response_")]
+        served_ms = lowest.finding(name.replace("response", "service")).value or 0.0
+        return max(0.0, limit_ms - served_ms) / MS_PER_S, TIMES[name]
 
 
 def breaking_point_findings(found: SearchResult, searches: str) -> list[Finding]:
     """The findings of one part's search, named breaking_point.<part>.<figure>; `searches` is the folder of all."""
     prefix, recording = f"{SECTION}.{found.name}", f"{searches}/{found.name}"
+    return [
+        replace(each, name=f"{prefix}.{each.name}", recording=recording, title=f"{found.name}, {each.title}")
+        for part in (_answer, _figures, _precision, _estimates)
+        for each in part(found)
+    ]
 
-    def given(name: str, estimate: Estimate, unit: str, title: str, note: str = "") -> Finding:
-        bounds = (estimate.value, estimate.low, estimate.high)
-        value, low, high = (None if x is None or math.isnan(x) else x for x in bounds)
-        return Finding(f"{prefix}.{name}", value, unit, low, high, estimate.count, recording, title, note)
 
-    answer = found.answer
-    load, why = found.recommended
-    title = f"{found.name}, highest sustainable load"
+def _answer(found: SearchResult) -> Iterator[Finding]:
+    """The load that held, and the one recommended."""
+    held, answer, (load, why) = found.sustainable, found.answer, found.recommended
     note = NOTES.get(answer.conclusion, answer.broke)
-    findings = [given("highest_sustainable", found.sustainable, "/s", title, note)]
-    recommended = exactly(load, found.sustainable.count)
-    findings.append(given("recommended", recommended, "/s", f"{found.name}, load for production", why))
-    findings += [replace(each, name=f"{prefix}.{each.name}", recording=recording) for each in _figures(found)]
-    findings += [replace(each, name=f"{prefix}.{each.name}", recording=recording) for each in _precision(found)]
-    for (knee, ratio), name in zip(found.disagreements, ("scalability_law", "waiting_lines"), strict=True):
-        findings.append(given(f"by_{name}", knee.rate, "/s", f"{found.name}, {knee.method}", knee.note))
-        findings.append(given(f"{name}_ratio", ratio, "", f"{found.name}, {knee.method} over measured", knee.note))
-    return findings
+    yield _finding("highest_sustainable", held, "/s", "highest sustainable load", note)
+    yield _finding("recommended", exactly(load, held.count), "/s", "load for production", why)
 
 
 def _figures(found: SearchResult) -> Iterator[Finding]:
     """Peak throughput, the times at the limit and beyond it, and how far what broke was in use."""
     peak = max((level.finding("completed") for level in found.levels), key=lambda each: each.value or 0.0)
-    yield replace(peak, name="peak_throughput", title=f"{found.name}, most completed")
+    yield replace(peak, name="peak_throughput", title="most completed")
     highest = max(found.levels, key=lambda level: level.rate)
     offered, ok = highest.finding("offered").count, highest.finding("success_rate").value or 0.0
     failed = proportion(offered - round(ok / 100 * offered), offered)
-    yield _percent("errors_beyond", failed, f"{found.name}, errors at {highest.rate:,.6g}/s")
-    at_limit = [level for level in found.levels if level.rate == found.answer.low]
-    for name, level in (("at_limit", at_limit[-1] if at_limit else None), ("beyond", highest)):
-        if level is not None:
-            p95 = level.finding("response_p95")
-            yield replace(p95, name=f"response_p95_{name}", title=f"{found.name}, p95 at {level.rate:,.6g}/s")
+    yield _percent("errors_beyond", failed, f"errors at {highest.rate:,.6g}/s")
+    at_limit = [level for level in found.levels if level.rate == found.answer.low][-1:]
+    for name, level in [*(("at_limit", each) for each in at_limit), ("beyond", highest)]:
+        title = f"p95 at {level.rate:,.6g}/s"
+        yield replace(level.finding("response_p95"), name=f"response_p95_{name}", title=title)
     if len(found.ranked):
         first = found.ranked.iloc[0]
         at_knee = sum(level.rate == found.knee for level in found.levels)
         used = Estimate(float(first["at"]), float(first["at_low"]), float(first["at_high"]), at_knee)
-        yield _percent("utilisation", used, f"{found.name}, in use at the knee: {first['resource']}")
+        yield _percent("utilisation", used, f"in use at the knee: {first['resource']}")
 
 
 def _precision(found: SearchResult) -> Iterator[Finding]:
     """How much rounds and measurements of one level differ, what change shows, and how long to measure."""
-    rounds = _percent("between_rounds", found.between_rounds, f"{found.name}, deviation between rounds")
-    yield rounds if found.rounds else replace(rounds, note="one round says nothing of the next")
+    note = "" if found.rounds else "one round says nothing of the next"
+    yield _percent("between_rounds", found.between_rounds, "deviation between rounds", note)
     said = found.repeatability
     if said is None:
         return
-    where = f"{found.name}, p99 at {said.rate:,.6g}/s"
+    where = f"p99 at {said.rate:,.6g}/s"
     yield _percent("between_measurements", said.deviation, f"{where}, deviation between measurements")
     yield _percent("detectable_change", said.change, f"{where}, smallest change that shows")
-    title = f"{where}, length of a measurement for ± 10 %"
-    yield Finding("seconds_for_p99", said.seconds, "s", count=1, title=title, note=said.why)
+    length = Estimate(said.seconds, None, None, 1)
+    yield _finding("seconds_for_p99", length, "s", f"{where}, length of a measurement for ± 10 %", said.why)
 
 
-def _percent(name: str, share: Estimate, title: str) -> Finding:
-    value, low, high = (None if x is None or math.isnan(x) else 100 * x for x in (share.value, share.low, share.high))
-    return Finding(name, value, "%", low, high, share.count, title=title)
+def _estimates(found: SearchResult) -> Iterator[Finding]:
+    """What was not measured but follows from a law, and its ratio to what was."""
+    for (knee, ratio), name in zip(found.disagreements, ("scalability_law", "waiting_lines"), strict=True):
+        yield _finding(f"by_{name}", knee.rate, "/s", knee.method, knee.note)
+        yield _finding(f"{name}_ratio", ratio, "", f"{knee.method} over measured", knee.note)
+
+
+def _percent(name: str, share: Estimate, title: str, note: str = "") -> Finding:
+    return _finding(name, times(share, 100), "%", title, note)
+
+
+def _finding(name: str, found: Estimate, unit: str, title: str, note: str = "") -> Finding:
+    value, low, high = (None if x is None or math.isnan(x) else x for x in (found.value, found.low, found.high))
+    return Finding(name, value, unit, low, high, found.count, title=title, note=note)

@@ -13,7 +13,6 @@ from capacity.analysis.limits.knees import (
     disagreement_text,
     measured_knee,
     queueing_knee,
-    scalability_curve,
     scalability_knee,
 )
 from capacity.analysis.limits.queueing import highest_arrival_rate
@@ -64,10 +63,6 @@ def test_without_a_peak_it_gives_what_all_places_give_and_says_so() -> None:
     assert model is not None and model.peak is None
     assert knee.rate.value == pytest.approx(100 * 16 / (1 + 0.05 * 15), rel=1e-3)
     assert knee.note == "with all 16 places in service; no peak follows from the data"
-    band = scalability_curve(model, 16)
-    assert (band["concurrency"].min(), band["concurrency"].max()) == (1, 24)
-    width = (band["high"] - band["low"]).to_numpy()
-    assert width[-1] > width[30]
 
 
 def test_too_few_levels_are_no_law_and_the_reason() -> None:

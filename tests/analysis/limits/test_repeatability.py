@@ -1,5 +1,6 @@
 """Measurements of the same level say how much they differ, and one alone, or none that held, says that it does not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,11 @@ def searched(request: pytest.FixtureRequest) -> SearchResult:
 
 def only(searched: SearchResult, *verdicts: Verdict, most: int = 100) -> SearchResult:
     """The search with but the first levels of these verdicts."""
-    chosen = [place for place, level in enumerate(searched.levels) if level.verdict in verdicts][:most]
-    levels, frames = ([each[place] for place in chosen] for each in (searched.levels, searched.frames))
-    return SearchResult(searched.name, searched.search, tuple(levels), tuple(frames), searched.objectives)
+    return replace(searched, levels=tuple(level for level in searched.levels if level.verdict in verdicts)[:most])
 
 
 def test_the_level_that_held_most_often_is_compared_with_itself(searched: SearchResult) -> None:
-    said = repeatability(searched.levels, searched.frames)
+    said = repeatability(searched.levels)
     assert said is not None
     same = [level for level in searched.levels if level.rate == said.rate and level.verdict is Verdict.PASS]
     assert said.rate == searched.answer.low
@@ -44,14 +43,11 @@ def test_the_level_that_held_most_often_is_compared_with_itself(searched: Search
 def test_the_longest_measurement_says_how_long_one_should_be(searched: SearchResult) -> None:
     said = searched.repeatability
     assert said is not None
-    held = [
-        (level.seconds, frames)
-        for level, frames in zip(searched.levels, searched.frames, strict=True)
-        if level.rate == said.rate and level.verdict is Verdict.PASS
-    ]
-    seconds, longest = max(held, key=lambda pair: pair[0])
+    held = [level for level in searched.levels if level.rate == said.rate and level.verdict is Verdict.PASS]
+    longest = max(held, key=lambda level: level.seconds)
     try:
-        assert said.seconds == pytest.approx(seconds_needed(response_times_ms(longest.held), seconds))
+        needed = seconds_needed(response_times_ms(longest.frames.held), longest.seconds)
+        assert said.seconds == pytest.approx(needed)
     except ValueError as error:
         assert (said.seconds, said.why) == (None, str(error))
 

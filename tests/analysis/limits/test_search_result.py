@@ -59,7 +59,9 @@ def test_the_recordings_are_of_the_projects_workloads_and_small() -> None:
             assert facts["state"] == "complete"
             assert facts["workload"]["operations"] == workload.model_dump()["operations"]
     size = sum(file.stat().st_size for file in RECORDED.rglob("*") if file.is_file())
-    operations = sum(len(frames.sent) for name in searches for frames in read_search_result(RECORDED / name).frames)
+    operations = sum(
+        len(level.frames.sent) for name in searches for level in read_search_result(RECORDED / name).levels
+    )
     assert size < 4_000_000
     assert size < 12.5 * operations  # however many levels a search took
 
