@@ -1,7 +1,7 @@
 """Pictures of a search for a breaking point: what each level showed, what was in use, and the estimates beside it."""
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,6 +21,7 @@ from capacity.findings import Verdict
 KNEE: dict[str, Any] = {"color": "#f3d9a4", "alpha": 0.5, "linewidth": 0, "zorder": 0}
 BEYOND = 1.5  # of the places, or of the levels: how far the law is drawn
 RESOURCES = 3  # the most used ones; more lines cannot be told apart
+Series: TypeAlias = "pd.Series[float]"
 
 
 def searched_picture(found: SearchResult) -> Figure:
@@ -58,9 +59,8 @@ def times_by_load(found: SearchResult, ax: Axes) -> Axes:
         (name, PALETTE[0], "response time"),
         (name.replace("response", "service"), PALETTE[1], "service time"),
     ):
-        ax.plot(longest["rate"], longest[column], color=colour, label=label)
         high = longest[f"{column}_high"].replace(np.inf, np.nan)
-        ax.fill_between(longest["rate"], longest[f"{column}_low"], high, color=colour, alpha=0.18, linewidth=0)
+        _banded(ax, longest["rate"], longest[column], (longest[f"{column}_low"], high), color=colour, label=label)
         unbounded = longest[np.isinf(longest[f"{column}_high"])]
         ax.vlines(unbounded["rate"], unbounded[f"{column}_low"], top, color=colour, alpha=0.35, linestyle=":")
     _marks(table, name, ax)
@@ -76,10 +76,8 @@ def throughput_by_load(table: pd.DataFrame, ax: Axes) -> Axes:
     """What succeeded per second over what was due, with its interval; the dashed line is all of it."""
     longest = _longest(table)
     ax.plot([0, table["rate"].max()], [0, table["rate"].max()], color="#999999", linestyle="--", linewidth=1)
-    ax.plot(longest["rate"], longest["completed"], color=PALETTE[0])
-    ax.fill_between(
-        longest["rate"], longest["completed_low"], longest["completed_high"], color=PALETTE[0], alpha=0.18, linewidth=0
-    )
+    interval = longest["completed_low"], longest["completed_high"]
+    _banded(ax, longest["rate"], longest["completed"], interval, color=PALETTE[0])
     _marks(table, "completed", ax)
     for verdict in dict.fromkeys(table["verdict"]):
         ax.plot([], [], "o", label=verdict, **_mark(verdict))
@@ -94,10 +92,9 @@ def use_by_load(uses: pd.DataFrame, ax: Axes) -> Axes:
     for place, (name, group) in enumerate(uses.groupby("resource", sort=False)):
         if place == RESOURCES:
             break
-        colour = PALETTE[place + 2]
-        width = 2.4 if place == 0 else 1.2
-        ax.plot(group["rate"], group["utilisation"], color=colour, label=str(name), linewidth=width, marker=".")
-        ax.fill_between(group["rate"], group["low"], group["high"].clip(upper=1), color=colour, alpha=0.15, linewidth=0)
+        interval, width = (group["low"], group["high"].clip(upper=1)), 2.4 if place == 0 else 1.2
+        style = {"color": PALETTE[place + 2], "label": str(name), "linewidth": width, "marker": "."}
+        _banded(ax, group["rate"], group["utilisation"], interval, **style)
     ax.set(title="In use", ylabel="of all of it", ylim=(0, 1.75), yticks=[0, 0.25, 0.5, 0.75, 1])
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(loc="upper left", frameon=False, fontsize="small")
@@ -109,11 +106,9 @@ def scalability_by_number(table: pd.DataFrame, model: ScalabilityModel | None, p
     ax.plot(table["in_service"], table["completed"], "o", color=PALETTE[0], label="levels", markersize=4)
     if model is not None:
         curve = model.band(np.linspace(model.lowest, BEYOND * max(places, model.highest), 60))
-        ax.plot(curve["concurrency"], curve["throughput"], color=PALETTE[4], label="scalability law")
         top = table["completed"].max() * 1.8
-        ax.fill_between(
-            curve["concurrency"], curve["low"], curve["high"].clip(upper=top), color=PALETTE[4], alpha=0.18, linewidth=0
-        )
+        interval, style = (curve["low"], curve["high"].clip(upper=top)), {"label": "scalability law"}
+        _banded(ax, curve["concurrency"], curve["throughput"], interval, color=PALETTE[4], **style)
         ax.set_ylim(0, top)
     ax.axvline(places, color="#777777", linestyle=":", linewidth=1.2, label=f"places: {places:g}")
     ax.set(title="Scalability", xlabel="operations in service, mean", ylabel="completed per second")
@@ -138,6 +133,12 @@ def estimates(knees: list[Knee], ax: Axes) -> Axes:
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.xaxis.set_major_locator(MaxNLocator(4))
     return ax
+
+
+def _banded(ax: Axes, at: Series, value: Series, interval: tuple[Series, Series], **style: Any) -> None:
+    """A line with its interval as a band of its colour."""
+    ax.plot(at, value, **style)
+    ax.fill_between(at, *interval, color=style["color"], alpha=0.18, linewidth=0)
 
 
 def _longest(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from capacity.display.tables import (
     NOT_GIVEN,
     aligned,
     finding_text,
+    interval_text,
     lean_style,
     number_text,
     rows_style,
@@ -97,9 +98,7 @@ def _said(found: SearchResult) -> Iterator[str]:
 def _rate(rate: Estimate) -> str:
     if rate.value is None or rate.low is None or rate.high is None:
         return NOT_GIVEN
-    spread = rate.high - rate.low if math.isfinite(rate.high) else 0.0
-    value, low, high = (number_text(each, spread) for each in (rate.value, rate.low, rate.high))
-    return f"{value}/s ({low} to {high})"
+    return interval_text(rate.value, rate.low, rate.high, "/s")
 
 
 def levels_style(found: SearchResult) -> Styler:

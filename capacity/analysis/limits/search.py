@@ -30,6 +30,12 @@ class Conclusion(StrEnum):
     MEASURED_NOTHING = "measured nothing"
 
 
+NOTES = {
+    Conclusion.GENERATOR_BOUND: "the generator was the limit; the system's is above",
+    Conclusion.NOT_REACHED: "nothing broke within the range; the system may hold more",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class NextLevel:
     """The level to measure next, and for how many seconds."""
@@ -129,19 +135,14 @@ class Search:
             broke=seen.ceiling.broke if seen.ceiling else "",
             undecided=tuple(each.level for each in seen.undecided),
             recommended=PRODUCTION_SHARE * seen.low if held else None,
-            why=self._why(seen.low, conclusion) if held else "no level held, so none is recommended",
+            why=self._why(seen.low, NOTES.get(conclusion, "")) if held else "no level held, so none is recommended",
             complete=self.next_level(levels) is None,
         )
 
-    def _why(self, low: float, conclusion: Conclusion) -> str:
-        further = {
-            Conclusion.GENERATOR_BOUND: "; the generator was the limit, and with more of it the system may show more",
-            Conclusion.NOT_REACHED: f"; nothing broke up to {self.limit:,.6g}, and the system may hold more",
-        }
-        share = (
-            f"{PRODUCTION_SHARE * 100:g} % of {low:,.6g}, the highest level that held for {self.confirm_seconds:g} s"
-        )
-        return f"{share}; {REST}{further.get(conclusion, '')}"
+    def _why(self, low: float, note: str) -> str:
+        window_s, part = self.confirm_seconds, PRODUCTION_SHARE * 100
+        share = f"{part:g} % of {low:,.6g}, the highest level that held for {window_s:g} s; {REST}"
+        return f"{share}; {note}" if note else share
 
     def _middle(self, seen: "_Seen") -> float | None:
         """The middle of what is still open above what held or below what broke, whichever is wider."""

@@ -20,16 +20,12 @@ from capacity.analysis.limits.repeatability import Repeatability, repeatability
 from capacity.analysis.limits.rounds import Bracket, bracket, deviation_of_rounds, over_rounds
 from capacity.analysis.limits.saturation import saturation, usage, what_broke
 from capacity.analysis.limits.scalability import ScalabilityModel
-from capacity.analysis.limits.search import BROKEN, PRODUCTION_SHARE, REST, BreakingPoint, Conclusion, Search
+from capacity.analysis.limits.search import BROKEN, NOTES, PRODUCTION_SHARE, REST, BreakingPoint, Search
 from capacity.analysis.statistics.estimates import Estimate, exactly, proportion, times
 from capacity.findings import Finding, Objective, Verdict
 from capacity.units import MS_PER_S
 
 SECTION = "breaking_point"
-NOTES = {
-    Conclusion.GENERATOR_BOUND: "the generator's limit; the system's is above",
-    Conclusion.NOT_REACHED: "nothing broke within the range; the system may hold more",
-}
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from datetime import date
 from math import floor, fsum
 
 from capacity.analysis.limits.saturation import SATURATED
-from capacity.analysis.limits.search import Conclusion
-from capacity.analysis.limits.search_result import NOTES, SECTION, SearchResult
+from capacity.analysis.limits.search import NOTES, Conclusion
+from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.planning.exhaustion import Event
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan

@@ -294,7 +294,7 @@ def test_a_generator_that_is_the_limit_bounds_itself_and_not_the_system() -> Non
     answer = found_by(SEARCH, lambda level, seconds: PASS if level <= 230 else VOID)
     assert (answer.conclusion, answer.low, answer.high) == (Conclusion.GENERATOR_BOUND, 220, None)
     assert answer.recommended == 165
-    assert answer.why.endswith("; the generator was the limit, and with more of it the system may show more")
+    assert answer.why.endswith("; the generator was the limit; the system's is above")
 
 
 def test_a_system_that_breaks_below_the_generators_limit_is_found() -> None:
@@ -306,7 +306,7 @@ def test_a_system_that_holds_the_whole_range_is_held_at_its_end() -> None:
     answer = found_by(SEARCH, breaks_above(1000))
     assert tried(answer) == ["10", "20", "40", "80", "160", "320", "400", "400 long"]
     assert (answer.conclusion, answer.low, answer.high) == (Conclusion.NOT_REACHED, 400, None)
-    assert answer.why.endswith("; nothing broke up to 400, and the system may hold more")
+    assert answer.why.endswith("; nothing broke within the range; the system may hold more")
 
 
 @pytest.mark.parametrize("nothing", [NO_DATA, VOID, INCONCLUSIVE])
