@@ -9,7 +9,7 @@ from typing import Any
 from capacity.analysis.limits.levels import Level, level_of
 from capacity.analysis.limits.rounds import next_in_round
 from capacity.analysis.limits.search import Conclusion, Search
-from capacity.analysis.limits.search_result import SearchResult
+from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.choice import chosen_names
 from capacity.errors import CapacityError
 from capacity.findings import Objective
@@ -22,7 +22,6 @@ from capacity.probes.searches import SearchSettings, read_searches
 from capacity.system.addresses import System
 from capacity.writing import write_json
 
-SECTION = "breaking_point"
 FILE = "search.json"
 SEARCHES = "breaking_point.yaml"
 

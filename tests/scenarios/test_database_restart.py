@@ -33,7 +33,7 @@ def test_no_acknowledged_write_is_lost(tmp_path: Path, how: signal.Signals) -> N
     began, down = round(found["began"] * 1e9), round(found["down"] * 1e6)
     again = recovery(recording.samples, FaultSpan(began, began + down, 100.0))
     assert found["began"] == pytest.approx(1.5, abs=0.5)
-    assert (again.during.late, again.during.failed, again.detected_ms) == (
+    assert (again.during["late"], again.during["failed"], again.detected_ms) == (
         found["late"],
         found["failed"],
         pytest.approx(found["detected"], abs=0.001),

@@ -94,11 +94,11 @@ def dry_s(depth: "pd.Series[float]", begin_ns: int, end_ns: int) -> float:
 class Half:
     """A recording of an overload that lasted until `end_s`, with the breaker or without; `write` adds to the queue.
 
-    `objective_ms` is the limit on the response time of what is admitted.
+    `name` is one of HALVES and the recording's own. `objective_ms` is the limit on the response time of what is
+    admitted.
     """
 
     name: str
-    recording: str
     samples: pd.DataFrame
     gauges: pd.DataFrame
     jobs: pd.DataFrame
@@ -121,7 +121,7 @@ class Half:
         """The finding `breaking_point.<half>.<figure>`."""
         note = "" if found.value is not None else "it was not seen within the recording"
         name, words = f"{SECTION}.{self.name}.{figure}", f"{title}, {HALVES[self.name]}"
-        return Finding(name, found.value, unit, found.low, found.high, found.count, self.recording, words, note)
+        return Finding(name, found.value, unit, found.low, found.high, found.count, self.name, words, note)
 
 
 def overload_findings(half: Half) -> list[Finding]:

@@ -1,6 +1,7 @@
 """What a fault did to the operations under way, and how long the system took to serve as before."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,25 +32,6 @@ class FaultSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """Operations by their fate; they add up to all that were due.
-
-    served: answered well within the limit. late: answered well, beyond it. failed: an error was answered, or the
-    connection broke. lost: never answered within the time-out, or never sent.
-    """
-
-    served: int
-    late: int
-    failed: int
-    lost: int
-
-    @property
-    def due(self) -> int:
-        """All of them."""
-        return self.served + self.late + self.failed + self.lost
-
-
-@dataclass(frozen=True, slots=True)
 class Drain:
     """The backlog that a fault left: operations that were due and had not ended.
 
@@ -70,14 +52,14 @@ class Recovery:
 
     `detected_ms` counts from the fault's begin to the first operation that it touched and that failed, or was not
     answered when its limit passed. `first_success_ms` and `restored_ms` count from its end: to the first good answer,
-    and to the moment from which the response times stay within the limit. `during` counts the operations that the fault
-    touched: due before its end, and ended after its begin.
+    and to the moment from which the response times stay within the limit. `during` counts by their fate
+    the operations that the fault touched: due before its end, and ended after its begin.
     """
 
     detected_ms: float | None
     first_success_ms: float | None
     restored_ms: float | None
-    during: Counts
+    during: Counter[str]
     drain: Drain
 
 
@@ -91,23 +73,21 @@ def recovery(samples: pd.DataFrame, fault: FaultSpan) -> Recovery:
         detected_ms=_ms(_detected_ns(touched, fault), fault.begin_ns),
         first_success_ms=_ms(None if well.empty else int(well.min()), fault.end_ns),
         restored_ms=_ms(restored_ns(samples, fault), fault.end_ns),
-        during=counts(touched, fault.objective_ms),
+        during=Counter(fates(touched, fault.objective_ms)),
         drain=drain(backlog(samples), fault),
     )
 
 
 def fates(samples: pd.DataFrame, objective_ms: float) -> "pd.Series[str]":
-    """The fate of each operation, one of FATES."""
+    """The fate of each operation, one of FATES.
+
+    served: answered well within the limit. late: answered well, beyond it. failed: an error was answered, or the
+    connection broke. lost: never answered within the time-out, or never sent.
+    """
     outcome = samples["outcome"].astype(str).to_numpy()
     late = (response_ns(samples) > objective_ms * NS_PER_MS).to_numpy()
     fate = np.select([outcome == "error", outcome != "ok", late], ["failed", "lost", "late"], "served")
     return pd.Series(fate, index=samples.index, dtype=str)
-
-
-def counts(samples: pd.DataFrame, objective_ms: float) -> Counts:
-    """How many operations had which fate."""
-    found = fates(samples, objective_ms).value_counts()
-    return Counts(**{fate: int(found.get(fate, 0)) for fate in FATES})
 
 
 def restored_ns(
@@ -184,15 +164,15 @@ def recovery_findings(scenario: str, recording: str, found: Recovery) -> Iterato
         ("first_success", found.first_success_ms, "ms", f"{end} to the first good answer", never),
         ("restored", found.restored_ms, "ms", f"{end} until all is within the limit", never),
         ("drained", found.drain.seconds, "s", f"{end} until the backlog was gone", never),
-        ("served", during.served, "", "operations within the limit in spite of the fault", ""),
-        ("late", during.late, "", "operations answered too late", ""),
-        ("failed", during.failed, "", "operations that failed", ""),
-        ("lost", during.lost, "", "operations never answered", ""),
+        ("served", during["served"], "", "operations within the limit in spite of the fault", ""),
+        ("late", during["late"], "", "operations answered too late", ""),
+        ("failed", during["failed"], "", "operations that failed", ""),
+        ("lost", during["lost"], "", "operations never answered", ""),
         ("backlog", found.drain.left, "", "operations waiting when the fault ended", ""),
     )
     for name, value, unit, title, why_none in figures:
         figure, note = f"failover.{scenario}.{name}", why_none if value is None else ""
-        yield Finding(figure, value, unit, value, value, during.due, recording, title, note)
+        yield Finding(figure, value, unit, value, value, during.total(), recording, title, note)
 
 
 def _detected_ns(touched: pd.DataFrame, fault: FaultSpan) -> int | None:

@@ -104,14 +104,10 @@ def beyond(levels: pd.DataFrame, answer: BreakingPoint) -> pd.DataFrame:
     """
     held = levels[levels["rate"] == answer.low]
     above = levels[(levels["rate"] > answer.low) & (answer.low > 0)].sort_values("rate")
-    return pd.DataFrame(
-        {
-            "rate": above["rate"],
-            "over": above["rate"] / answer.low,
-            "completed": above["completed"],
-            "of_peak": above["completed"] / levels["completed"].max(),
-            "response_p95": above["response_p95"],
-            "slower": above["response_p95"] / held["response_p95"].median(),
-            "success_rate": above["success_rate"],
-        }
-    ).reset_index(drop=True)
+    shown = above.assign(
+        over=above["rate"] / answer.low,
+        of_peak=above["completed"] / levels["completed"].max(),
+        slower=above["response_p95"] / held["response_p95"].median(),
+    )
+    columns = ["rate", "over", "completed", "of_peak", "response_p95", "slower", "success_rate"]
+    return shown[columns].reset_index(drop=True)

@@ -100,7 +100,7 @@ def half(name: str) -> Half:
         queue__wait=[(0, 0), (0.5, 4), (1, 3), (1.5, 0)], gateway__breaker_state=[(0, 0), (1, 1), (2, 1), (2.5, 0)]
     )
     times = {"added_ms": [1000, 1000], "started_ms": [2000, 3000], "finished_ms": [2600, 3100]}
-    return Half(name, "r", samples, gauges, pd.DataFrame(times), {"origin_unix_ns": 2000 * MS}, 1.0, "write", 5.0)
+    return Half(name, samples, gauges, pd.DataFrame(times), {"origin_unix_ns": 2000 * MS}, 1.0, "write", 5.0)
 
 
 def figures(findings: list[Finding]) -> dict[str, float | None]:

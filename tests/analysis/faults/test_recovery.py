@@ -2,19 +2,19 @@
 
 import math
 import re
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from capacity.analysis.faults.recovery import (
-    Counts,
     Drain,
     FaultSpan,
     backlog,
-    counts,
     drain,
     drain_seconds,
+    fates,
     recovery,
     recovery_findings,
     restored_ns,
@@ -63,8 +63,8 @@ def refusing() -> pd.DataFrame:
 def test_a_server_that_refuses_is_seen_at_once_and_counted_whole() -> None:
     found = recovery(refusing(), FAULT)
     assert found.detected_ms == 1.0
-    assert found.during == Counts(served=0, late=0, failed=300, lost=0)
-    assert found.during.due == 300
+    assert found.during == Counter(served=0, late=0, failed=300, lost=0)
+    assert found.during.total() == 300
 
 
 def test_the_first_success_is_the_first_good_answer_after_the_end_however_late() -> None:
@@ -85,7 +85,7 @@ def test_a_stall_is_detected_when_the_limit_of_the_first_operation_passes() -> N
     assert found.detected_ms == 100.0
     assert found.first_success_ms == USUAL_MS
     assert found.restored_ms == 0.0
-    assert found.during == Counts(served=9, late=291, failed=0, lost=0)
+    assert found.during == Counter(served=9, late=291, failed=0, lost=0)
     assert found.drain == Drain(usual=1, peak=301, left=301, seconds=pytest.approx(0.005))
 
 
@@ -94,7 +94,7 @@ def test_what_was_under_way_when_the_fault_began_is_touched_by_it() -> None:
     last = np.flatnonzero(due < 5)[-1]
     response[last], outcome[last] = 15.0, "error"
     found = recovery(samples(due, response, outcome), FAULT)
-    assert found.during.failed == 1
+    assert found.during["failed"] == 1
     assert found.detected_ms == pytest.approx(5.0)
 
 
@@ -104,7 +104,7 @@ def test_time_outs_and_what_was_never_sent_are_lost() -> None:
     outcome[inside[:100]], outcome[inside[100:]] = "timeout", "dropped"
     response[inside] = 1000.0
     found = recovery(samples(due, response, outcome), FAULT)
-    assert found.during == Counts(served=0, late=0, failed=0, lost=300)
+    assert found.during == Counter(served=0, late=0, failed=0, lost=300)
     assert found.detected_ms == 100.0
 
 
@@ -125,7 +125,7 @@ def test_a_fault_that_nobody_felt_is_not_detected() -> None:
     assert found.detected_ms is None
     assert found.restored_ms == 0.0
     assert found.first_success_ms == USUAL_MS
-    assert found.during == Counts(served=300, late=0, failed=0, lost=0)
+    assert found.during == Counter(served=300, late=0, failed=0, lost=0)
     assert found.drain.seconds == 0.0
 
 
@@ -155,18 +155,18 @@ def test_a_recording_that_ends_with_the_fault_does_not_show_a_recovery() -> None
 def test_a_fault_from_the_very_begin_has_no_usual_backlog() -> None:
     found = recovery(samples(*even()), FaultSpan(0, 2 * S, 100.0))
     assert found.drain.usual == 0
-    assert found.during.due == 200
+    assert found.during.total() == 200
 
 
 def test_a_fault_of_no_length_touches_what_is_under_way() -> None:
     found = recovery(samples(*even()), FaultSpan(5 * S + 2 * MS, 5 * S + 2 * MS, 100.0))
-    assert found.during.due == 1
+    assert found.during.total() == 1
 
 
 def test_no_samples_give_no_moments_and_no_counts() -> None:
     found = recovery(samples(np.array([]), np.array([]), np.array([])), FAULT)
     assert (found.detected_ms, found.first_success_ms, found.restored_ms) == (None, None, None)
-    assert found.during.due == 0
+    assert found.during.total() == 0
     assert found.drain == Drain(0, 0, 0, 0.0)
 
 
@@ -243,7 +243,7 @@ def test_counts_add_up_whatever_happened() -> None:
     due, response, outcome = even(seconds=4.0)
     outcome[:] = np.array(OUTCOMES)[np.arange(len(due)) % 4]
     response[:] = np.where(np.arange(len(due)) % 8 < 4, 5.0, 500.0)
-    assert counts(samples(due, response, outcome), 100.0) == Counts(served=50, late=50, failed=100, lost=200)
+    assert Counter(fates(samples(due, response, outcome), 100.0)) == Counter(served=50, late=50, failed=100, lost=200)
 
 
 def test_a_span_out_of_order_and_a_limit_of_nothing_are_one_sentence() -> None:
