@@ -41,9 +41,13 @@ FIGURES = {
 
 def answers_text(found: Iterable[SearchResult]) -> str:
     """One line a part: between which loads its breaking point lies, and the load recommended for production."""
-    return aligned(
-        [(each.name, str(each.answer.conclusion), _between(each), _recommended(each), _counted(each)) for each in found]
-    )
+    rows = []
+    for each in found:
+        wanted, rounds = each.recommended[0], f" in {len(each.brackets)} rounds" if each.rounds else ""
+        production = "none recommended" if wanted is None else f"for production {_load(each, wanted)}"
+        levels = f"{len(each.tried)} levels{rounds}"
+        rows.append((each.name, str(each.answer.conclusion), _between(each), production, levels))
+    return aligned(rows)
 
 
 def _between(found: SearchResult) -> str:
@@ -53,19 +57,9 @@ def _between(found: SearchResult) -> str:
     return f"holds {_load(found, low)}, breaks at {_load(found, high)}"
 
 
-def _recommended(found: SearchResult) -> str:
-    wanted, _ = found.recommended
-    return "none recommended" if wanted is None else f"for production {_load(found, wanted)}"
-
-
 def _load(found: SearchResult, rate: float) -> str:
     """A load; over several rounds it is none of the levels that were set."""
     return f"{rate:,.0f}/s" if found.rounds else f"{rate:,.6g}/s"
-
-
-def _counted(found: SearchResult) -> str:
-    rounds = f" in {len(found.brackets)} rounds" if found.rounds else ""
-    return f"{len(found.tried)} levels{rounds}"
 
 
 def broke_text(found: SearchResult) -> str:

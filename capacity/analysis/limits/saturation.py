@@ -100,7 +100,7 @@ def usage(levels: Sequence[Frames]) -> pd.DataFrame:
 
 
 def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
-    """The resources ranked by what broke: resource, kind, servers, at and below, each with low and high.
+    """The resources ranked by what broke: resource, kind, servers, saturated; at and below, each with low and high.
 
     `below` and `at` are `usage` just below the knee and at it. A place fills up behind whatever else is saturated, so
     it comes after what does the work and what locks: it is the cause only where none of those is saturated.
@@ -110,10 +110,10 @@ def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
         for name, used in (("at", at), ("below", below))
     )
     both = one.merge(other, on=["resource", "kind"], how="left", suffixes=("", "_below"))
-    frame = both[["resource", "kind", "servers", "at", "at_low", "at_high", "below", "below_low", "below_high"]]
-    calm = frame["at"] < frame["kind"].map(SATURATED)
-    order = pd.DataFrame({"calm": calm, "place": frame["kind"] == "place", "use": -frame["at"]})
-    return frame.loc[order.sort_values(["calm", "place", "use"], kind="stable").index].reset_index(drop=True)
+    both = both.assign(saturated=both["at"] >= both["kind"].map(SATURATED), place=both["kind"] == "place")
+    ranked = both.sort_values(["saturated", "place", "at"], ascending=[False, True, False], kind="stable")
+    uses = ["at", "at_low", "at_high", "below", "below_low", "below_high"]
+    return ranked[["resource", "kind", "servers", "saturated", *uses]].reset_index(drop=True)
 
 
 def what_broke(ranked: pd.DataFrame, below: float | None, at: float) -> str:
@@ -121,14 +121,14 @@ def what_broke(ranked: pd.DataFrame, below: float | None, at: float) -> str:
     if not len(ranked):
         return "no gauge was read at the knee, so nothing says what broke"
     first = ranked.iloc[0]
-    if first["at"] < SATURATED[first["kind"]]:
+    if not first["saturated"]:
         return (
             f"nothing that was watched was saturated at {at:,.6g}/s; most used was {first['resource']}, "
             f"{_used(first, 'at')}"
         )
     before = "" if below is None or math.isnan(first["below"]) else f", {_used(first, 'below')} at {below:,.6g}/s"
     beside = ranked.iloc[1:]
-    others = beside[(beside["at"] >= beside["kind"].map(SATURATED)) & (beside["kind"] != "place")]["resource"].tolist()
+    others = beside.loc[beside["saturated"] & (beside["kind"] != "place"), "resource"].tolist()
     also = f"; beside it {' and '.join(others)}" if others else ""
     whose = _shares_of_machine(ranked, first) if first["resource"] == MACHINE else ""
     return f"{first['resource']}: {_used(first, 'at')} in use at {at:,.6g}/s{before}{also}{whose}"

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from math import floor, fsum
 
-from capacity.analysis.limits.saturation import SATURATED
 from capacity.analysis.limits.search import NOTES, Conclusion
 from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.planning.exhaustion import Event
@@ -192,9 +191,8 @@ def _broke(found: SearchResult) -> tuple[str, str]:
     answer = found.answer
     if answer.conclusion is not Conclusion.FOUND:
         return NOTES.get(answer.conclusion, str(answer.conclusion)), answer.broke
-    first = found.ranked.iloc[0] if len(found.ranked) else None
-    full = first is not None and first["at"] >= SATURATED[first["kind"]]
-    return str(first["resource"]) if first is not None and full else NOT_FULL, answer.broke
+    first = found.ranked.iloc[:1]
+    return str(first["resource"].iloc[0]) if first["saturated"].any() else NOT_FULL, answer.broke
 
 
 def _outgrown(months: Finding, plan: CapacityPlan | None) -> Outgrown:
