@@ -12,7 +12,7 @@ import pandas as pd
 from capacity.analysis.measured.gateway import SHED
 from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.summary import percentile_estimate
-from capacity.analysis.statistics.estimates import Estimate, exactly, proportion, times
+from capacity.analysis.statistics.estimates import Estimate, exactly, peak, proportion, times
 from capacity.findings import Finding
 from capacity.samples import response_ns
 from capacity.units import MS_PER_S, NS_PER_MS, NS_PER_S
@@ -108,11 +108,6 @@ class Half:
     objective_ms: float
 
     @property
-    def writes(self) -> pd.DataFrame:
-        """The samples of the operation that adds to the queue."""
-        return self.samples[self.samples["operation"] == self.write]
-
-    @property
     def end_ns(self) -> int:
         """When the overload ended, on the recording's clock."""
         return round(self.end_s * NS_PER_S)
@@ -138,14 +133,15 @@ def _depths(half: Half) -> Iterator[Finding]:
     until = depth[depth.index <= half.end_ns]
     filled = until[until > 0]
     begin = int(filled.index[0]) if len(filled) else half.end_ns
-    yield half.finding("depth_peak", _read(depth.max(), len(depth)), "jobs", "deepest queue")
-    yield half.finding("depth_end", _read(until.iloc[-1:].max(), len(until)), "jobs", "queue when the overload ended")
+    yield half.finding("depth_peak", peak(depth), "jobs", "deepest queue")
+    last = exactly(float(until.iloc[-1]) if len(until) else None, len(until))
+    yield half.finding("depth_end", last, "jobs", "queue when the overload ended")
     dry = exactly(dry_s(depth, begin, half.end_ns), len(until))
     yield half.finding("dry", dry, "s", "time in the overload without a waiting job")
 
 
 def _writes(half: Half) -> Iterator[Finding]:
-    writes = half.writes
+    writes = half.samples[half.samples["operation"] == half.write]
     fates, reads = fates_of_writes(writes), half.samples.drop(index=writes.index)
     for fate in FATES:
         title = "writes refused (shed)" if fate == "shed" else f"writes {fate}"
@@ -172,7 +168,3 @@ def _waits(half: Half) -> Iterator[Finding]:
     yield half.finding("served", exactly(served, count), "/s", "jobs ended per second while jobs waited (μ)")
     yield half.finding("wait_longest", exactly(longest_ms, count), "ms", "longest wait of a job")
     yield half.finding("waited_behind", exactly(behind, count), "jobs", "jobs before the one that waited longest")
-
-
-def _read(value: float, count: int) -> Estimate:
-    return exactly(None if math.isnan(value) else float(value), count)

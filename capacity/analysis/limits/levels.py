@@ -140,29 +140,25 @@ def _verdict(findings: Sequence[Finding], held: pd.DataFrame, objectives: Sequen
     if not objectives:
         return Verdict.NO_DATA, "there is no objective for it in data/objectives.yaml"
     by_name = {finding.name: finding for finding in findings}
+    shares = [TIMES.get(each.finding.partition(".")[2]) for each in objectives]
     judged = [
-        _judge_time(held, each) if _figure(each) in TIMES else judge(by_name.get(each.finding), each)
-        for each in objectives
+        judge(by_name.get(each.finding), each) if share is None else _judge_time(held, each.limit, share)
+        for each, share in zip(objectives, shares, strict=True)
     ]
     verdict = worst(judged)
     objective = objectives[judged.index(verdict)]
     return verdict, "" if verdict is Verdict.PASS else _broken(objective, by_name.get(objective.finding))
 
 
-def _figure(objective: Objective) -> str:
-    """The finding that an objective is on, without its section."""
-    return objective.finding.partition(".")[2]
-
-
-def _judge_time(held: pd.DataFrame, objective: Objective) -> Verdict:
+def _judge_time(held: pd.DataFrame, limit_ms: float, wanted: float) -> Verdict:
     """Whether a percentile of the response times is below a limit, as the share of the times that are below it.
 
     Both say the same. But where all are far below the limit, a few hundred operations are enough to know the share,
     however alike successive ones are; to bound the percentile, some hundred must not be alike.
     """
-    times_ms, wanted = response_times_ms(held), TIMES[_figure(objective)]
-    worth = round(effective_count_at(times_ms, objective.limit)) if len(times_ms) else 0
-    share = proportion(round(float((times_ms < objective.limit).mean()) * worth) if worth else 0, worth)
+    times_ms = response_times_ms(held)
+    worth = round(effective_count_at(times_ms, limit_ms)) if len(times_ms) else 0
+    share = proportion(round(float((times_ms < limit_ms).mean()) * worth) if worth else 0, worth)
     if share.low is None or share.high is None:
         return Verdict.NO_DATA
     return Verdict.PASS if share.low >= wanted else Verdict.FAIL if share.high < wanted else Verdict.INCONCLUSIVE

@@ -202,13 +202,12 @@ class ScalabilityModel:
         Seber and Wild, Nonlinear Regression (1989), 5.1.
         """
         levels = np.atleast_1d(np.asarray(concurrency, dtype=float))
-        rows = [(level, self.throughput_at(level), *self._bounds(level)) for level in levels.tolist()]
+        rows = []
+        for level in levels.tolist():
+            value, slowdown, beyond = self.throughput_at(level), self._slowdown(level), level - 1
+            toward = np.array([-beyond / slowdown, -level * beyond / slowdown, 1.0])
+            rows.append((level, value, *self._interval(value, toward)))
         return pd.DataFrame(rows, columns=["concurrency", "throughput", "low", "high"])
-
-    def _bounds(self, level: float) -> tuple[float, float]:
-        slowdown, beyond = self._slowdown(level), level - 1
-        toward = np.array([-beyond / slowdown, -level * beyond / slowdown, 1.0])
-        return self._interval(self.throughput_at(level), toward)
 
     def _interval(self, value: float, toward: Floats) -> tuple[float, float]:
         """Around a value above 0, given the gradient of its logarithm by the coefficients."""
