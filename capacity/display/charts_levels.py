@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from capacity.analysis.limits.knees import Knee
-from capacity.analysis.limits.scalability import ScalabilityModel
 from capacity.analysis.limits.search_result import SearchResult
 from capacity.display.charts import PALETTE, WIDTH
 from capacity.display.charts_limits import limit_line
@@ -40,13 +39,13 @@ def searched_picture(found: SearchResult) -> Figure:
     for ax in (times, done):
         ax.tick_params(labelbottom=False)
     used.set_xlabel("operations due per second; shaded: where the breaking point lies")
-    scalability_by_number(found.table, found.scalability[1], found.places, figure.add_subplot(grid[3, 0]))
+    scalability_by_number(found, figure.add_subplot(grid[3, 0]))
     estimates(found.knees, figure.add_subplot(grid[3, 1]))
     figure.suptitle(found.name, x=0.01, ha="left", weight="bold")
     return figure
 
 
-def times_by_load(found: SearchResult, ax: Axes) -> Axes:
+def times_by_load(found: SearchResult, ax: Axes) -> None:
     """The percentile of the response time that is promised, with its interval and its limit, and the service time.
 
     A dotted line upwards is an interval that the level was too short to bound.
@@ -69,10 +68,9 @@ def times_by_load(found: SearchResult, ax: Axes) -> Axes:
     ax.set(title=f"Response time, {quantile}", ylabel="ms", yscale="log", ylim=(None, max(top, limit_ms * 3)))
     ax.yaxis.set_major_formatter("{x:,g}")
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize="small")
-    return ax
 
 
-def throughput_by_load(table: pd.DataFrame, ax: Axes) -> Axes:
+def throughput_by_load(table: pd.DataFrame, ax: Axes) -> None:
     """What succeeded per second over what was due, with its interval; the dashed line is all of it."""
     longest = _longest(table)
     ax.plot([0, table["rate"].max()], [0, table["rate"].max()], color="#999999", linestyle="--", linewidth=1)
@@ -84,10 +82,9 @@ def throughput_by_load(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.set(title="Completed", ylabel="per second", ylim=(0, table["completed"].max() * 1.3))
     ax.legend(loc="lower right", frameon=False, fontsize="small")
     ax.yaxis.set_major_formatter("{x:,.0f}")
-    return ax
 
 
-def use_by_load(uses: pd.DataFrame, ax: Axes) -> Axes:
+def use_by_load(uses: pd.DataFrame, ax: Axes) -> None:
     """How much of the resources was in use at each level, with its interval; the first is what broke."""
     for place, (name, group) in enumerate(uses.groupby("resource", sort=False)):
         if place == RESOURCES:
@@ -98,11 +95,11 @@ def use_by_load(uses: pd.DataFrame, ax: Axes) -> Axes:
     ax.set(title="In use", ylabel="of all of it", ylim=(0, 1.75), yticks=[0, 0.25, 0.5, 0.75, 1])
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(loc="upper left", frameon=False, fontsize="small")
-    return ax
 
 
-def scalability_by_number(table: pd.DataFrame, model: ScalabilityModel | None, places: float, ax: Axes) -> Axes:
+def scalability_by_number(found: SearchResult, ax: Axes) -> None:
     """What succeeded per second by the number in service, and the scalability law with its band."""
+    table, model, places = found.table, found.scalability[1], found.places
     ax.plot(table["in_service"], table["completed"], "o", color=PALETTE[0], label="levels", markersize=4)
     if model is not None:
         curve = model.band(np.linspace(model.lowest, BEYOND * max(places, model.highest), 60))
@@ -114,10 +111,9 @@ def scalability_by_number(table: pd.DataFrame, model: ScalabilityModel | None, p
     ax.set(title="Scalability", xlabel="operations in service, mean", ylabel="completed per second")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.3), ncols=2, frameon=False, fontsize="small")
-    return ax
 
 
-def estimates(knees: list[Knee], ax: Axes) -> Axes:
+def estimates(knees: list[Knee], ax: Axes) -> None:
     """The three estimates of the highest load with their intervals, one below the other."""
     bounds = [each for knee in knees for each in (knee.rate.low, knee.rate.high) if each and np.isfinite(each)]
     end = 1.15 * max(bounds, default=1.0)
@@ -132,7 +128,6 @@ def estimates(knees: list[Knee], ax: Axes) -> Axes:
     ax.set(title="Highest load by three ways", xlabel="operations per second", xlim=(0, end), ylim=(2.6, -0.6))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.xaxis.set_major_locator(MaxNLocator(4))
-    return ax
 
 
 def _banded(ax: Axes, at: Series, value: Series, interval: tuple[Series, Series], **style: Any) -> None:

@@ -36,14 +36,14 @@ HEADROOM = 1.08
 NARROWEST = 0.004  # of the width: a shorter fault would not be seen
 
 
-def fault_timeline(course: FaultCourse | None, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes] | None:
+def fault_timeline(course: FaultCourse | None) -> tuple[Axes, Axes] | None:
     """Response times by outcome above, throughput below, the fault shaded, its moments named, the objective a line.
 
     Nothing is drawn where there is no course.
     """
     if course is None:
         return None
-    above, below = axes or plt.subplots(2, 1, figsize=(WIDTH, 5.8), sharex=True, height_ratios=(3, 2))[1]
+    above, below = plt.subplots(2, 1, figsize=(WIDTH, 5.8), sharex=True, height_ratios=(3, 2))[1]
     _draw_operations(course, above)
     _draw_answers(course, below)
     last_s = max(float(course.answers["at_s"].max()) + EVERY_S, course.end_s)

@@ -43,7 +43,8 @@ def test_the_picture_shades_the_answer_and_draws_the_objective(found: SearchResu
 
 
 def test_every_measurement_is_a_mark_in_the_colour_of_its_verdict(found: SearchResult) -> None:
-    ax = charts_levels.throughput_by_load(found.table, plt.subplots()[1])
+    ax = plt.subplots()[1]
+    charts_levels.throughput_by_load(found.table, ax)
     marks = [line for line in ax.lines if line.get_marker() == "o"]
     assert sum(len(line.get_xdata()) for line in marks) == len(found.levels)  # type: ignore[arg-type]
     assert len({line.get_color() for line in marks}) == found.table["verdict"].nunique()

@@ -136,9 +136,8 @@ def drain(depth: "pd.Series[int] | pd.Series[float]", fault: FaultSpan) -> Drain
     left = int(until_end[-1]) if len(until_end) else 0
     peak = max(int(waiting[at >= fault.begin_ns].max(initial=0)), left)
     drained = at[(at > fault.end_ns) & (waiting <= usual)]
-    if left <= usual:
-        return Drain(usual, peak, left, 0.0)
-    return Drain(usual, peak, left, (int(drained[0]) - fault.end_ns) / NS_PER_S if len(drained) else None)
+    lasted_s = (int(drained[0]) - fault.end_ns) / NS_PER_S if len(drained) else None
+    return Drain(usual, peak, left, 0.0 if left <= usual else lasted_s)
 
 
 def drain_seconds(backlog: float, capacity_per_s: float, arrivals_per_s: float) -> float:

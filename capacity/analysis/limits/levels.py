@@ -22,7 +22,7 @@ from capacity.samples import response_ns
 from capacity.units import NS_PER_MS, NS_PER_S
 
 SLICES = 20  # of a level, for the interval of its throughput
-BATCHES = 8  # of a level, for that of its growth: long enough to forget each other, enough to show a scatter
+BATCHES = 8  # of a level, for its growth and what is in use: long enough to forget each other, enough for a scatter
 TIMES = {f"response_{name}": quantile for name, quantile in QUANTILES.items()}
 
 Floats = npt.NDArray[np.float64]

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from capacity.analysis.limits.levels import Frames, mean_number
+from capacity.analysis.limits.levels import BATCHES, Floats, Frames, mean_number
 from capacity.analysis.statistics.estimates import Estimate, ratio
 from capacity.units import MS_PER_S, NS_PER_S
 
 # Of work and places: at nine tenths, random arrivals wait nine times as long as they are served (M/M/1: ρ / (1 − ρ)).
 # Of locks: where half of what is under way waits for one, no other cause can hold up more.
 SATURATED = {"work": 0.9, "place": 0.9, "lock": 0.5}
-PARTS = 8  # of a level, for how many of the load's connections are in use
 MACHINE = "CPU of the machine"
 CPU_OF = {  # the resource of each that has a share of the machine's CPU
     "PostgreSQL": "CPU of PostgreSQL",
@@ -27,7 +25,6 @@ CPU_OF = {  # the resource of each that has a share of the machine's CPU
 }
 
 Kind = Literal["work", "lock", "place"]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +161,8 @@ def _busy(resource: Resource, frames: Frames) -> tuple[Floats, Floats]:
     """How much of it was busy in each reading or interval of a level, and how much of it there was."""
     if not resource.gauge:
         sent = frames.sent[frames.sent["outcome"] != "dropped"]
-        used = mean_number(sent["sent_ns"], sent["finished_ns"], np.linspace(*frames.span_s, PARTS + 1))
-        return used, np.full(PARTS, resource.servers)
+        used = mean_number(sent["sent_ns"], sent["finished_ns"], np.linspace(*frames.span_s, BATCHES + 1))
+        return used, np.full(BATCHES, resource.servers)
     times, values = _readings(frames, resource.gauge)
     if resource.rises is not None:
         return np.diff(values), np.diff(times) * resource.servers * resource.rises
