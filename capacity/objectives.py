@@ -9,6 +9,7 @@ import yaml
 
 from capacity.errors import CapacityError
 from capacity.findings import Objective
+from capacity.places import OBJECTIVES, in_project
 from capacity.writing import write_whole
 from capacity.yaml_file import read_yaml
 
@@ -63,3 +64,8 @@ def write_objectives(path: Path, objectives: Iterable[Objective]) -> None:
 def read_expectations(folder: Path) -> list[Objective]:
     """The objectives that notebooks wrote beside their findings in a folder: derived from settings, not promised."""
     return [each for file in sorted(folder.glob("*.yaml")) for each in read_objectives(file)]
+
+
+def project_objectives(*sections: str) -> list[Objective]:
+    """What the project that the current folder is in promises; of some sections where these are named."""
+    return read_objectives(in_project(OBJECTIVES), *sections)

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capacity.errors import CapacityError
-from capacity.places import MANIFEST, read_manifest
+from capacity.manifest import FORMAT, MANIFEST, Manifest, RecordedPart, parse_manifest, read_facts
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
-from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA, LEDGER_SCHEMA
+from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA, LEDGER_SCHEMA, SAMPLES_ON_DISK, SCHEMAS
 from capacity.writing import write_json, writes_to, written_whole
 
 DIFFERENCES = {"scheduled_ns", "sent_ns", "finished_ns", "seq", "at_ns", "job", "added_ms", "started_ms", "finished_ms"}
@@ -30,12 +30,14 @@ ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the len
 class Recording:
     """What a recording folder holds; `manifest["state"]` is complete or interrupted, `jobs` are those of a queue.
 
-    `ledger` is what the workers of that queue noted themselves, None where they keep none.
+    `facts` is the manifest as the library reads it, with what it may lack. `ledger` is what the workers of that queue
+    noted themselves, None where they keep none.
     """
 
     samples: pd.DataFrame
     gauges: pd.DataFrame
     manifest: dict[str, Any]
+    facts: Manifest
     path: Path
     jobs: pd.DataFrame
     ledger: pd.DataFrame | None
@@ -49,7 +51,7 @@ def create_recording(path: Path, facts: Mapping[str, Any]) -> Path:
     """
     if (path / MANIFEST).exists():
         raise CapacityError(f"there is a recording in {path} already; give another folder, or move it away")
-    write_json(path / MANIFEST, {**facts, "state": "recording"})
+    write_json(path / MANIFEST, {"format": FORMAT, **facts, "state": "recording"})
     return path
 
 
@@ -99,17 +101,19 @@ def open_recording(path: Path | str) -> Recording:
     """
     path = Path(path)
     manifest = _read_manifest(path)
-    if "parts" in manifest:
-        tables = {part["file"]: _read_part(path, part) for part in manifest["parts"]}
-    else:
+    if "parts" not in manifest:
         manifest["state"] = "interrupted"
+    facts = parse_manifest(manifest, str(path / MANIFEST))
+    if facts.parts is not None:
+        tables = {part.file: _read_part(path, part) for part in facts.parts}
+    else:
         tables = {
-            stream.name: pa.Table.from_batches(_decoded(stream, manifest["operations"]), _schema(stream))
+            stream.name: pa.Table.from_batches(_decoded(stream, facts.operations), _schema(stream))
             for stream in sorted(path.glob("*.arrows"))
         }
     of = {kind: [table for name, table in tables.items() if name.startswith(f"{kind}-")] for kind in SCHEMAS}
     frames = _samples_frame(of["samples"]), _gauges_frame(of["gauges"])
-    return Recording(*frames, manifest, path, _jobs_frame(of["jobs"]), _ledger_frame(of["ledger"]))
+    return Recording(*frames, manifest, facts, path, _jobs_frame(of["jobs"]), _ledger_frame(of["ledger"]))
 
 
 def _samples_frame(tables: list[pa.Table]) -> pd.DataFrame:
@@ -150,30 +154,11 @@ def add_ledger(path: Path, ledger: pd.DataFrame) -> None:
         stream.write_table(table)
 
 
-NAME = pa.dictionary(pa.int16(), pa.string())
-SAMPLES_ON_DISK = pa.schema(
-    {
-        "operation": NAME,
-        "scheduled_ns": pa.int64(),
-        "sent_ns": pa.int64(),
-        "finished_ns": pa.int64(),
-        "outcome": NAME,
-        "error": NAME,
-        "step": pa.int32(),
-        "worker": pa.int32(),
-        "seq": pa.int64(),
-    }
-)
-
-
-SCHEMAS = {"samples": SAMPLES_ON_DISK, "gauges": GAUGE_SCHEMA, "jobs": JOB_SCHEMA, "ledger": LEDGER_SCHEMA}
-
-
 def _schema(stream: Path) -> pa.Schema:
     return SCHEMAS[stream.name.partition("-")[0]]
 
 
-def _decoded(stream: Path, operations: list[str]) -> Iterator[pa.RecordBatch]:
+def _decoded(stream: Path, operations: Iterable[str]) -> Iterator[pa.RecordBatch]:
     """The batches of a stream as they will stand on disk; a torn end is where the process was killed."""
     if not stream.name.startswith("samples-"):
         yield from _batches(stream)
@@ -210,7 +195,7 @@ def _batches(stream: Path) -> Iterator[pa.RecordBatch]:
         return
 
 
-def _convert(stream: Path, operations: list[str]) -> dict[str, Any]:
+def _convert(stream: Path, operations: Iterable[str]) -> dict[str, Any]:
     target, schema = stream.with_suffix(".parquet"), _schema(stream)
     rows, held, pending = 0, 0, []
     with written_whole(target) as temporary, pq.ParquetWriter(temporary, schema, **_encodings(schema)) as writer:
@@ -232,12 +217,12 @@ def _encodings(schema: pa.Schema) -> dict[str, Any]:
     return {"compression": "zstd", "write_page_checksum": True, "use_dictionary": named, "column_encoding": kinds}
 
 
-def _read_part(path: Path, part: Mapping[str, Any]) -> pa.Table:
-    file = path / part["file"]
+def _read_part(path: Path, part: RecordedPart) -> pa.Table:
+    file = path / part.file
     try:
-        intact = _sha256(file) == part["sha256"]
+        intact = _sha256(file) == part.sha256
     except OSError as error:
-        raise CapacityError(f"the recording {path} has lost its part {part['file']}: {error.strerror}") from None
+        raise CapacityError(f"the recording {path} has lost its part {part.file}: {error.strerror}") from None
     if not intact:
         raise CapacityError(
             f"{file} is not what its manifest says (its SHA-256 sum differs); restore it, or measure again"
@@ -253,4 +238,4 @@ def _sha256(file: Path) -> str:
 def _read_manifest(path: Path) -> dict[str, Any]:
     if not (path / MANIFEST).exists():
         raise CapacityError(f"there is no recording in {path}: {MANIFEST} is missing")
-    return read_manifest(path)
+    return read_facts(path)

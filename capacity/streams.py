@@ -48,6 +48,22 @@ LEDGER_SCHEMA = pa.schema(
         "worker": pa.string(),
     }
 )
+# What a recording keeps when its load has ended.
+NAME = pa.dictionary(pa.int16(), pa.string())
+SAMPLES_ON_DISK = pa.schema(
+    {
+        "operation": NAME,
+        "scheduled_ns": pa.int64(),
+        "sent_ns": pa.int64(),
+        "finished_ns": pa.int64(),
+        "outcome": NAME,
+        "error": NAME,
+        "step": pa.int32(),
+        "worker": pa.int32(),
+        "seq": pa.int64(),
+    }
+)
+SCHEMAS = {"samples": SAMPLES_ON_DISK, "gauges": GAUGE_SCHEMA, "jobs": JOB_SCHEMA, "ledger": LEDGER_SCHEMA}
 ROWS_BUFFERED = 32_768
 MOST_ERRORS = 200  # classes of failure of one process; more are no classes, and a code has 16 bits
 OTHER = "other"

@@ -26,12 +26,12 @@ def read_model(path: Path, model: type[Model], what: str) -> Model:
     return parse_model(read_yaml(path, what), model, str(path))
 
 
-def parse_model(values: Any, model: type[Model], source: str) -> Model:
-    """Parsed YAML or JSON as a model; `source` names where it came from in errors."""
+def parse_model(values: Any, model: type[Model], source: str, remedy: str = "") -> Model:
+    """Parsed YAML or JSON as a model; errors name with `source` where it came from, and end with `remedy`."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise CapacityError(f"{source}: {first_problem(error)}") from None
+        raise CapacityError(f"{source}: {first_problem(error)}{remedy}") from None
 
 
 def first_problem(error: ValidationError) -> str:

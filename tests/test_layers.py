@@ -8,10 +8,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"clock", "errors", "choice", "samples", "streams", "findings", "objectives", "units", "places", "writing"}
+    {"clock", "errors", "manifest", "samples", "streams", "findings", "objectives", "units", "places", "writing"}
     | {"yaml_file", "operation", "shape", "workload"},
     {"analysis"},
-    {"recording", "load", "system", "judgement"},
+    {"recording", "load", "system", "run"},
     {"probes", "scenarios"},
     {"display"},
     {"exports", "audit"},

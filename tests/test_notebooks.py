@@ -147,10 +147,10 @@ def without_look(workload: Workload) -> Workload:
 def test_the_recordings_are_whole_of_this_code_and_small() -> None:
     recorded = PROJECT / "data" / "recorded"
     for name in RECORDINGS:
-        manifest = open_recording(recorded / name).manifest
-        assert (manifest["state"], manifest["profile"]) == ("complete", "standard")
-        workload = read_workload(PROJECT / "data" / "workloads" / f"{manifest['name']}.yaml")
-        assert parse_workload(manifest["workload"]) == without_look(workload)
+        facts = open_recording(recorded / name).facts
+        assert (facts.state, facts.profile) == ("complete", "standard")
+        workload = read_workload(PROJECT / "data" / "workloads" / f"{facts.name}.yaml")
+        assert parse_workload(facts.workload) == without_look(workload)
     assert sum(file.stat().st_size for file in recorded.rglob("*") if file.is_file()) < 15_000_000
 
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from capacity.places import project_folder
-
 
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
@@ -18,8 +16,9 @@ def export(folder: Path, into: Path, formats: tuple[str, ...]) -> None:
     """
     from capacity.display.tables import aligned
     from capacity.exports import export_run
+    from capacity.run import Run
 
-    files, left_out = export_run(project_folder(), folder.resolve(), into, formats)
+    files, left_out = export_run(Run.at(folder.resolve()), into, formats)
     click.echo(aligned([(str(into / name), held) for name, held in files.items()]))
     rows = []
     for each in left_out:

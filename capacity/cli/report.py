@@ -4,14 +4,13 @@ from pathlib import Path
 
 import click
 
-from capacity.places import project_folder
-
 
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
     """Make a run's report again."""
-    from capacity.suite.run import reported
+    from capacity.run import Run
+    from capacity.suite.run import write_report_of
 
-    reported(project_folder(), folder.resolve())
+    write_report_of(Run.at(folder.resolve()))
     click.echo(f"report: {folder.resolve() / 'report.html'}")

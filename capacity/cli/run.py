@@ -33,9 +33,9 @@ def run(
     folder = (into or project / "runs" / utc_name()).resolve()
     plan = RunPlan(project, profile, only, parse_values(given))
     try:
-        run_suite(plan, folder, partial(click.echo, err=True))
+        made = run_suite(plan, folder, partial(click.echo, err=True))
     except KeyboardInterrupt:
         click.echo(f"interrupted; the same command with --into {folder} goes on from here", err=True)
         sys.exit(INTERRUPTED)
-    print_closing(project, folder, everything=everything)
+    print_closing(made, everything=everything)
     click.echo(f"\nreport: {folder / 'report.html'}")

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import click
 
-from capacity.places import project_folder
-
 
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
@@ -14,9 +12,11 @@ from capacity.places import project_folder
 def verdict(folder: Path, everything: bool) -> None:
     """Judge a run again: exit code 0 where all pass, 1 where any fails, 3 where something is undecided."""
     from capacity.findings import Verdict
-    from capacity.judgement import judged_run
+    from capacity.run import Run, write_verdicts
     from capacity.suite.closing import print_closing
 
-    verdicts = {each for _, _, each in judged_run(project_folder(), folder.resolve())}
-    print_closing(project_folder(), folder.resolve(), everything=everything)
+    run = Run.at(folder.resolve())
+    write_verdicts(run)
+    verdicts = {each for _, _, each in run.judged}
+    print_closing(run, everything=everything)
     sys.exit(1 if Verdict.FAIL in verdicts else 0 if verdicts == {Verdict.PASS} else 3)

@@ -15,6 +15,7 @@ from capacity.analysis.measured.summary import operation_slug
 from capacity.display.charts_limits import LIMIT_COLOUR, LIMIT_LINE, LIMIT_NAME, on_response_times, response_limits
 from capacity.display.tables import COLOURS
 from capacity.findings import Finding, Judged, Objective, Verdict
+from capacity.manifest import StageSpan
 from capacity.units import NS_PER_S
 
 PALETTE = sns.color_palette("colorblind")
@@ -41,7 +42,7 @@ def stacked(rows: int) -> Sequence[Axes]:
     return axes
 
 
-def throughput_over_time(course: pd.DataFrame, stages: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
+def throughput_over_time(course: pd.DataFrame, stages: Sequence[StageSpan], ax: Axes | None = None) -> Axes:
     """Operations that succeeded per second, and the failed ones where there are any, over the stages of the load."""
     ax = _axes(ax)
     ax.plot(course["second"], course["throughput_per_s"], color=PALETTE[0], label="succeeded")
@@ -55,7 +56,7 @@ def throughput_over_time(course: pd.DataFrame, stages: Sequence[Mapping[str, Any
 
 def latency_over_time(
     course: pd.DataFrame,
-    stages: Sequence[Mapping[str, Any]],
+    stages: Sequence[StageSpan],
     objectives: Sequence[Objective] = (),
     ax: Axes | None = None,
 ) -> Axes:
@@ -108,7 +109,7 @@ def latency_distribution(curve: pd.DataFrame, objectives: Sequence[Objective] = 
 def gauges_over_time(
     gauges: pd.DataFrame,
     labels: Mapping[str, str],
-    stages: Sequence[Mapping[str, Any]],
+    stages: Sequence[StageSpan],
     *,
     title: str,
     ylabel: str,
@@ -212,17 +213,17 @@ def _legend_above(ax: Axes) -> None:
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=1.3, frameon=False, **style)
 
 
-def _over_stages(ax: Axes, stages: Sequence[Mapping[str, Any]]) -> Axes:
+def _over_stages(ax: Axes, stages: Sequence[StageSpan]) -> Axes:
     """Shade the stages, ramps lighter, each with its name above it where it is wide enough."""
     for stage in stages:
-        colour = "#f4f4f4" if stage["ramp"] else "#e3ecf7"
-        ax.axvspan(stage["start_s"], stage["end_s"], color=colour, zorder=0, linewidth=0)
-        if stage["end_s"] - stage["start_s"] > NAMED_SHARE * stages[-1]["end_s"]:
-            middle = (stage["start_s"] + stage["end_s"]) / 2
+        colour = "#f4f4f4" if stage.ramp else "#e3ecf7"
+        ax.axvspan(stage.start_s, stage.end_s, color=colour, zorder=0, linewidth=0)
+        if stage.end_s - stage.start_s > NAMED_SHARE * stages[-1].end_s:
+            middle = (stage.start_s + stage.end_s) / 2
             style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": "small", "color": "#555555"}
-            ax.text(middle, 1.01, stage["name"], transform=ax.get_xaxis_transform(), **style)
+            ax.text(middle, 1.01, stage.name, transform=ax.get_xaxis_transform(), **style)
     place = ax.get_subplotspec()
     if place is None or place.is_last_row():
         ax.set_xlabel("seconds from the start")
-    ax.set_xlim(0, stages[-1]["end_s"] if stages else None)
+    ax.set_xlim(0, stages[-1].end_s if stages else None)
     return ax

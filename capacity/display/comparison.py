@@ -11,11 +11,12 @@ from capacity.analysis.measured.comparison import PromiseOutcome, compare_findin
 from capacity.analysis.statistics.conventions import CHANCE
 from capacity.display.tables import aligned, finding_text, number_text
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Objective, read_findings
-from capacity.places import MANIFEST, read_manifest
+from capacity.findings import Finding, Objective
+from capacity.manifest import Manifest
+from capacity.run import Run
 
 HOST = ("system", "processor", "cpus", "memory_gib")
-LOAD = ("stages", "connections", "generators", "prepared")
+LOAD = {"stages", "connections", "generators", "prepared"}
 NOT_SENT = ("title", "shapes")  # a workload's parts that say nothing of what was sent; the stages are compared instead
 MOVED = ("changed", "counted")
 
@@ -54,74 +55,57 @@ def compare_runs(
     `repeated` are further runs of what `before` measured, which show how much runs differ. Raises CapacityError for a
     folder that is no run and, unless `anyway`, for runs of another profile, host or load.
     """
-    (old, facts), (new, later) = read_run(before), read_run(after)
-    further = [read_run(path) for path in repeated]
+    first, second, *further = map(Run.at, (before, after, *repeated))
     warnings: list[str] = []
-    for path, other in zip((after, *repeated), (later, *(each for _, each in further)), strict=True):
-        problems = unlike(facts, other)
+    for other in (second, *further):
+        problems = unlike(first, other)
         if problems and not anyway:
             raise CapacityError(
-                f"{before.name} and {path.name} cannot be compared: {'; '.join(problems)}; "
+                f"{before.name} and {other.path.name} cannot be compared: {'; '.join(problems)}; "
                 "measure both in the same way, or give --anyway"
             )
         warnings += problems
+    old, new = first.findings, second.findings
     sections = {each.section for each in (*old, *new)}
     promised = [each for each in objectives if each.section in sections]
-    compared = compare_findings(old, new, promised, [findings for findings, _ in further])
-    return Comparison(compared, old, new, warnings, remarks(facts, later), bool(further))
+    compared = compare_findings(old, new, promised, [each.findings for each in further])
+    return Comparison(compared, old, new, warnings, remarks(first, second), bool(further))
 
 
-def run_facts(run: Path, findings: Sequence[Finding]) -> dict[str, Any]:
-    """A run's manifest, and under `recordings` those of the recordings that its findings come from, by their names.
-
-    Raises CapacityError where there is no run.
-    """
-    if not (run / MANIFEST).exists():
-        raise CapacityError(f"there is no run in {run}: {MANIFEST} is missing")
-    facts = read_manifest(run)
-    folders = [run / "recordings" / name for name in dict.fromkeys(each.recording for each in findings)]
-    recordings = [read_manifest(each) for each in folders if (each / MANIFEST).exists()]
-    return {**facts, "recordings": {each.get("name", ""): each for each in recordings}}
-
-
-def read_run(run: Path) -> tuple[list[Finding], dict[str, Any]]:
-    """A run's findings and facts; CapacityError where there is no run, or it has found nothing yet."""
-    run_facts(run, [])
-    findings = read_findings(run / "findings")
-    return findings, run_facts(run, findings)
-
-
-def unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def unlike(before: Run, after: Run) -> list[str]:
     """What makes two runs another measurement, a sentence each: profile, whose servers, host and load."""
-    found = [*_differences("the profile", before, after, ["profile"])]
-    found += _differences("whether the servers are the suite's own", before, after, ["embedded"])
-    found += _differences("the machine that makes the load", before.get("machine", {}), after.get("machine", {}), HOST)
-    for name, old in before["recordings"].items():
-        if new := after["recordings"].get(name):
+    one, other = before.manifest.model_dump(), after.manifest.model_dump()
+    found = [*_differences("the profile", one, other, ["profile"])]
+    found += _differences("whether the servers are the suite's own", one, other, ["embedded"])
+    found += _differences("the machine that makes the load", one["machine"], other["machine"], HOST)
+    for name, (old, new) in _of_both(before, after).items():
+        if old and new:
             one, other = _load(old), _load(new)
             found += _differences(f"the load of {name}", one, other, list({**one, **other}))
     return found
 
 
-def _load(recording: Mapping[str, Any]) -> dict[str, Any]:
+def _of_both(before: Run, after: Run) -> dict[str, tuple[Manifest | None, Manifest | None]]:
+    """The recordings that their findings come from, by their workloads' names; None where a run has none of it."""
+    earlier, later = ({each.name: each for each in run.recordings.values()} for run in (before, after))
+    return {name: (earlier.get(name), later.get(name)) for name in {**earlier, **later}}
+
+
+def _load(recording: Manifest) -> dict[str, Any]:
     """What was sent, and how."""
-    workload = {key: value for key, value in recording.get("workload", {}).items() if key not in NOT_SENT}
-    return {**workload, **{key: recording.get(key) for key in LOAD}}
+    workload = {key: value for key, value in recording.workload.items() if key not in NOT_SENT}
+    return {**workload, **recording.model_dump(mode="json", include=LOAD)}
 
 
-def remarks(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def remarks(before: Run, after: Run) -> list[str]:
     """What else differs, which may be the very change that is looked at: the servers and their settings."""
-    found = []
-    for name, old in before["recordings"].items():
-        new = after["recordings"].get(name)
-        if new is None:
-            found.append(f"{name} was measured before only")
-            continue
-        one, other = old.get("system", {}), new.get("system", {})
-        found += _differences(f"the server of {name}", one, other, list({**one, **other}))
-    return found + [
-        f"{name} was measured after only" for name in after["recordings"] if name not in before["recordings"]
-    ]
+    found: list[str] = []
+    for name, (old, new) in _of_both(before, after).items():
+        if old and new:
+            found += _differences(f"the server of {name}", old.system, new.system, list({**old.system, **new.system}))
+        else:
+            found.append(f"{name} was measured {'before' if old else 'after'} only")
+    return found
 
 
 def _differences(what: str, before: Mapping[str, Any], after: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:

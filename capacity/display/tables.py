@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.findings import Finding, Judged, Objective, Verdict
+from capacity.manifest import Manifest
 
 if TYPE_CHECKING:  # the command prints tables of text, which need not wait for pandas
     import pandas as pd
@@ -230,21 +231,16 @@ def _part(objective: Objective, finding: Finding | None, parts: set[str]) -> str
     return folder if folder in parts else objective.section
 
 
-def load_text(manifest: Mapping[str, Any]) -> str:
+def load_text(manifest: Manifest) -> str:
     """What load a recording holds: its mix by weight, and the stages at a constant load."""
-    closed = manifest["kind"] == "users"
-    mix = ", ".join(f"{each['name']} {each['weight']:g} %" for each in manifest["workload"]["operations"])
-    held = [
-        f"{each['to']:,g}{' users' if closed else '/s'} for {each['end_s'] - each['start_s']:g} s"
-        for each in manifest["stages"]
-        if each["step"] in manifest["sustained_steps"]
-    ]
-    loop = f"{'closed' if closed else 'open'} loop, {', then '.join(held)}, {manifest['connections']} connections"
-    return wrapped(f"{loop}: {mix}")
+    loop, unit = ("closed", " users") if manifest.kind == "users" else ("open", "/s")
+    mix = ", ".join(f"{each['name']} {each['weight']:g} %" for each in manifest.workload["operations"])
+    held = ", then ".join(f"{each.to:,g}{unit} for {each.end_s - each.start_s:g} s" for each in manifest.sustained)
+    return wrapped(f"{loop} loop, {held}, {manifest.admitted} connections: {mix}")
 
 
 def quality_text(
-    samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int], manifest: Mapping[str, Any] | None = None
+    samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int], manifest: Manifest | None = None
 ) -> str:
     """Whether every operation is accounted for, Little's law over the load, and what speaks against the measurement."""
     from capacity.analysis.measured.quality import accounting, generator_problems, littles_law
@@ -256,8 +252,8 @@ def quality_text(
         explained = f"{law.throughput_per_s:,.0f}/s × {law.mean_response_s * 1000:.3g} ms by the samples"
         rest = f"{abs(law.residual):.1%} unexplained"
         lines.append(f"Little's law: {law.mean_in_system:.3g} in the system, {explained}; {rest}")
-    if manifest and manifest.get("went_on_for"):
-        lines.append(wrapped(f"undecided at the look, so that the load went on: {', '.join(manifest['went_on_for'])}"))
+    if manifest and manifest.went_on_for:
+        lines.append(wrapped(f"undecided at the look, so that the load went on: {', '.join(manifest.went_on_for)}"))
     problems = generator_problems(samples, gauges, steps, manifest)
     said = [f"{'VOID' if each.void else 'note'}: {each.seen}; {each.why}; {each.remedy}" for each in problems]
     return "\n".join([*lines, *map(wrapped, said or ["nothing speaks against this measurement"])])

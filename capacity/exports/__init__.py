@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from capacity.choice import chosen_names
+from capacity.errors import chosen_names
 from capacity.exports.cloudformation import template
 from capacity.exports.findings import findings_csv, findings_with_verdicts
 from capacity.exports.grafana import dashboard
 from capacity.exports.monitoring import Monitoring, read_monitoring
 from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import Watch, all_watches
-from capacity.findings import Finding, Judged, judge_all, read_findings
-from capacity.judgement import judged_run
+from capacity.findings import Finding, Judged, judge_all
 from capacity.objectives import read_objectives
 from capacity.places import OBJECTIVES
+from capacity.run import Run
 from capacity.writing import write_whole
 
 MONITORING = Path("data") / "monitoring.yaml"
@@ -48,29 +48,26 @@ class NotExported:
     reason: str
 
 
-def export_run(
-    project: Path, run: Path, folder: Path, formats: Sequence[str] = ()
-) -> tuple[dict[str, str], list[NotExported]]:
+def export_run(run: Run, folder: Path, formats: Sequence[str] = ()) -> tuple[dict[str, str], list[NotExported]]:
     """Write a run's exports into `folder`: what each file holds, by its name, and what is in none and why.
 
     `formats` are of `FORMATS`, all where none is named. Raises CapacityError for an unknown one, a folder that is no
     run, and one that cannot be written.
     """
     wanted = chosen_names(formats, FORMATS, "format") or list(FORMATS)
-    source = read_source(project, run)
+    source = read_source(run)
     made = [FORMATS[name](source) for name in wanted]
     for file, text, _ in made:
         write_whole(folder / file, text)
     return {file: held for file, _, held in made}, not_exported(source.watches, wanted)
 
 
-def read_source(project: Path, run: Path) -> Source:
+def read_source(run: Run) -> Source:
     """The run's findings with the objectives, judged, and what watches them."""
-    judged_run(project, run)
-    findings = read_findings(run / "findings")
-    judged = judge_all(findings, read_objectives(project / OBJECTIVES))
-    monitoring = read_monitoring(project / MONITORING)
-    return Source(run.name, findings, judged, monitoring, all_watches(judged, monitoring))
+    run.check()
+    judged = judge_all(run.findings, read_objectives(run.project / OBJECTIVES))
+    monitoring = read_monitoring(run.project / MONITORING)
+    return Source(run.path.name, run.findings, judged, monitoring, all_watches(judged, monitoring))
 
 
 def not_exported(watches: Sequence[Watch], formats: Sequence[str]) -> list[NotExported]:

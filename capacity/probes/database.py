@@ -56,18 +56,18 @@ def measure_database(system: System, workloads: Path, profile: str, folder: Path
 def read_database_findings(folder: Path) -> list[Finding]:
     """The findings of a recording made by `measure_database`; without its pairs, the cost of row security has none."""
     main = open_recording(folder)
-    found = database_findings(folder.name, main.samples, main.gauges, main.manifest)
+    found = database_findings(folder.name, main.samples, main.gauges, main.facts)
     if (folder / ROW_SECURITY).exists():
         pairs = open_recording(folder / ROW_SECURITY)
         name = f"{folder.name}/{ROW_SECURITY}"
-        found += row_security_findings(name, pairs.samples, pairs.gauges, pairs.manifest)
+        found += row_security_findings(name, pairs.samples, pairs.gauges, pairs.facts)
     return found
 
 
 def read_row_security_pairs(folder: Path) -> pd.DataFrame:
     """The interleaved pairs of a recording made by `measure_database`, as `row_security_pairs` gives them."""
     pairs = open_recording(folder / ROW_SECURITY)
-    return row_security_pairs(pairs.samples[pairs.samples["step"].isin(pairs.manifest["sustained_steps"])])
+    return row_security_pairs(pairs.samples[pairs.samples["step"].isin(pairs.facts.sustained_steps)])
 
 
 def ready_database(

@@ -54,7 +54,7 @@ def watcher_of(system: System, *processes: str) -> Watcher:
 def read_gateway_findings(folder: Path) -> list[Finding]:
     """The findings of a recording made by `measure_gateway`."""
     main = open_recording(folder)
-    return gateway_findings(folder.name, main.samples, main.gauges, main.manifest)
+    return gateway_findings(folder.name, main.samples, main.gauges, main.facts)
 
 
 def ready_gateway(

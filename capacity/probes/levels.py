@@ -54,9 +54,9 @@ def read_frames(folder: Path) -> Frames:
     """The frames of a level's recording; the operations of a queue are its jobs, from due to done."""
     recording = open_recording(folder)
     operations = recording.samples
-    if "queue" in recording.manifest:
-        operations = job_samples(recording.samples, recording.jobs, recording.manifest)
-    return Frames(operations, recording.samples, recording.gauges, recording.manifest)
+    if recording.facts.queue is not None:
+        operations = job_samples(recording.samples, recording.jobs, recording.facts)
+    return Frames(operations, recording.samples, recording.gauges, recording.facts)
 
 
 @contextmanager

@@ -92,12 +92,12 @@ def wait_until_drained(url: str, queue: Queue, seconds: float = DRAIN_SECONDS) -
 def read_queue_findings(folder: Path) -> list[Finding]:
     """The findings of a recording made by `measure_queue`."""
     main = open_recording(folder)
-    return queue_findings(folder.name, (main.samples, main.gauges, main.jobs), main.manifest, main.ledger)
+    return queue_findings(folder.name, (main.samples, main.gauges, main.jobs), main.facts, main.ledger)
 
 
 def read_job_samples(recording: Recording) -> pd.DataFrame:
     """The jobs of a recording made by `measure_queue` as samples, as `job_samples` gives them."""
-    return job_samples(recording.samples, recording.jobs, recording.manifest)
+    return job_samples(recording.samples, recording.jobs, recording.facts)
 
 
 def ready_queue(system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack) -> SystemUnderTest:

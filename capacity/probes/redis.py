@@ -47,10 +47,10 @@ def measure_redis(system: System, workloads: Path, profile: str, folder: Path) -
 def read_redis_findings(folder: Path) -> list[Finding]:
     """The findings of a recording made by `measure_redis`."""
     main = open_recording(folder)
-    found = redis_findings(folder.name, main.samples, main.gauges, main.manifest)
+    found = redis_findings(folder.name, main.samples, main.gauges, main.facts)
     if (folder / RECONNECTION).exists():
         again = open_recording(folder / RECONNECTION)
-        found += reconnection_findings(f"{folder.name}/{RECONNECTION}", again.samples, again.gauges, again.manifest)
+        found += reconnection_findings(f"{folder.name}/{RECONNECTION}", again.samples, again.gauges, again.facts)
     return found
 
 

@@ -5,14 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from capacity.clock import unix_s
 from capacity.errors import CapacityError
-from capacity.places import MANIFEST, read_manifest
+from capacity.manifest import MANIFEST, Manifest, read_manifest
 from capacity.samples import Outcome
 from capacity.streams import STREAM_SCHEMA
 
@@ -67,24 +66,24 @@ class Follower:
         if facts is None or self._current is None:
             return UnderWay(BETWEEN if self._ended else PREPARING)
         below = [part for part in self._current.relative_to(self._folder).parts if not part.isdecimal()]
-        if "origin_unix_ns" not in facts:
+        if facts.origin_unix_ns is None:
             return UnderWay(" ".join([*below, PREPARING]))
         for stream in sorted(self._current.glob("samples-*.arrows")):
             for batch in self._new_batches(stream):
                 self._count(batch)
-        planned = float(facts["planned_seconds"])
-        elapsed = max(0.0, unix_s() - facts["origin_unix_ns"] / 1e9)
+        planned = facts.planned_seconds or 0.0
+        elapsed = max(0.0, unix_s() - facts.origin_unix_ns / 1e9)
         what = " ".join([*below, _stage(facts, elapsed)])
         count = int(self._responses.sum())
         return UnderWay(what, min(elapsed, planned), planned, self._rate(elapsed), self._p95(), count, self._failed)
 
-    def _facts(self) -> dict[str, Any] | None:
+    def _facts(self) -> Manifest | None:
         """The manifest of the recording under way, the next one where that has ended; None while there is none."""
         waiting = [self._current] if self._current else self._not_ended()
         for recording in waiting:
             with contextlib.suppress(OSError, CapacityError):
                 facts = read_manifest(recording)
-                if facts.get("state") == "recording" and "planned_seconds" in facts:
+                if facts.state == "recording" and facts.planned_seconds is not None:
                     if recording != self._current:
                         self._current = recording
                         self._begin()
@@ -135,7 +134,7 @@ class Follower:
         return float("inf") if bucket == CENSORED else 2 ** ((bucket + 0.5) / PER_DOUBLING) / 1e6
 
 
-def _stage(facts: dict[str, Any], elapsed: float) -> str:
+def _stage(facts: Manifest, elapsed: float) -> str:
     """The name of the stage that the load is in."""
-    names = (str(each["name"]) for each in facts["stages"] if elapsed < each["end_s"])
+    names = (each.name for each in facts.stages if elapsed < each.end_s)
     return next(names, RESTING)

@@ -47,7 +47,7 @@ class FaultRecording:
     @property
     def origin_ns(self) -> int:
         """When the recording's clock began, in ns since 1970."""
-        return int(self.recording.manifest["origin_unix_ns"])
+        return self.recording.facts.origin_ns
 
     @property
     def arrivals_per_s(self) -> float:
@@ -118,7 +118,7 @@ def measure_with_fault(
         finally:
             too_late.set()
     ((begin_ns, end_ns, applied), settled), recording = seen[0], open_recording(folder)
-    begin_ns, end_ns = (each - int(recording.manifest["origin_unix_ns"]) for each in (begin_ns, end_ns))
+    begin_ns, end_ns = (each - recording.facts.origin_ns for each in (begin_ns, end_ns))
     return FaultRecording(recording, begin_ns, end_ns, applied, settled)
 
 

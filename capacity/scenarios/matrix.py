@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from capacity.choice import chosen_names
-from capacity.errors import CapacityError
+from capacity.errors import CapacityError, chosen_names
 from capacity.scenarios.database_restart import DatabaseRestart
 from capacity.scenarios.network_fault import NetworkFault
 from capacity.scenarios.outbox_restart import OutboxRestart

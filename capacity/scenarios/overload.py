@@ -157,7 +157,7 @@ class Overload:
 
         recording = open_recording(measure(self._load(name), running.gateway_url, watchers, folder, settle=settle))
         frames = recording.samples, recording.gauges, recording.jobs
-        return drained[0], Half(name, *frames, recording.manifest, self.seconds, WRITE, self.objective_ms)
+        return drained[0], Half(name, *frames, recording.facts, self.seconds, WRITE, self.objective_ms)
 
     def _load(self, half: str) -> Measurement:
         """Writes and reads at an even rate; after the overload of the breaker's half, a load that it should admit."""

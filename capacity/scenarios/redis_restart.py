@@ -120,7 +120,7 @@ class RedisRestart(RedisServerRestart):
         A moment at which Redis was away parts them. Its last answers may be read a little after it is gone.
         """
         away_ns = sum(recorded.applied) // 2 - recorded.origin_ns
-        sent, token = numbered(recorded.samples), recorded.recording.manifest["token"]
+        sent, token = numbered(recorded.samples), recorded.recording.facts.token
         sent.index = pd.Index([f"{token}-0-0-{number}" for number in sent.index])
         taken, early = sent["outcome"] == "ok", sent["finished_ns"] < away_ns
         found = reconcile(taken, ledger.loc[ledger["event"] == "completed", "job"].tolist())

@@ -11,7 +11,7 @@ from typing import Any
 from capacity.analysis.faults.course import FaultCourse, fault_course
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
-from capacity.places import MANIFEST
+from capacity.manifest import MANIFEST
 from capacity.probes.live import run_probe
 from capacity.probes.queue import read_job_samples
 from capacity.recording import open_recording

@@ -113,7 +113,7 @@ class WorkerCrash(Crash):
     def _account(self, crash: FaultRecording, pool: WorkerPool) -> Iterator[Finding]:
         """What became of the jobs, and of what those of the outbox do to the database."""
         ledger, samples = crash.ledger, crash.samples
-        ids = job_ids(samples, crash.recording.manifest).dropna()
+        ids = job_ids(samples, crash.recording.facts).dropna()
         added = dict(zip(ids, samples.loc[ids.index, "outcome"] == "ok", strict=True)) | dict.fromkeys(pool.jobs, True)
         found = reconcile(added, ledger.loc[ledger["event"] == "completed", "job"].tolist())
         yield from account_findings(self.name, "jobs", found, len(added))
@@ -138,7 +138,7 @@ class WorkerCrash(Crash):
     def _course(self, crash: FaultRecording, pool: WorkerPool) -> Iterator[Finding]:
         """How the jobs of the load came through, each from when it was due until it was done."""
         recording = crash.recording
-        course = job_samples(recording.samples, recording.jobs, recording.manifest)
+        course = job_samples(recording.samples, recording.jobs, recording.facts)
         found = recovery(course, FaultSpan(crash.begin_ns, crash.end_ns, self.objective_ms))
         others = {f"failover.{self.name}.{each}" for each in ("drained", "backlog")}  # `_drain` gives those of all jobs
         yield from (
@@ -178,7 +178,7 @@ class WorkerCrash(Crash):
 def _all_jobs(crash: FaultRecording, pool: WorkerPool) -> pd.DataFrame:
     """When each job was due and when it was done first, on the recording's clock; one that never was is left out."""
     samples, ledger = crash.samples, crash.ledger
-    ids = job_ids(samples, crash.recording.manifest).dropna()
+    ids = job_ids(samples, crash.recording.facts).dropna()
     load = pd.Series(samples.loc[ids.index, "scheduled_ns"].to_numpy(), index=ids.to_numpy())
     due = pd.concat([load, pd.Series(pool.added_ns - crash.origin_ns, index=[*pool.jobs])])
     done = ledger[ledger["event"] == "completed"].groupby("job")["at_ns"].min() - crash.origin_ns

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -10,17 +9,18 @@ from capacity.analysis.planning.answers import Answers
 from capacity.display.answers import answers_text
 from capacity.display.tables import LINE_WIDTH, aligned, finding_text, wrapped
 from capacity.findings import Judged, Verdict
+from capacity.run import Run
 from capacity.suite.answers import read_answers
 from capacity.suite.next_steps import ToDo, to_do
 
 
-def print_closing(project: Path, run: Path, *, everything: bool) -> None:
+def print_closing(run: Run, *, everything: bool) -> None:
     """Print `closing_text` of a run to the terminal, or to what stands in its place, with the questions in bold.
 
     Raises CapacityError where the folder is no run, or has no findings.
     """
-    answers = read_answers(run / "findings", run / "recordings", project)
-    steps = to_do([*answers.judged, *answers.expected], run / "recordings", project)
+    answers = read_answers(run)
+    steps = to_do([*answers.judged, *answers.expected], run)
     width = shutil.get_terminal_size((LINE_WIDTH, 0)).columns
     for number, line in enumerate(closing_text(answers, steps, width, everything=everything).splitlines()):
         click.secho(line, bold=number == 0 or line.endswith("?"))

@@ -1,13 +1,13 @@
 """The execution log: what was recorded in a run, when, for how long, and by which hash it can be told again."""
 
 import hashlib
-from collections.abc import Iterator
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from capacity.places import MANIFEST, read_manifest
+from capacity.manifest import MANIFEST, read_manifest
 
 COLUMNS = ("part", "started", "ended", "recordings", "operations", "complete", "digest")
 
@@ -39,19 +39,11 @@ def _row(folder: Path, paths: list[Path]) -> tuple[Any, ...]:
     for path in sorted(folder.rglob("*.json")):
         digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
     manifests = [read_manifest(path.parent) for path in paths]
-    started = [pd.Timestamp(each["started_at"]) for each in manifests if "started_at" in each]
-    ended = [
-        pd.Timestamp(each["started_at"]) + pd.Timedelta(seconds=each["planned_seconds"])
-        for each in manifests
-        if "started_at" in each
-    ]
-    operations = sum(rows for each in manifests for rows in _sampled(each))
-    complete = all(each.get("state") == "complete" for each in manifests)
-    begun, done = min(started, default=pd.NaT), max(ended, default=pd.NaT)
-    return (folder.name, begun, done, len(paths), operations, complete, digest.hexdigest())
-
-
-def _sampled(manifest: dict[str, Any]) -> Iterator[int]:
-    for part in manifest.get("parts", []):
-        if part["file"].startswith("samples"):
-            yield part["rows"]
+    begun = [each for each in manifests if each.started_at]
+    started = [pd.Timestamp(each.started_at) for each in begun]
+    lasted = [pd.Timedelta(seconds=each.planned_seconds or 0.0) for each in begun]
+    parts = [part for each in manifests for part in each.parts or ()]
+    operations = sum(part.rows for part in parts if part.file.startswith("samples"))
+    complete = all(each.state == "complete" for each in manifests)
+    first, last = min(started, default=pd.NaT), max(map(add, started, lasted), default=pd.NaT)
+    return (folder.name, first, last, len(paths), operations, complete, digest.hexdigest())

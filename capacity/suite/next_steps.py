@@ -10,7 +10,9 @@ from capacity.analysis.planning.answers import HELD_BACK
 from capacity.display.tables import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Judged, Verdict
-from capacity.places import WORKLOADS, read_manifest
+from capacity.manifest import read_manifest
+from capacity.places import WORKLOADS
+from capacity.run import Run
 from capacity.workload import Workload, read_workload
 
 REASONS = {
@@ -47,14 +49,14 @@ class _Longer:
     sure: bool = True
 
 
-def to_do(judged: Iterable[Judged], recordings: Path, project: Path) -> list[ToDo]:
+def to_do(judged: Iterable[Judged], run: Run) -> list[ToDo]:
     """What does not hold, grouped by reason, the worst first; minutes are those of the profiles in data/workloads."""
     groups: dict[tuple[Verdict, _Longer], list[Judged]] = {}
     for row in judged:
         if row[2] in HELD_BACK:
-            groups.setdefault((row[2], _longer(row, recordings, project)), []).append(row)
+            groups.setdefault((row[2], _longer(row, run)), []).append(row)
     worst_first = sorted(groups.items(), key=lambda group: HELD_BACK.index(group[0][0]))
-    return [_to_do(verdict, longer, rows, project) for (verdict, longer), rows in worst_first]
+    return [_to_do(verdict, longer, rows, run.project) for (verdict, longer), rows in worst_first]
 
 
 def to_do_text(steps: Sequence[ToDo]) -> str:
@@ -84,18 +86,17 @@ def _to_do(verdict: Verdict, longer: _Longer, rows: Sequence[Judged], project: P
     return ToDo(verdict, REASONS[verdict] if longer.sure else OPEN, step, command, rows)
 
 
-def _longer(row: Judged, recordings: Path, project: Path) -> _Longer:
+def _longer(row: Judged, run: Run) -> _Longer:
     """How to decide what is undecided: nothing is known of a section that has no workload of its name."""
     objective, finding, verdict = row
     if verdict is not Verdict.INCONCLUSIVE or finding is None:
         return _Longer()
     try:
-        manifest = read_manifest(recordings / finding.recording)
-        shapes = _workload(finding.section, project).shapes
+        manifest = read_manifest(run.recordings_folder / finding.recording)
+        shapes = _workload(finding.section, run.project).shapes
     except CapacityError:
         return _Longer()
-    stages = [each for each in manifest.get("stages", []) if each["step"] in manifest.get("sustained_steps", [])]
-    needed = seconds_to_decide(finding, objective, math.fsum(each["end_s"] - each["start_s"] for each in stages))
+    needed = seconds_to_decide(finding, objective, manifest.sustained_seconds)
     seconds = {name: shape.sustained_seconds for name, shape in shapes.items()}
     enough = [name for name in seconds if 0 < needed <= seconds[name]]
     return _Longer(min(enough, key=lambda name: seconds[name], default=""), math.inf not in (finding.low, finding.high))

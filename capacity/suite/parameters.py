@@ -8,8 +8,7 @@ from typing import Any
 
 import yaml
 
-from capacity.choice import listed
-from capacity.errors import CapacityError
+from capacity.errors import CapacityError, listed
 
 TAG = "parameters"
 

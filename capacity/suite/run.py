@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from capacity.choice import chosen_names
 from capacity.clock import utc_text
-from capacity.errors import CapacityError
-from capacity.findings import Judged, read_findings
-from capacity.judgement import judged_run
-from capacity.places import MANIFEST, OBJECTIVES, read_manifest
+from capacity.errors import CapacityError, chosen_names
+from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_manifest, read_run_manifest
+from capacity.places import OBJECTIVES
 from capacity.probes.progress import ProgressLines
+from capacity.run import Run, write_verdicts
 from capacity.suite.kernels import environment, prepare_kernels
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
 from capacity.suite.progress import expected_seconds, promises_kept
@@ -46,15 +45,15 @@ def notebooks_in(project: Path) -> dict[str, Path]:
     return {path.stem.partition("_")[2]: path for path in found}
 
 
-def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> list[Judged]:
-    """Measure by the notebooks of the plan into the folder `run`; returns every objective with its verdict.
+def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> Run:
+    """Measure by the notebooks of the plan into the folder `run`, judge, and write the report.
 
     A notebook that finished in an earlier run into the same folder is not repeated. Raises CapacityError for unknown
     names and parameters, and where a notebook fails; what was measured until then stays.
     """
     wanted, given = _checked(plan)
     require_linux()
-    facts = _begun(run, plan.profile)
+    facts = _begun(run, plan)
     kernels = prepare_kernels()
     # Parameters that are given may make a notebook longer or shorter than it says.
     expected = {name: None if given[name] else expected_seconds(path, plan.profile) for name, path in wanted.items()}
@@ -72,39 +71,41 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> l
                 _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
             facts["finished"].append(name)
             write_json(run / MANIFEST, facts)
+    made = Run.at(run, plan.project)
     with progress.part("report", run / "report", lambda: ("✓", "written")):
-        return reported(plan.project, run)
+        write_report_of(made)
+    return made
 
 
-def reported(project: Path, run: Path) -> list[Judged]:
-    """As `judged_run`, and make the run's report.html from its executed notebooks."""
+def write_report_of(made: Run) -> None:
+    """Write a run's verdicts to its findings.json, and its report.html from its executed notebooks."""
     from capacity.suite.answers import read_answers
     from capacity.suite.next_steps import to_do
     from capacity.suite.report import write_report  # loads what reads notebooks, which takes as long as all else
 
-    judged = judged_run(project, run)
+    run, facts, project = made.path, _checked_run(made), made.project
+    write_verdicts(made)
     notebooks = notebooks_in(project)
-    facts = _run_facts(run)
-    judge_by = {"findings": run / "findings", "objectives": project / OBJECTIVES, "recordings": run / "recordings"}
-    given = {name: str(path) for name, path in judge_by.items()} | {"earlier": earlier_findings(run, facts)}
+    given = {"findings": str(made.findings_folder), "recordings": str(made.recordings_folder)}
+    given |= {"objectives": str(project / OBJECTIVES), "earlier": earlier_findings(made)}
     summary = _execute(notebooks[REPORT], run, given)
-    executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts["finished"]]
-    verdicts = {objective.finding: verdict for objective, _, verdict in judged}
-    findings = [(each, verdicts.get(each.name)) for each in read_findings(run / "findings")]
+    executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts.finished]
+    verdicts = {objective.finding: verdict for objective, _, verdict in made.judged}
+    findings = [(each, verdicts.get(each.name)) for each in made.findings]
     under_title = _report_facts(run, facts)
-    answers = read_answers(run / "findings", run / "recordings", project)
-    steps = to_do([*answers.judged, *answers.expected], run / "recordings", project)
+    answers = read_answers(made)
+    steps = to_do([*answers.judged, *answers.expected], made)
     page = run / "report.html"
     write_report(page, TITLE, under_title, executed, summary=summary, findings=findings, answers=answers, steps=steps)
-    return judged
 
 
-def earlier_findings(run: Path, facts: Mapping[str, Any]) -> str:
+def earlier_findings(made: Run) -> str:
     """The findings of the last run before this one that is beside it and has its profile; empty where there is none."""
-    for manifest in sorted(run.resolve().parent.glob(f"*/{MANIFEST}"), reverse=True):
+    facts = made.manifest
+    for manifest in sorted(made.path.resolve().parent.glob(f"*/{MANIFEST}"), reverse=True):
         with suppress(CapacityError):  # a damaged run beside this one is none
-            other = read_manifest(manifest.parent)
-            older = other.get("started_at", "") < facts["started_at"] and other.get("profile") == facts["profile"]
+            other = read_run_manifest(manifest.parent)
+            older = other.started_at < facts.started_at and other.profile == facts.profile
             if older and any((manifest.parent / "findings").glob("*.json")):
                 return str(manifest.parent / "findings")
     return ""
@@ -149,14 +150,14 @@ def _unused(folder: Path, name: str) -> Path:
     return folder / (f"{name}-{taken + 1}" if taken else name)
 
 
-def _begun(run: Path, profile: str) -> dict[str, Any]:
+def _begun(run: Path, plan: RunPlan) -> dict[str, Any]:
     """The manifest of a new run, or of the one that is resumed, which must be of the same profile."""
     if (run / MANIFEST).exists():
-        facts = _run_facts(run)
-        if facts["profile"] != profile:
-            raise CapacityError(f"{run} is a run with the profile {facts['profile']}; resume it with that one")
-        return facts
-    facts = {"profile": profile, "started_at": utc_text(), "finished": []}
+        resumed = _checked_run(Run.at(run, plan.project))
+        if resumed.profile != plan.profile:
+            raise CapacityError(f"{run} is a run with the profile {resumed.profile}; resume it with that one")
+        return resumed.model_dump(mode="json")
+    facts = {"format": FORMAT, "profile": plan.profile, "started_at": utc_text(), "finished": []}
     write_json(run / MANIFEST, facts)
     with suppress(OSError):  # a file system without links has no latest
         latest = run.parent / "latest"
@@ -165,25 +166,25 @@ def _begun(run: Path, profile: str) -> dict[str, Any]:
     return facts
 
 
-def _run_facts(run: Path) -> dict[str, Any]:
-    facts = read_manifest(run)
-    if missing := [name for name in ("profile", "started_at", "finished") if name not in facts]:
-        raise CapacityError(f"{run} is no run: its {MANIFEST} has no {missing[0]}; name the folder of a run")
+def _checked_run(made: Run) -> RunManifest:
+    facts = made.manifest
+    if missing := [name for name in ("profile", "started_at", "finished") if name not in facts.model_fields_set]:
+        raise CapacityError(f"{made.path} is no run: its {MANIFEST} has no {missing[0]}; name the folder of a run")
     return facts
 
 
-def _report_facts(run: Path, facts: Mapping[str, Any]) -> dict[str, str]:
+def _report_facts(run: Path, facts: RunManifest) -> dict[str, str]:
     """What stands under the report's title."""
     servers = set()
     for manifest in sorted((run / "recordings").glob(f"*/{MANIFEST}")):
-        servers.add(read_manifest(manifest.parent).get("system", {}).get("server", ""))
-    machine = facts["machine"]
+        servers.add(read_manifest(manifest.parent).system.get("server", ""))
+    machine = facts.machine
     named = ", ".join(sorted(servers - {""}))
     processor = f"{machine['cpus']} cores {machine.get('processor', machine['system'])}, {machine['memory_gib']} GiB"
-    whose = "started by the suite, on the machine that also made the load" if facts["embedded"] else "your own"
+    whose = "started by the suite, on the machine that also made the load" if facts.embedded else "your own"
     return {
-        "Measured": facts["started_at"].replace("T", " ").replace("+00:00", " UTC"),
-        "Profile": facts["profile"],
+        "Measured": facts.started_at.replace("T", " ").replace("+00:00", " UTC"),
+        "Profile": facts.profile,
         "Servers": f"{named}; {whose}" if named else whose,
         "Load made on": processor,
         "Run": run.name,

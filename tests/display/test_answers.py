@@ -9,6 +9,7 @@ from capacity.analysis.planning.answers import Answers
 from capacity.display.answers import answers_text, day_text, first_limit_text, part_answer_text
 from capacity.display.tables import LINE_WIDTH, finding_text
 from capacity.findings import Finding
+from capacity.run import Run
 from capacity.suite.answers import read_answers
 
 PROJECT = Path(__file__).parents[2]
@@ -17,7 +18,7 @@ RECORDED = PROJECT / "data" / "recorded"
 
 @pytest.fixture(scope="module")
 def answers() -> Answers:
-    return read_answers(RECORDED / "findings", RECORDED, PROJECT)
+    return read_answers(Run(RECORDED / "findings", RECORDED, PROJECT))
 
 
 def test_the_four_answers_are_in_the_text_in_their_order(answers: Answers) -> None:

@@ -15,6 +15,7 @@ from capacity.analysis.measured.latency import latency_distribution, latency_ove
 from capacity.display import charts
 from capacity.display.charts_limits import LIMIT_COLOUR
 from capacity.findings import Finding, Objective, Verdict
+from capacity.manifest import StageSpan
 from capacity.objectives import read_objectives
 from capacity.recording import Recording, open_recording
 
@@ -39,7 +40,7 @@ def closed() -> Iterator[None]:
 
 
 def test_throughput_and_latency_over_the_stages(recording: Recording) -> None:
-    course, stages = latency_over_time(recording.samples), recording.manifest["stages"]
+    course, stages = latency_over_time(recording.samples), recording.facts.stages
     pictures = (
         charts.throughput_over_time(course, stages),
         charts.latency_over_time(course, stages, promised("redis")),
@@ -55,7 +56,7 @@ def test_throughput_and_latency_over_the_stages(recording: Recording) -> None:
 
 def test_censored_seconds_are_marks_and_not_a_hole() -> None:
     course = pd.DataFrame({"second": [0.0, 1.0, 2.0], "p50_ms": [1.0, 1.0, 1.0], "p99_ms": [2.0, np.inf, 2.0]})
-    stage = {"name": "s", "ramp": False, "start_s": 0.0, "end_s": 3.0}
+    stage = StageSpan(name="s", step=0, to=1.0, start_s=0.0, end_s=3.0)
     ax = charts.latency_over_time(course, [stage])
     marks = [line for line in ax.lines if line.get_marker() == "^"]
     assert [len(line.get_xdata()) for line in marks] == [1]  # type: ignore[arg-type]
@@ -116,7 +117,7 @@ def test_a_limit_far_beyond_the_differences_is_named_at_the_edge() -> None:
 
 def test_no_legend_lies_over_the_data(recording: Recording) -> None:
     above, below = charts.stacked(2)
-    course, stages = latency_over_time(recording.samples), recording.manifest["stages"]
+    course, stages = latency_over_time(recording.samples), recording.facts.stages
     charts.throughput_over_time(course.assign(errors_per_s=1.0), stages, above)
     charts.latency_over_time(course, stages, promised("redis"), below)
     curve = charts.latency_distribution(latency_distribution(recording.samples), promised("redis"))

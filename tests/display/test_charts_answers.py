@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from capacity.analysis.planning.answers import Answers
 from capacity.display.charts_answers import load_against_limits
+from capacity.run import Run
 from capacity.suite.answers import read_answers
 
 PROJECT = Path(__file__).parents[2]
@@ -17,7 +18,7 @@ RECORDED = PROJECT / "data" / "recorded"
 
 @pytest.fixture(scope="module")
 def answers() -> Answers:
-    return read_answers(RECORDED / "findings", RECORDED, PROJECT)
+    return read_answers(Run(RECORDED / "findings", RECORDED, PROJECT))
 
 
 def drawn(answers: Answers, *, narrow: bool = False) -> Figure:

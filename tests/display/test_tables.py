@@ -10,6 +10,7 @@ import pytest
 from capacity.display import tables
 from capacity.display.tables import finding_text, number_text, operations_style, verdicts_style, verdicts_table
 from capacity.findings import Finding, Objective, Verdict
+from capacity.manifest import parse_manifest
 from capacity.probes.database import read_database_findings
 from capacity.suite.execution import execution_log
 
@@ -112,9 +113,10 @@ def test_the_load_of_a_recording_is_told_by_the_recording() -> None:
         {"step": 2, "to": 2000.0, "start_s": 65.0, "end_s": 75.0},
     ]
     manifest = {"kind": "rate", "workload": {"operations": operations}, "stages": stages, "sustained_steps": [1, 2]}
-    said = tables.load_text({**manifest, "connections": 8})
+    manifest |= {"connections": 8}
+    said = tables.load_text(parse_manifest(manifest))
     assert said == "open loop, 1,000/s for 60 s, then 2,000/s for 10 s, 8 connections: GET 62.5 %, SET 37.5 %"
-    said = tables.load_text({**manifest, "kind": "users", "connections": 8})
+    said = tables.load_text(parse_manifest(manifest | {"kind": "users"}))
     assert said.startswith("closed loop, 1,000 users for 60 s, then")
 
 

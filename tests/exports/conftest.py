@@ -9,6 +9,7 @@ import pytest
 from capacity.exports import Source, export_run, read_source
 from capacity.exports.watches import Watch
 from capacity.findings import Objective
+from capacity.run import Run
 
 PROJECT = Path(__file__).parents[2]
 
@@ -23,13 +24,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def source(run: Path) -> Source:
-    return read_source(PROJECT, run)
+    return read_source(Run.at(run, PROJECT))
 
 
 @pytest.fixture(scope="session")
 def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports") / "made" / "on demand"
-    export_run(PROJECT, run, folder)
+    export_run(Run.at(run, PROJECT), folder)
     return folder
 
 

@@ -178,9 +178,9 @@ def test_a_load_goes_on_after_its_look_only_for_promises_that_are_undecided(
     assert recording.manifest.get("went_on_for") == (promises or None)
     assert recording.samples["step"].max() == steps - 1
     assert recording.samples["scheduled_ns"].max() < recording.manifest["planned_seconds"] * 1e9
-    counts = accounting(recording.samples, PlannedLoad(recording.manifest).count)
+    counts = accounting(recording.samples, PlannedLoad(recording.facts).count)
     assert counts.residue == 0
-    assert schedule_problem(recording.samples, PlannedLoad(recording.manifest)) is None
+    assert schedule_problem(recording.samples, PlannedLoad(recording.facts)) is None
 
 
 def test_a_load_whose_judgement_takes_as_long_as_its_look_goes_on(prepared: System, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ except KeyboardInterrupt:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    facts = {"operations": ["GET"], "planned_seconds": 1000.0, "stages": [{"name": "sustain", "end_s": 1000.0}]}
+    stage = {"name": "sustain", "step": 0, "to": 400.0, "start_s": 0.0, "end_s": 1000.0}
+    facts = {"operations": ["GET"], "planned_seconds": 1000.0, "stages": [stage]}
     return create_recording(tmp_path / "redis", {**facts, "origin_unix_ns": time.time_ns() - 250 * 10**9})
 
 

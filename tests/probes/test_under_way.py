@@ -13,7 +13,10 @@ from capacity.recording import create_recording, finish_recording, note_facts
 from capacity.samples import Outcome
 from capacity.streams import ROW, SampleWriter
 
-STAGES = [{"name": "ramp", "end_s": 10.0}, {"name": "sustain", "end_s": 60.0}]
+STAGES = [
+    {"name": "ramp", "step": 0, "to": 1000.0, "ramp": True, "start_s": 0.0, "end_s": 10.0},
+    {"name": "sustain", "step": 1, "to": 1000.0, "start_s": 10.0, "end_s": 60.0},
+]
 FACTS = {"operations": ["GET"], "planned_seconds": 60.0, "stages": STAGES}
 
 

@@ -90,7 +90,7 @@ def test_a_gateway_whose_breaker_does_nothing_fails(run: Run) -> None:
     """What was measured without the breaker, judged by what is expected of it."""
     other = open_recording(run.folder / WITHOUT)
     frames = other.samples, other.gauges, other.jobs
-    found = {each.name: each for each in overload_findings(Half(WITH, *frames, other.manifest, 3.0, WRITE, 500.0))}
+    found = {each.name: each for each in overload_findings(Half(WITH, *frames, other.facts, 3.0, WRITE, 500.0))}
     verdicts = {each.finding.rpartition(".")[2]: judge(found[each.finding], each) for each in run.trial.expected[:7]}
     assert {name for name, verdict in verdicts.items() if verdict is Verdict.FAIL} == {
         "depth_peak",

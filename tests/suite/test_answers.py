@@ -8,14 +8,16 @@ import pytest
 from capacity.display.answers import answers_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
+from capacity.run import Run
 from capacity.suite.answers import read_answers, read_capacity_plan
 
 PROJECT = Path(__file__).parents[2]
 RECORDED = PROJECT / "data" / "recorded"
+RUN = Run(RECORDED / "findings", RECORDED, PROJECT)
 
 
 def test_the_committed_recordings_answer_all_four() -> None:
-    answers = read_answers(RECORDED / "findings", RECORDED, PROJECT)
+    answers = read_answers(RUN)
     assert answers.verdict == "Undecided"
     assert {verdict for _, _, verdict in answers.held_back} == {Verdict.INCONCLUSIVE}
     assert [part.name for part in answers.parts] == ["database", "redis", "queue", "gateway"]
@@ -40,7 +42,7 @@ def test_a_run_of_one_notebook_says_what_it_did_not_measure_and_gives_no_zero(tm
     (tmp_path / "findings").mkdir()
     shutil.copy(RECORDED / "findings" / "redis.json", tmp_path / "findings")
     shutil.copytree(RECORDED / "redis", tmp_path / "recordings" / "redis")
-    answers = read_answers(tmp_path / "findings", tmp_path / "recordings", PROJECT)
+    answers = read_answers(Run.at(tmp_path, PROJECT))
     said = "\n".join(answers_text(answers))
     assert all(part.held.value is None and part.recommended.value is None for part in answers.parts)
     assert "  database, redis, queue, gateway: not measured: this run has no search of it" in said
@@ -52,7 +54,7 @@ def test_a_run_of_one_notebook_says_what_it_did_not_measure_and_gives_no_zero(tm
 
 def test_without_recordings_the_numbers_stay_and_the_plan_says_why_there_is_none(tmp_path: Path) -> None:
     shutil.copytree(RECORDED / "findings", tmp_path / "findings")
-    answers = read_answers(tmp_path / "findings", tmp_path / "recordings", PROJECT)
+    answers = read_answers(Run.at(tmp_path, PROJECT))
     assert answers.parts[0].held.value is not None
     assert answers.parts[0].broke.startswith("cannot read the search in ")
     assert answers.plan is None
@@ -62,14 +64,12 @@ def test_without_recordings_the_numbers_stay_and_the_plan_says_why_there_is_none
 
 def test_a_folder_without_findings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"there are no findings in .*; measure first"):
-        read_answers(tmp_path, tmp_path, PROJECT)
+        read_answers(Run(tmp_path, tmp_path, PROJECT))
 
 
 def test_a_plan_that_is_given_is_in_the_place_of_the_projects_own() -> None:
-    own = read_capacity_plan(
-        RECORDED / "findings", PROJECT / "data" / "plan.yaml", PROJECT / "data" / "catalog", seed=2
-    )
-    answers = read_answers(RECORDED / "findings", RECORDED, PROJECT, own)
+    own = read_capacity_plan(RUN, PROJECT / "data" / "plan.yaml", PROJECT / "data" / "catalog", seed=2)
+    answers = read_answers(RUN, own)
     assert answers.plan is own
     assert answers.outgrown.months.value == own.first.value
-    assert read_answers(RECORDED / "findings", RECORDED, PROJECT).plan != own
+    assert read_answers(RUN).plan != own

@@ -7,18 +7,20 @@ import pytest
 
 from capacity.analysis.planning.answers import Answers
 from capacity.findings import Finding, Objective, Verdict
+from capacity.run import Run
 from capacity.suite.answers import read_answers
 from capacity.suite.closing import closing_text
 from capacity.suite.next_steps import to_do
 
 PROJECT = Path(__file__).parents[2]
 RECORDED = PROJECT / "data" / "recorded"
+RUN = Run(RECORDED / "findings", RECORDED, PROJECT)
 PROMISED = Objective("redis.response_p99", "<", 10.0, "ms", "Command latency p99")
 
 
 @pytest.fixture(scope="module")
 def answers() -> Answers:
-    return read_answers(RECORDED / "findings", RECORDED, PROJECT)
+    return read_answers(RUN)
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -26,7 +28,7 @@ def answers() -> Answers:
 def test_no_line_is_wider_than_the_terminal_and_the_answers_come_first(
     answers: Answers, width: int, everything: bool
 ) -> None:
-    steps = to_do([*answers.judged, *answers.expected], RECORDED, PROJECT)
+    steps = to_do([*answers.judged, *answers.expected], RUN)
     lines = closing_text(answers, steps, width, everything=everything).splitlines()
     assert max(map(len, lines)) <= width
     heads = [line.split(":")[0] for line in lines if line and not line.startswith(" ")][:4]
@@ -46,7 +48,7 @@ def test_no_line_is_wider_than_the_terminal_and_the_answers_come_first(
 
 
 def test_what_is_to_be_done_alike_is_said_once_with_its_command(answers: Answers) -> None:
-    steps = to_do([*answers.judged, *answers.expected], RECORDED, PROJECT)
+    steps = to_do([*answers.judged, *answers.expected], RUN)
     said = closing_text(answers, steps, 110)
     assert steps
     for step in steps:
@@ -60,6 +62,6 @@ def test_promises_without_a_number_are_listed_by_their_titles_with_the_reason(an
         for title in ("Latency", "Slowest command")
     ]
     rows = [*void, (PROMISED, Finding(PROMISED.finding, None, "ms", note="fewer than 299"), Verdict.NO_DATA)]
-    said = closing_text(answers, to_do(rows, RECORDED, PROJECT), 110)
+    said = closing_text(answers, to_do(rows, RUN), 110)
     assert "\n  redis: Latency, Slowest command (late)\n" in said
     assert "\n  redis: Command latency p99 (fewer than 299)\n" in said

@@ -9,6 +9,7 @@ import pytest
 from capacity.display.tables import finding_text, unbroken
 from capacity.exports.monitoring import read_monitoring
 from capacity.findings import Finding, Objective, Verdict, write_findings
+from capacity.run import Run
 from capacity.suite import follow_up
 from capacity.suite.run import earlier_findings
 
@@ -71,7 +72,7 @@ def test_the_run_before_is_the_last_that_began_earlier_with_the_same_profile(tmp
         write_findings(tmp_path / name / "findings" / "database.json", [FAST])
         (tmp_path / name / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
         assert (
-            earlier_findings(tmp_path / name, facts)
+            earlier_findings(Run.at(tmp_path / name))
             == {
                 "a": "",
                 "b": str(tmp_path / "a" / "findings"),

@@ -22,8 +22,9 @@ from capacity.display.answers import limit_texts
 from capacity.display.tables import finding_text
 from capacity.findings import Finding, read_findings, write_findings
 from capacity.recording import open_recording
+from capacity.run import Run
 from capacity.suite.answers import read_answers
-from capacity.suite.run import KERNEL_ARGUMENTS, REPORT, notebooks_in, reported
+from capacity.suite.run import KERNEL_ARGUMENTS, REPORT, notebooks_in, write_report_of
 
 PROJECT = Path(__file__).parents[2]
 DATA = PROJECT / "data"
@@ -108,7 +109,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     began(folder / "earlier", "2026-01-01", [])
     before = [SLOW if each.name == SLOW.name else each for each in read_findings(run / "findings")]
     write_findings(folder / "earlier" / "findings" / "all.json", before)
-    reported(PROJECT, run)
+    write_report_of(Run.at(run, PROJECT))
     return run
 
 
@@ -263,7 +264,7 @@ def test_the_first_screen_answers_all_four_questions_and_has_the_picture(
     page, _, _ = opened(browser, run, width, scheme, unfolded=False)
     assert page.evaluate("document.getElementById('answers').getBoundingClientRect().bottom") <= seen_px
     seen = page.inner_text("#answers")
-    answers = read_answers(run / "findings", run / "recordings", PROJECT)
+    answers = read_answers(Run.at(run, PROJECT))
     assert answers.verdict in seen
     assert all(objective.title in seen for objective, _, _ in answers.held_back)
     for part in answers.parts:

@@ -13,10 +13,10 @@ import pytest
 from capacity.display.tables import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
-from capacity.judgement import judged_run
 from capacity.objectives import read_objectives
 from capacity.probes.database import read_database_findings
-from capacity.suite.run import RunPlan, earlier_findings, reported, run_suite
+from capacity.run import Run
+from capacity.suite.run import RunPlan, earlier_findings, run_suite, write_report_of
 
 PROJECT = Path(__file__).parents[2]
 EARLIER, LATER = (f'{{"profile": "smoke", "started_at": "2026-11-{day}T09:00:00+00:00"}}' for day in (25, 26))
@@ -25,7 +25,7 @@ EARLIER, LATER = (f'{{"profile": "smoke", "started_at": "2026-11-{day}T09:00:00+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("suite") / "run"
-    judged = run_suite(RunPlan(PROJECT, "smoke", ["database"]), run)
+    judged = run_suite(RunPlan(PROJECT, "smoke", ["database"]), run).judged
     assert {each.finding.partition(".")[0] for each, _, _ in judged} == {"database"}
     assert all(found and found.void for _, found, verdict in judged if verdict is Verdict.VOID)  # a noisy machine's
     return run
@@ -59,7 +59,7 @@ def test_a_notebook_that_cannot_be_kept_is_a_sentence_that_says_how_to_go_on(fin
     kept = run / "notebooks" / "80_readiness_report.ipynb"
     sentence = f"the notebook {kept.name} could not be executed into {kept}: File exists; put that right, and --into "
     with pytest.raises(CapacityError, match=f"^{re.escape(sentence)}"):
-        reported(PROJECT, run)
+        write_report_of(Run.at(run, PROJECT))
 
 
 def test_a_run_is_resumed_with_its_own_profile_only(finished: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_folder_with_another_manifest_is_no_run(finished: Path, tmp_path: Path
     file.write_text(manifest)
     said = f"^{re.escape(sentence.format(run=run, file=file))}$"
     with pytest.raises(CapacityError, match=said):
-        reported(PROJECT, run)
+        write_report_of(Run.at(run, PROJECT))
     with pytest.raises(CapacityError, match=said):
         run_suite(RunPlan(PROJECT, "smoke"), run)
 
@@ -100,7 +100,7 @@ def test_a_damaged_run_is_not_the_one_before(tmp_path: Path) -> None:
         (tmp_path / name / "findings").mkdir(parents=True)
         (tmp_path / name / "findings" / "database.json").touch()
         (tmp_path / name / "manifest.json").write_text(manifest)
-    assert earlier_findings(tmp_path / "4", json.loads(LATER)) == str(tmp_path / "1" / "findings")
+    assert earlier_findings(Run.at(tmp_path / "4")) == str(tmp_path / "1" / "findings")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_every_number_leads_to_its_line_and_every_line_to_a_recording_that_gives
 @pytest.mark.thorough
 def test_faults_are_judged_by_what_was_expected_and_shown_in_the_report(tmp_path: Path) -> None:
     run, names = tmp_path / "run", "direct_connections,database_kill"
-    judged = run_suite(RunPlan(PROJECT, "smoke", ["failover"], {"scenarios": names}), run)
+    judged = run_suite(RunPlan(PROJECT, "smoke", ["failover"], {"scenarios": names}), run).judged
     refused = next(row for row in judged if row[0].finding == "failover.direct_connections.refused")
     assert (refused[0].limit, refused[2]) == (53, Verdict.PASS)
     entries = {each["name"]: each["verdict"] for each in json.loads((run / "findings.json").read_text())}
@@ -174,7 +174,7 @@ def test_faults_are_judged_by_what_was_expected_and_shown_in_the_report(tmp_path
     assert page.count("data:image/png;base64,") == 2
     worse = (run / "findings" / "failover.yaml").read_text().replace("== 53.0", "== 52.0")
     (run / "findings" / "failover.yaml").write_text(worse)
-    again = judged_run(PROJECT, run)  # how fast a busy machine recovers is not what is tested here
+    again = Run.at(run, PROJECT).judged  # how fast a busy machine recovers is not what is tested here
     changed = [each.finding for (each, _, now), (_, _, before) in zip(again, judged, strict=True) if now is not before]
     assert changed == ["failover.direct_connections.refused"]
     assert Verdict.FAIL in {now for each, _, now in again if each.finding == changed[0]}

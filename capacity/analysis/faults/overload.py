@@ -1,9 +1,8 @@
 """What an overload did to a queue and to those who wrote to it: its course, what was served, and when it was over."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.summary import percentile_estimate
 from capacity.analysis.statistics.estimates import Estimate, exactly, peak, proportion, times
 from capacity.findings import Finding
+from capacity.manifest import Manifest
 from capacity.samples import response_ns
 from capacity.units import MS_PER_S, NS_PER_MS, NS_PER_S
 
@@ -102,7 +102,7 @@ class Half:
     samples: pd.DataFrame
     gauges: pd.DataFrame
     jobs: pd.DataFrame
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     end_s: float
     write: str
     objective_ms: float
@@ -162,7 +162,7 @@ def _waits(half: Half) -> Iterator[Finding]:
     jobs, count = half.jobs, len(half.jobs)
     started = jobs[jobs["started_ms"] > 0]
     longest_ms = float((started["started_ms"] - started["added_ms"]).max()) if len(started) else None
-    ended = jobs["finished_ms"].to_numpy(dtype=np.int64) * NS_PER_MS - int(half.manifest["origin_unix_ns"])
+    ended = jobs["finished_ms"].to_numpy(dtype=np.int64) * NS_PER_MS - half.manifest.origin_ns
     served = served_per_s(ended, queue_depth(half.gauges))
     behind = None if longest_ms is None or served is None else longest_ms / MS_PER_S * served
     yield half.finding("served", exactly(served, count), "/s", "jobs ended per second while jobs waited (μ)")

@@ -1,6 +1,6 @@
 """What one level of load showed: its times, errors and backlog with intervals, and whether it held."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -18,6 +18,7 @@ from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, proportion, student, times
 from capacity.analysis.statistics.percentiles import effective_count_at
 from capacity.findings import Finding, Objective, Verdict, judge, worst
+from capacity.manifest import Manifest
 from capacity.samples import response_ns
 from capacity.units import NS_PER_MS, NS_PER_S
 
@@ -35,25 +36,25 @@ class Frames:
     operations: pd.DataFrame
     sent: pd.DataFrame
     gauges: pd.DataFrame
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
     @property
     def span_s(self) -> tuple[float, float]:
         """When the level was held, after its warm-up, in seconds from the recording's start."""
-        stage = self.manifest["stages"][-1]
-        return float(stage["start_s"]), float(stage["end_s"])
+        stage = self.manifest.stages[-1]
+        return stage.start_s, stage.end_s
 
     @property
     def held(self) -> pd.DataFrame:
         """The operations that were due while the level was held."""
-        step = self.manifest["stages"][-1]["step"]
+        step = self.manifest.stages[-1].step
         held: pd.DataFrame = self.operations[self.operations["step"] == step]
         return held
 
     @property
     def rate(self) -> float:
         """The operations per second that were asked for."""
-        return float(self.manifest["stages"][-1]["to"])
+        return self.manifest.stages[-1].to
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def level_of(section: str, recording: str, frames: Frames, seconds: float, objec
         for name, found, unit, title in _figures(frames)
     )
     verdict, broke = _verdict(findings, frames.held, objectives)
-    problems = generator_problems(frames.sent, frames.gauges, [frames.manifest["stages"][-1]["step"]])
+    problems = generator_problems(frames.sent, frames.gauges, [frames.manifest.stages[-1].step])
     void = void_reason(problems)
     if void and verdict is not Verdict.PASS:
         verdict, broke = Verdict.VOID, void
@@ -189,7 +190,7 @@ def _figures(frames: Frames) -> Iterator[tuple[str, Estimate, str, str]]:
     served = mean_number(sent["sent_ns"], sent["finished_ns"], parts)
     yield "in_system", mean_rate(within, 1.0), "operations", "operations in the system, mean"
     yield "in_service", mean_rate(served, 1.0), "operations", "operations in service, mean"
-    law = littles_law(operations, frames.manifest["stages"][-1]["step"])
+    law = littles_law(operations, frames.manifest.stages[-1].step)
     missed = times(exactly(law.residual, len(operations)), 100)
     yield "littles_law", missed, "%", "of the number in it unexplained by X·R"
 

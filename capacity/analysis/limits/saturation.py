@@ -10,6 +10,7 @@ import pandas as pd
 
 from capacity.analysis.limits.levels import BATCHES, Floats, Frames, mean_number
 from capacity.analysis.statistics.estimates import Estimate, ratio
+from capacity.manifest import Manifest
 from capacity.units import MS_PER_S, NS_PER_S
 
 # Of work and places: at nine tenths, random arrivals wait nine times as long as they are served (M/M/1: ρ / (1 − ρ)).
@@ -45,10 +46,10 @@ class Resource:
     of: str = ""
 
 
-def resources_of(manifest: Mapping[str, Any]) -> list[Resource]:
+def resources_of(manifest: Manifest) -> list[Resource]:
     """The resources that a recording's manifest knows of; those whose gauges it has not are not used."""
-    system, cpus = manifest.get("system", {}), float(manifest["machine"]["cpus"])
-    processes, generators = system.get("processes", {}), float(manifest["generators"])
+    system, cpus = manifest.system, float(manifest.machine["cpus"])
+    processes, generators = system.get("processes", {}), float(manifest.generators)
     known = [
         Resource(MACHINE, "work", "machine.cpu_share", cpus, cpus),
         Resource(CPU_OF["the generator"], "work", "generator.cpu_share", generators, generators),
@@ -60,11 +61,11 @@ def resources_of(manifest: Mapping[str, Any]) -> list[Resource]:
         Resource("row locks", "lock", "postgres.lock_waiting", of="postgres.active"),
         Resource("the gateway's pool of connections", "place", "gateway.pool_in_use", of="gateway.pool_limit"),
     ]
-    if "slots" in manifest:
-        known.append(Resource("worker slots", "place", "queue.active", manifest["slots"]))
+    if manifest.slots is not None:
+        known.append(Resource("worker slots", "place", "queue.active", manifest.slots))
     if "max_connections" in system:
         known.append(Resource("connections that PostgreSQL allows", "place", "postgres.connections", _allowed(system)))
-    return [*known, Resource("the load's own connections", "place", "", float(manifest["connections"]))]
+    return [*known, Resource("the load's own connections", "place", "", float(manifest.admitted))]
 
 
 def _allowed(system: Mapping[str, Any]) -> float:

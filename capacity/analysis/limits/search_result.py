@@ -107,7 +107,7 @@ class SearchResult:
     def places(self) -> float:
         """How many operations can be in service at once: worker slots, else the load's connections."""
         manifest = self.levels[0].frames.manifest
-        return float(manifest.get("slots", manifest["connections"]))
+        return float(manifest.admitted if manifest.slots is None else manifest.slots)
 
     @cached_property
     def scalability(self) -> tuple[Knee, ScalabilityModel | None]:

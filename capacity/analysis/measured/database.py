@@ -1,8 +1,7 @@
 """What a recording of the database says: the findings of the report's first section."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from capacity.analysis.measured.summary import Sustained, connection_findings, r
 from capacity.analysis.statistics.estimates import Estimate, clustered_proportion, exactly, proportion, ratio
 from capacity.analysis.statistics.percentiles import median_difference
 from capacity.findings import Finding
+from capacity.manifest import Manifest
 from capacity.samples import service_ns
 from capacity.units import MB, NS_PER_MS, NS_PER_S
 
@@ -21,9 +21,7 @@ SHARED_AT_LEAST = "of what the processes share, the most that one of them had to
 ROUND = 4  # queries, of which two are with row-level security: see `order: cycle` of a workload
 
 
-def database_findings(
-    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
-) -> list[Finding]:
+def database_findings(recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Manifest) -> list[Finding]:
     """All findings of one recording of the database probe, given its name, frames and manifest."""
     part = sustained(SECTION, recording, samples, gauges, manifest)
     return [
@@ -36,7 +34,7 @@ def database_findings(
 
 
 def _transaction_findings(part: Sustained) -> list[Finding]:
-    secured = {each["name"] for each in part.manifest["workload"]["operations"] if each["row_security"]}
+    secured = {each["name"] for each in part.manifest.workload["operations"] if each["row_security"]}
     evaluated = part.samples[part.samples["operation"].isin(secured) & (part.samples["outcome"] == "ok")]
     evaluations = exactly(len(evaluated) / part.seconds if part.seconds else None, len(evaluated))
     return [
@@ -90,7 +88,7 @@ def _memory_findings(part: Sustained, ever: Set[str]) -> list[Finding]:
     ]
     if "postgres.memory_bytes" not in ever:
         return [replace(each, note=NO_MEMORY if "postgres.cpu_s" in ever else NOT_HERE) for each in found]
-    if part.manifest["system"]["memory_by"] != "PSS":
+    if part.manifest.system["memory_by"] != "PSS":
         return [replace(each, note=each.note or SHARED_AT_LEAST) for each in found]
     return found
 
@@ -111,7 +109,7 @@ def row_security_pairs(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def row_security_findings(
-    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
+    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Manifest
 ) -> list[Finding]:
     """What row-level security costs a query: the median of the differences within interleaved rounds."""
     part = sustained(SECTION, recording, samples, gauges, manifest)

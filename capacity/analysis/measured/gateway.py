@@ -1,7 +1,6 @@
 """What a recording of the API gateway says: the findings of the report's third section."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -15,15 +14,14 @@ from capacity.analysis.measured.summary import (
 )
 from capacity.analysis.statistics.estimates import exactly, mean_rate, peak
 from capacity.findings import Finding
+from capacity.manifest import Manifest
 from capacity.units import NS_PER_S
 
 SECTION = "gateway"
 SHED = ", retry after"  # in the class of a failure that says when to come again; once followed by when
 
 
-def gateway_findings(
-    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
-) -> list[Finding]:
+def gateway_findings(recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Manifest) -> list[Finding]:
     """All findings of one recording of the gateway probe, given its name, frames and manifest.
 
     A request that the gateway shed on purpose, by a status with a time to come again, is apart from errors. What the
@@ -58,7 +56,7 @@ def _connections(part: Sustained) -> Iterable[Finding]:
     requests = len(part.samples)
     seconds = np.arange(int(part.gauges["at_ns"].min() // NS_PER_S), int(part.gauges["at_ns"].max() // NS_PER_S) + 2)
     opened = mean_rate(np.histogram(again["at_ns"] / NS_PER_S, bins=seconds)[0], 1.0)
-    pool = int(part.manifest["connections"])
+    pool = part.manifest.admitted
     in_use = part.peak("generator.in_use")
     yield part.finding("connections_in_use", in_use, "connections", "connections in use, peak")
     yield part.finding("connections_utilisation", in_use, "%", "connections in use of those open, peak", 100 / pool)

@@ -5,7 +5,6 @@ looks good. The plan can be drawn again from the manifest's workload, and the sa
 its own fault; so neither is taken from what it says of itself.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from capacity.analysis.measured.latency import p99_ms
 from capacity.analysis.measured.problems import Problem
 from capacity.errors import CapacityError
 from capacity.load.schedule import Schedule
+from capacity.manifest import Manifest
 from capacity.units import NS_PER_MS
 from capacity.workload import parse_workload
 
@@ -35,13 +35,13 @@ class PlannedLoad:
     Raises CapacityError where that is no workload of this version.
     """
 
-    def __init__(self, manifest: Mapping[str, Any]) -> None:
-        self._workload = parse_workload(manifest["workload"], "the recording's workload")
-        self._shape = self._workload.shape(manifest["profile"])
-        self._shards = int(manifest["generators"])
-        self._names = np.array(manifest["operations"])
-        self._refused = sum(map(int, manifest["refused"].values()))
-        self._complete = bool(manifest["state"] == "complete")
+    def __init__(self, manifest: Manifest) -> None:
+        self._workload = parse_workload(manifest.workload, "the recording's workload")
+        self._shape = self._workload.shape(manifest.profile)
+        self._shards = manifest.generators
+        self._names = np.array(manifest.operations)
+        self._refused = sum(manifest.refused.values())
+        self._complete = manifest.state == "complete"
         self._open = self._shape.kind == "rate"  # operations are due at a rate, whatever becomes of the ones before
         shards = map(self._shard, range(self._shards if self._open else 0))
         self._arrivals = [np.fromiter(shard.arrivals(), dtype=ARRIVAL) for shard in shards]
@@ -72,9 +72,9 @@ class PlannedLoad:
         return Schedule(self._workload, self._shape).shard(worker, self._shards)
 
 
-def planned_load(manifest: Mapping[str, Any] | None) -> tuple[PlannedLoad | None, Problem | None]:
+def planned_load(manifest: Manifest | None) -> tuple[PlannedLoad | None, Problem | None]:
     """What was planned, where the recording says it; or why that cannot be drawn again."""
-    if manifest is None or "workload" not in manifest:
+    if manifest is None or not manifest.workload:
         return None, None
     try:
         return PlannedLoad(manifest), None

@@ -1,33 +1,31 @@
 """The jobs of a queue as samples: the course of each from the moment it was due to its end."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from capacity.manifest import Manifest
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
 from capacity.units import NS_PER_MS
 
 OUTCOME_OF = {"completed": "ok", "failed": "error"}
 
 
-def job_ids(samples: pd.DataFrame, manifest: Mapping[str, Any]) -> "pd.Series[str]":
+def job_ids(samples: pd.DataFrame, manifest: Manifest) -> "pd.Series[str]":
     """The id of the job that each sample of a queue's producer added, null for one that was dropped.
 
     A producer numbers the jobs of an operation as it sends them. That is the planned order but for those that were
     under way or waiting while a connection was opened again.
     """
     sent = samples[samples["outcome"] != "dropped"].sort_values(["worker", "sent_ns", "seq"])
-    codes = sent["operation"].map({name: code for code, name in enumerate(manifest["operations"])}).astype(int)
+    codes = sent["operation"].map({name: code for code, name in enumerate(manifest.operations)}).astype(int)
     numbers = sent.groupby(["worker", "operation"], observed=True).cumcount()
-    ids = manifest["token"] + "-" + sent["worker"].astype(str) + "-" + codes.astype(str) + "-" + numbers.astype(str)
+    ids = manifest.token + "-" + sent["worker"].astype(str) + "-" + codes.astype(str) + "-" + numbers.astype(str)
     reindexed: pd.Series[str] = ids.reindex(samples.index)
     return reindexed
 
 
-def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Mapping[str, Any]) -> pd.DataFrame:
+def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     """A sample frame with a row for each job that was to be added, and the column `attempts`.
 
     `samples` are the producer's, `jobs` what the queue said of those that finished. A job is scheduled when it was due,
@@ -40,7 +38,7 @@ def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Mapping[str
     ended = jobs.drop(columns="operation").drop_duplicates("job")
     both = samples.assign(job=job_ids(samples, manifest)).merge(ended, on="job", how="left", suffixes=("", "_job"))
     known = both["outcome_job"].notna().to_numpy()
-    origin = int(manifest["origin_unix_ns"])
+    origin = manifest.origin_ns
     due = both["scheduled_ns"].to_numpy() + _ns(both["delay_ms"])
     started = np.maximum(_ns(both["started_ms"] + 1) - origin, due)
     finished = np.maximum(_ns(both["finished_ms"] + 1) - origin, started)

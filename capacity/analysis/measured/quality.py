@@ -1,9 +1,8 @@
 """The health of a measurement, as values: was the generator the limit, is every operation accounted for."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ import pandas as pd
 from capacity.analysis.measured.honesty import burst_problem, own_delays_ns, planned_load, schedule_problem
 from capacity.analysis.measured.latency import p99_ms
 from capacity.analysis.measured.problems import Problem
+from capacity.manifest import Manifest
 from capacity.samples import OUTCOMES, check_samples
 from capacity.units import NS_PER_MS, NS_PER_S
 
@@ -49,7 +49,7 @@ def generator_problems(
     samples: pd.DataFrame,
     gauges: pd.DataFrame,
     steps: Sequence[int] | None = None,
-    manifest: Mapping[str, Any] | None = None,
+    manifest: Manifest | None = None,
 ) -> list[Problem]:
     """What speaks against these samples as a measurement of the server; the empty list is a healthy one.
 

@@ -1,6 +1,6 @@
 """What a recording of a job queue says: the findings of the report's second section that are the queue's."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from capacity.analysis.measured.summary import (
 )
 from capacity.analysis.statistics.estimates import backlog_slope, exactly, peak, ratio
 from capacity.findings import Finding
+from capacity.manifest import Manifest
 from capacity.units import MB, NS_PER_S
 
 SECTION = "queue"
@@ -37,7 +38,7 @@ TERMS = {
 def queue_findings(
     recording: str,
     frames: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     ledger: pd.DataFrame | None = None,
 ) -> list[Finding]:
     """All findings of one recording of the queue probe: `frames` are its samples, gauges and jobs.
@@ -48,7 +49,7 @@ def queue_findings(
     samples, gauges, jobs = frames
     adds = sustained(SECTION, recording, samples, gauges, manifest)
     course = job_samples(samples, jobs, manifest)
-    part = replace(adds, all_samples=course, samples=course[course["step"].isin(manifest["sustained_steps"])])
+    part = replace(adds, all_samples=course, samples=course[course["step"].isin(manifest.sustained_steps)])
     return [
         *response_findings(part),
         *_stages(part),
@@ -108,13 +109,13 @@ def _account(
     """Every job of the whole recording, by what its producer knows and what was done."""
     ids = job_ids(samples, part.manifest).dropna()
     taken = pd.Series((samples["outcome"].loc[ids.index] == "ok").to_numpy(), index=ids.to_numpy())
-    own = jobs[jobs["job"].str.startswith(f"{part.manifest['token']}-")]
+    own = jobs[jobs["job"].str.startswith(f"{part.manifest.token}-")]
     done = own.loc[own["outcome"] == "failed", "job"].tolist()
     if ledger is None:
         done += own.loc[own["outcome"] == "completed", "job"].tolist()
     else:
         completed = ledger.loc[ledger["event"] == "completed", "job"]
-        done += completed[completed.str.startswith(f"{part.manifest['token']}-")].tolist()
+        done += completed[completed.str.startswith(f"{part.manifest.token}-")].tolist()
     counts = reconcile(taken, done)
     source = "" if ledger is not None else "from the queue alone, which keeps no second end of a job"
     for name, title in TERMS.items():
@@ -139,6 +140,7 @@ def _costs(part: Sustained) -> Iterable[Finding]:
 
 def _ended_in_each_second(part: Sustained) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """The jobs that ended in each whole second of the sustained stages, in their order."""
+    spans = part.manifest.sustained
     ended = part.all_samples.loc[part.all_samples["outcome"].isin(["ok", "error"]), "finished_ns"].to_numpy() / NS_PER_S
-    counts = [np.histogram(ended, bins=np.arange(int(s["start_s"]), int(s["end_s"]) + 1))[0] for s in part.stages]
+    counts = [np.histogram(ended, bins=np.arange(int(s.start_s), int(s.end_s) + 1))[0] for s in spans]
     return np.concatenate(counts).astype(float) if counts else np.zeros(0)

@@ -1,8 +1,6 @@
 """What a recording of Redis says: the findings of the report's second section that are Redis's own."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -10,15 +8,14 @@ from capacity.analysis.measured.summary import Sustained, connection_findings, r
 from capacity.analysis.statistics.estimates import exactly, peak
 from capacity.analysis.statistics.percentiles import percentile_interval
 from capacity.findings import Finding
+from capacity.manifest import Manifest
 from capacity.units import MB
 
 SECTION = "redis"
 FORGOTTEN = "not given: Redis met too many kinds of error to count them by kind; CONFIG RESETSTAT makes it count again"
 
 
-def redis_findings(
-    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
-) -> list[Finding]:
+def redis_findings(recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Manifest) -> list[Finding]:
     """All findings of one recording of the Redis probe, given its name, frames and manifest."""
     part = sustained(SECTION, recording, samples, gauges, manifest)
     return [*response_findings(part), *connection_findings(part), *_server_findings(part)]
@@ -46,7 +43,7 @@ def _out_of_memory(part: Sustained) -> Finding:
 
 
 def reconnection_findings(
-    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
+    recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Manifest
 ) -> list[Finding]:
     """How long a connection that the server ended was away: from the loss that was noticed to ready for a command."""
     part = sustained(SECTION, recording, samples, gauges, manifest)

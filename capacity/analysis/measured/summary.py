@@ -2,9 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion, ratio, times
 from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.findings import Finding
+from capacity.manifest import Manifest
 from capacity.units import NS_PER_S
 
 NOT_PLAIN = re.compile(r"[^a-z0-9]+")
@@ -32,18 +32,13 @@ class Sustained:
 
     section: str
     recording: str
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     all_samples: pd.DataFrame
     all_gauges: pd.DataFrame
     samples: pd.DataFrame
     gauges: pd.DataFrame
     seconds: float
     void: str | None
-
-    @property
-    def stages(self) -> list[dict[str, Any]]:
-        """What the manifest says of these stages."""
-        return _stages(self.manifest)
 
     def finding(self, name: str, estimate: Estimate, unit: str, title: str, scale: float = 1.0) -> Finding:
         """The estimate, times `scale`, as the finding `section.name`; where it has no value it says so."""
@@ -69,7 +64,7 @@ class Sustained:
         by_second = self.gauges.assign(second=self.gauges["at_ns"] // int(NS_PER_S))
         wanted = by_second[by_second["gauge"].isin(names)]
         table = wanted.pivot_table(index="second", columns="gauge", values="value", aggfunc="last", observed=True)
-        begins = [math.floor(stage["start_s"]) for stage in self.stages]
+        begins = [math.floor(stage.start_s) for stage in self.manifest.sustained]
         stage = np.searchsorted(begins, table.index.to_numpy(), side="right")
         differences = table.reindex(columns=list(names)).groupby(stage).diff().dropna()
         return [differences[name].to_numpy(dtype=float) for name in names]
@@ -100,14 +95,14 @@ class Sustained:
 
 
 def sustained(
-    section: str, recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Mapping[str, Any]
+    section: str, recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Manifest
 ) -> Sustained:
     """The sustained stages of a recording's frames and manifest."""
-    stages = _stages(manifest)
+    stages = manifest.sustained
     inside = np.zeros(len(gauges), dtype=bool)
     for stage in stages:
-        inside |= gauges["at_ns"].between(stage["start_s"] * NS_PER_S, stage["end_s"] * NS_PER_S).to_numpy()
-    steps = [stage["step"] for stage in stages]
+        inside |= gauges["at_ns"].between(stage.start_s * NS_PER_S, stage.end_s * NS_PER_S).to_numpy()
+    steps = [stage.step for stage in stages]
     return Sustained(
         section,
         recording,
@@ -116,13 +111,9 @@ def sustained(
         gauges,
         samples[samples["step"].isin(steps)],
         gauges[inside],
-        math.fsum(stage["end_s"] - stage["start_s"] for stage in stages),
+        manifest.sustained_seconds,
         void_reason(generator_problems(samples, gauges, steps, manifest)),
     )
-
-
-def _stages(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [stage for stage in manifest["stages"] if stage["step"] in manifest["sustained_steps"]]
 
 
 def response_findings(part: Sustained) -> list[Finding]:
@@ -160,11 +151,11 @@ def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> 
 
 def connection_findings(part: Sustained) -> list[Finding]:
     """The workload's pool of connections: in use, idle, refused, exhausted, and the wait for a free one."""
-    pool = int(part.manifest["connections"])
+    pool = part.manifest.admitted
     in_use = part.peak("generator.in_use")
     idle = exactly(None if in_use.value is None else pool - in_use.value, in_use.count)
-    opened = part.peak(f"{part.manifest['workload']['target']}.connections")
-    refused = sum(part.manifest["refused"].values())
+    opened = part.peak(f"{part.manifest.workload['target']}.connections")
+    refused = sum(part.manifest.refused.values())
     return [
         part.finding("pool_in_use", in_use, "connections", "connections in use, peak"),
         part.finding("pool_utilisation", in_use, "%", "pool in use, peak", 100 / pool),
@@ -196,9 +187,9 @@ def _throughput(part: Sustained) -> Finding:
     """Operations that ended ok in each whole second of the first sustained stage to the last."""
     ended = part.all_samples.loc[part.all_samples["outcome"] == "ok", "finished_ns"].to_numpy() / NS_PER_S
     counts = [
-        np.histogram(ended, bins=np.arange(math.ceil(span["start_s"]), math.floor(span["end_s"]) + 1))[0]
-        for span in part.stages
-        if math.floor(span["end_s"]) > math.ceil(span["start_s"])
+        np.histogram(ended, bins=np.arange(math.ceil(span.start_s), math.floor(span.end_s) + 1))[0]
+        for span in part.manifest.sustained
+        if math.floor(span.end_s) > math.ceil(span.start_s)
     ]
     rate = mean_rate(np.concatenate(counts) if counts else [], 1.0)
     return part.finding("throughput", rate, "/s", "operations that succeeded, per second")

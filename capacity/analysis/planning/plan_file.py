@@ -10,8 +10,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from capacity.errors import CapacityError
 from capacity.findings import Finding
+from capacity.manifest import manifests_beside
 from capacity.operation import Strict
-from capacity.places import MANIFEST, read_manifest
 from capacity.yaml_file import read_model
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -245,19 +245,13 @@ def read_basis(folder: Path, findings: Iterable[Finding]) -> PlanBasis:
     CapacityError where no recording is there, since the plan begins on the day of the run.
     """
     kept = {each.name: each for each in findings if each.section != "plan"}
-    manifests = {}
-    for name in {each.recording for each in kept.values()}:
-        for place in (folder.parent / "recordings" / name, folder.parent / name):
-            if (place / MANIFEST).exists():
-                manifests[name] = read_manifest(place)
-    started = [facts["started_at"] for facts in manifests.values() if "started_at" in facts]
+    manifests = manifests_beside(folder, {each.recording for each in kept.values()})
+    started = [facts.started_at for facts in manifests.values() if facts.started_at]
     if not started:
         raise CapacityError(
             f"no recording of the findings in {folder} is beside them, so the day of the run is unknown"
         )
-    cores = {
-        name: facts["machine"]["cpus"] for name, facts in manifests.items() if facts.get("machine", {}).get("cpus")
-    }
+    cores = {name: facts.machine["cpus"] for name, facts in manifests.items() if facts.machine.get("cpus")}
     return PlanBasis(kept, date.fromisoformat(max(started)[:10]), cores)
 
 

@@ -20,6 +20,7 @@ from capacity.analysis.faults.overload import (
     served_per_s,
 )
 from capacity.findings import Finding
+from capacity.manifest import parse_manifest
 
 MS, SECOND = 1_000_000, 1_000_000_000
 SHED = "503, retry after 2"
@@ -100,7 +101,9 @@ def half(name: str) -> Half:
         queue__wait=[(0, 0), (0.5, 4), (1, 3), (1.5, 0)], gateway__breaker_state=[(0, 0), (1, 1), (2, 1), (2.5, 0)]
     )
     times = {"added_ms": [1000, 1000], "started_ms": [2000, 3000], "finished_ms": [2600, 3100]}
-    return Half(name, samples, gauges, pd.DataFrame(times), {"origin_unix_ns": 2000 * MS}, 1.0, "write", 5.0)
+    return Half(
+        name, samples, gauges, pd.DataFrame(times), parse_manifest({"origin_unix_ns": 2000 * MS}), 1.0, "write", 5.0
+    )
 
 
 def figures(findings: list[Finding]) -> dict[str, float | None]:

@@ -10,6 +10,7 @@ import pytest
 
 from capacity.analysis.limits.levels import Frames, growth, level_of, levels_frame, mean_number
 from capacity.findings import Objective, Verdict
+from capacity.manifest import parse_manifest
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -67,7 +68,8 @@ def frames(
         {"step": 0, "start_s": 0.0, "end_s": WARM_UP_S, "to": rate, "ramp": True},
         {"step": 1, "start_s": WARM_UP_S, "end_s": WARM_UP_S + HELD_S, "to": rate, "ramp": False},
     ]
-    return Frames(samples, samples, gauges, {"stages": stages, "connections": servers, "generators": 1})
+    facts = parse_manifest({"stages": stages, "connections": servers, "generators": 1})
+    return Frames(samples, samples, gauges, facts)
 
 
 def verdict(made: Frames) -> tuple[Verdict, str]:

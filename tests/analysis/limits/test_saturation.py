@@ -8,6 +8,7 @@ import pytest
 
 from capacity.analysis.limits.levels import Frames
 from capacity.analysis.limits.saturation import saturation, usage, what_broke
+from capacity.manifest import parse_manifest
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -47,7 +48,8 @@ def level(rate: float, levels: Gauges, rates: Gauges | None = None, in_service: 
         "machine": {"cpus": 2},
         "system": SYSTEM,
     }
-    return Frames(samples, samples, gauges, manifest | ({"slots": slots} if slots else {}))
+    facts = parse_manifest(manifest | ({"slots": slots} if slots else {}))
+    return Frames(samples, samples, gauges, facts)
 
 
 def broke(below: Frames, at: Frames) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from capacity.analysis.planning.plan_file import read_basis, read_plan
 from capacity.analysis.planning.projection import planned_demand
 from capacity.analysis.statistics.percentiles import median_difference
 from capacity.findings import Finding, read_findings
+from capacity.manifest import parse_manifest
 from capacity.recording import open_recording
 
 DATA = Path(__file__).parents[3] / "data"
@@ -71,7 +72,7 @@ def recorded(told: str = "PSS", **gauges: list[tuple[float, float]]) -> dict[str
     theirs = main.gauges[~main.gauges["gauge"].isin(["postgres.cpu_s", *(f"postgres.{name}" for name in MEMORY)])]
     frame = pd.concat([theirs.astype({"gauge": object}), pd.DataFrame(rows, columns=["at_ns", "gauge", "value"])])
     manifest: dict[str, Any] = main.manifest | {"system": main.manifest["system"] | {"memory_by": told}}
-    return {each.name: each for each in database_findings("database", main.samples, frame, manifest)}
+    return {each.name: each for each in database_findings("database", main.samples, frame, parse_manifest(manifest))}
 
 
 UNEVEN_S = [-9.0, -0.5, 0.2, 0.5, 3.0, 3.1, 7.7, 12.0, 20.0, 40.0]
@@ -154,8 +155,8 @@ def test_the_share_that_waits_for_locks_is_of_all_looks_where_there_are_many_a_s
 
 
 def test_what_a_counter_rose_by_between_two_stages_is_in_no_second() -> None:
-    stages = [{"step": step, "start_s": begin, "end_s": begin + 3.0} for step, begin in enumerate((0.0, 10.0))]
-    manifest = {"stages": stages, "sustained_steps": [0, 1]}
+    stages = [{"step": step, "to": 1, "start_s": begin, "end_s": begin + 3.0} for step, begin in enumerate((0.0, 10.0))]
+    manifest = parse_manifest({"stages": stages, "sustained_steps": [0, 1]})
     at_s = np.array([0.5, 1.5, 2.5, 10.5, 11.5, 12.5])
     gauges = pd.DataFrame({"at_ns": (at_s * GB).astype(int), "gauge": "redis.cpu_s", "value": [1.0, 2, 3, 50, 51, 53]})
     samples = open_recording(DATA / "recorded" / "redis").samples.iloc[:0]

@@ -8,11 +8,12 @@ import pytest
 
 from capacity.analysis.measured.gateway import gateway_findings
 from capacity.findings import Finding
+from capacity.manifest import parse_manifest
 from capacity.samples import SAMPLE_COLUMNS
 
 S = 1_000_000_000
 SECONDS = 10
-MANIFEST: dict[str, Any] = {
+FACTS: dict[str, Any] = {
     "stages": [{"name": "sustain", "step": 0, "to": 100, "ramp": False, "start_s": 0.0, "end_s": float(SECONDS)}],
     "sustained_steps": [0],
     "connections": 20,
@@ -45,7 +46,7 @@ def gauges(**counters: list[float]) -> pd.DataFrame:
 
 
 def found(errors: dict[str, int], **counters: list[float]) -> dict[str, Finding]:
-    findings = gateway_findings("r", samples(errors), gauges(**counters), MANIFEST)
+    findings = gateway_findings("r", samples(errors), gauges(**counters), parse_manifest(FACTS))
     assert len({each.name for each in findings}) == len(findings)
     return {each.name.removeprefix("gateway."): each for each in findings}
 

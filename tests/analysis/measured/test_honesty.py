@@ -32,6 +32,7 @@ from capacity.load.arrivals import NEVER, Arrivals, ClosedArrivals, OpenArrivals
 from capacity.load.engine import Engine
 from capacity.load.redis import RedisCommands, RedisConnection
 from capacity.load.schedule import Arrival, Schedule
+from capacity.manifest import parse_manifest
 from capacity.recording import Recording, create_recording, finish_recording, open_recording
 from capacity.samples import response_ns
 from capacity.streams import ROW, GaugeWriter, SampleWriter
@@ -348,7 +349,7 @@ def recorded(url: str, folder: Path, controls: list[Control], at_once: int) -> d
 
 
 def problems(recording: Recording) -> list[Problem]:
-    return generator_problems(recording.samples, recording.gauges, None, recording.manifest)
+    return generator_problems(recording.samples, recording.gauges, None, recording.facts)
 
 
 def reasons(recordings: dict[Control, Recording]) -> dict[str, str]:
@@ -457,7 +458,7 @@ def planned(generators: int = 1, **changes: Any) -> tuple[Workload, pd.DataFrame
 
 
 def seen(samples: pd.DataFrame, manifest: dict[str, Any], gauges: pd.DataFrame = NO_GAUGES) -> list[str]:
-    said = [each.seen for each in generator_problems(samples, gauges, None, manifest)]
+    said = [each.seen for each in generator_problems(samples, gauges, None, parse_manifest(manifest))]
     assert said.pop(said.index("no reading of the generator's own load was recorded"))
     return said
 
@@ -466,7 +467,7 @@ def seen(samples: pd.DataFrame, manifest: dict[str, Any], gauges: pd.DataFrame =
 def test_what_was_planned_is_recognised_whatever_the_number_of_generators(generators: int) -> None:
     _, samples, manifest = planned(generators)
     assert seen(samples, manifest) == []
-    assert PlannedLoad(manifest).count == len(samples)
+    assert PlannedLoad(parse_manifest(manifest)).count == len(samples)
 
 
 def test_one_operation_that_is_due_two_microseconds_later_is_seen() -> None:
@@ -487,7 +488,7 @@ def test_another_schedule_or_mix_is_not_the_planned_one(change: dict[str, Any]) 
 
 def test_a_worker_that_was_not_planned_is_strange() -> None:
     _, samples, manifest = planned()
-    assert PlannedLoad(manifest).strange(samples.assign(worker=1)) == len(samples)
+    assert PlannedLoad(parse_manifest(manifest)).strange(samples.assign(worker=1)) == len(samples)
 
 
 def test_one_lost_of_two_thousand_is_a_note_and_two_are_void() -> None:
@@ -495,14 +496,14 @@ def test_one_lost_of_two_thousand_is_a_note_and_two_are_void() -> None:
     _, samples, manifest = planned(shapes={"trial": {"kind": "rate", "arrivals": "uniform", "stages": [stage]}})
     assert len(samples) == 2000
     for lost, void in ((2, False), (3, True)):
-        found = generator_problems(samples.iloc[:-lost], NO_GAUGES, None, manifest)
+        found = generator_problems(samples.iloc[:-lost], NO_GAUGES, None, parse_manifest(manifest))
         assert [each.void for each in found if "missing" in each.seen] == [void]
 
 
 def test_the_end_of_a_recording_that_was_broken_off_is_not_missing() -> None:
     _, samples, manifest = planned()
     assert seen(samples.iloc[:100], manifest | {"state": "interrupted"}) == []
-    assert PlannedLoad(manifest | {"state": "interrupted"}).count is None
+    assert PlannedLoad(parse_manifest(manifest | {"state": "interrupted"})).count is None
 
 
 def test_a_plan_that_cannot_be_drawn_again_is_a_note() -> None:
@@ -548,7 +549,7 @@ def answered_at_random(workload: Workload, schedule: Schedule, worker: int) -> p
 def test_users_are_due_when_they_have_an_answer_and_have_thought(think_ms: float, generators: int, leave: bool) -> None:
     samples, manifest = users(think_ms, leave, generators)
     assert len(samples) > 100
-    assert PlannedLoad(manifest).count is None
+    assert PlannedLoad(parse_manifest(manifest)).count is None
     assert seen(samples, manifest) == []
     samples.loc[20, ["scheduled_ns", "sent_ns"]] += 1
     assert seen(samples, manifest) == [
@@ -562,9 +563,14 @@ def test_a_delay_is_the_generators_own_only_while_a_connection_was_free() -> Non
     workload = parse_workload(manifest["workload"])
     samples = made_by(workload, [(number, 0, 0, 0) for number in range(4)])
     samples = samples.assign(sent_ns=[0, 3 * MS, 12 * MS, 15 * MS], finished_ns=np.array([10, 13, 22, 25]) * MS)
-    assert own_delays_ns(samples, NO_GAUGES, PlannedLoad(manifest)).tolist() == [0, 3 * MS, 2 * MS, 2 * MS]
+    assert own_delays_ns(samples, NO_GAUGES, PlannedLoad(parse_manifest(manifest))).tolist() == [
+        0,
+        3 * MS,
+        2 * MS,
+        2 * MS,
+    ]
     refused = manifest | {"refused": {"too many": 1}}
-    assert own_delays_ns(samples, NO_GAUGES, PlannedLoad(refused)).tolist() == [0, 0, 0, 0]
+    assert own_delays_ns(samples, NO_GAUGES, PlannedLoad(parse_manifest(refused))).tolist() == [0, 0, 0, 0]
 
 
 def test_a_lost_connection_is_free_again_when_it_is_open_again() -> None:
@@ -573,8 +579,8 @@ def test_a_lost_connection_is_free_again_when_it_is_open_again() -> None:
     samples = made_by(parse_workload(manifest["workload"]), [(number, 0, 0, 0) for number in range(2)])
     samples = samples.assign(sent_ns=[0, 41 * MS], finished_ns=[10 * MS, 50 * MS], outcome=["error", "ok"])
     gauges = pd.DataFrame({"at_ns": [40 * MS], "gauge": "generator.reconnection_ms", "value": [30.0]})
-    assert own_delays_ns(samples, NO_GAUGES, PlannedLoad(manifest)).tolist() == [0, 31 * MS]
-    assert own_delays_ns(samples, gauges, PlannedLoad(manifest)).tolist() == [0, 1 * MS]
+    assert own_delays_ns(samples, NO_GAUGES, PlannedLoad(parse_manifest(manifest))).tolist() == [0, 31 * MS]
+    assert own_delays_ns(samples, gauges, PlannedLoad(parse_manifest(manifest))).tolist() == [0, 1 * MS]
 
 
 def test_bursts_are_told_by_how_late_and_how_close_they_were_sent() -> None:
@@ -584,12 +590,12 @@ def test_bursts_are_told_by_how_late_and_how_close_they_were_sent() -> None:
     samples = made_by(parse_workload(manifest["workload"]), [(int(n), int(at), 0, 0) for n, at in enumerate(due)])
     sent = (due // (10 * MS)) * 10 * MS + 8 * MS
     samples = samples.assign(sent_ns=sent, finished_ns=sent + 2 * MS)
-    problem = burst_problem(samples, own_delays_ns(samples, NO_GAUGES, PlannedLoad(manifest)))
+    problem = burst_problem(samples, own_delays_ns(samples, NO_GAUGES, PlannedLoad(parse_manifest(manifest))))
     assert problem is not None
     assert problem.seen == (
         "the generator sent 25% of its operations over 6.0 ms late with a connection free; "
         "80% went out at once with another, and 0% were due so"
     )
     rare = samples.assign(sent_ns=np.where(np.arange(1000) < 200, sent, due))
-    assert burst_problem(rare, own_delays_ns(rare, NO_GAUGES, PlannedLoad(manifest))) is None
-    assert schedule_problem(samples.iloc[:0], PlannedLoad(manifest)) is None
+    assert burst_problem(rare, own_delays_ns(rare, NO_GAUGES, PlannedLoad(parse_manifest(manifest)))) is None
+    assert schedule_problem(samples.iloc[:0], PlannedLoad(parse_manifest(manifest))) is None

@@ -6,11 +6,12 @@ import pytest
 
 from capacity.analysis.measured.jobs import job_ids, job_samples
 from capacity.analysis.measured.latency import latency_table
+from capacity.manifest import parse_manifest
 from capacity.samples import SAMPLE_COLUMNS, check_samples
 
 MS = 1_000_000
 ORIGIN_MS = 1_700_000_000_000
-MANIFEST = {"operations": ["a", "b"], "token": "c1", "origin_unix_ns": ORIGIN_MS * MS}
+MANIFEST = parse_manifest({"operations": ["a", "b"], "token": "c1", "origin_unix_ns": ORIGIN_MS * MS})
 
 
 def added(*rows: tuple[str, float, str]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from capacity.display.tables_plan import months_text
 from capacity.recording import open_recording
 
 recording = open_recording({recording!r})
-redis = sustained("redis", "redis", recording.samples, recording.gauges, recording.manifest)
+redis = sustained("redis", "redis", recording.samples, recording.gauges, recording.facts)
 table = latency_table(recording.samples, by=None)
 levels = np.array([1, 2, 4, 8, 16, 32])
 throughput = levels / (1 + 0.05 * (levels - 1)) * (1 + 0.02 * np.sin(levels))

@@ -2,8 +2,7 @@
 
 import pytest
 
-from capacity.choice import chosen_names, listed
-from capacity.errors import CapacityError
+from capacity.errors import CapacityError, chosen_names, listed
 
 PARTS = {"database": 1, "redis": 2, "queue": 3}
 

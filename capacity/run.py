@@ -1,0 +1,80 @@
+"""A run of the suite: what is in its folder, each read once and when it is first asked for."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from capacity.errors import CapacityError
+from capacity.findings import Finding, Judged, finding_as_dict, judge_all, read_findings, worst
+from capacity.manifest import MANIFEST, Manifest, RunManifest, manifests_beside, read_run_manifest
+from capacity.objectives import read_expectations, read_objectives
+from capacity.places import OBJECTIVES, project_folder
+from capacity.writing import write_json
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folders of what a run found and of what it measured, and the project whose objectives it is judged by.
+
+    What cannot be read is a CapacityError when it is asked for.
+    """
+
+    findings_folder: Path
+    recordings_folder: Path
+    project: Path = field(default_factory=project_folder)
+
+    @classmethod
+    def at(cls, folder: Path, project: Path | None = None) -> "Run":
+        """The run that the suite has made in a folder."""
+        return cls(folder / "findings", folder / "recordings", project or project_folder())
+
+    @property
+    def path(self) -> Path:
+        """Its own folder."""
+        return self.findings_folder.parent
+
+    def check(self) -> None:
+        """CapacityError where there is no run in the folder."""
+        if not (self.path / MANIFEST).exists():
+            raise CapacityError(f"there is no run in {self.path}: {MANIFEST} is missing")
+
+    @cached_property
+    def manifest(self) -> RunManifest:
+        """What it says of itself."""
+        self.check()
+        return read_run_manifest(self.path)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What its notebooks found."""
+        return read_findings(self.findings_folder)
+
+    @cached_property
+    def promised(self) -> list[Judged]:
+        """The project's objectives on the sections that were measured, each with its finding and verdict."""
+        sections = {each.section for each in self.findings}
+        return judge_all(self.findings, read_objectives(self.project / OBJECTIVES, *sections))
+
+    @cached_property
+    def expected(self) -> list[Judged]:
+        """The same of what its notebooks expected themselves."""
+        return judge_all(self.findings, read_expectations(self.findings_folder))
+
+    @property
+    def judged(self) -> list[Judged]:
+        """What was promised, then what was expected."""
+        return [*self.promised, *self.expected]
+
+    @cached_property
+    def recordings(self) -> dict[str, Manifest]:
+        """The recordings that its findings come from, by the folders that these name, where they are there."""
+        return manifests_beside(self.findings_folder, dict.fromkeys(each.recording for each in self.findings))
+
+
+def write_verdicts(run: Run) -> None:
+    """Write a run's findings with their verdicts to its findings.json."""
+    run.check()
+    names = {objective.finding for objective, _, _ in run.judged}
+    given = {name: str(worst(verdict for each, _, verdict in run.judged if each.finding == name)) for name in names}
+    entries = [finding_as_dict(each) | {"verdict": given.get(each.name)} for each in run.findings]
+    write_json(run.path / "findings.json", entries)
