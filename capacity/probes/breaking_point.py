@@ -10,7 +10,6 @@ from capacity.analysis.limits.levels import Level, level_of
 from capacity.analysis.limits.rounds import next_in_round
 from capacity.analysis.limits.search import Conclusion, Search
 from capacity.analysis.limits.search_result import SECTION, SearchResult
-from capacity.choice import chosen_names
 from capacity.errors import CapacityError, chosen_names
 from capacity.findings import Objective
 from capacity.objectives import read_objectives
