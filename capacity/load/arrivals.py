@@ -1,43 +1,19 @@
-"""Where the loop's operations come from: the schedule (open loop) or users who wait for their answers (closed)."""
+"""Where the loop's operations come from: the schedule (open loop) or users who wait for their answers (closed).
+
+Both kinds say in `next_due` when the next operation is due on the monotonic clock, in nanoseconds; NEVER when none is.
+Before `steady_until` what follows an operation is due when that one ends: its seq and code are the next of `numbers`
+and `operations`, its step is `step`. The loop takes them itself, which spares a call for each operation.
+"""
 
 import bisect
 import heapq
 import itertools
 from collections.abc import Iterator
-from typing import Protocol
 
 from capacity.load.schedule import Arrival, Schedule
+from capacity.units import NS_PER_S
 
 NEVER = 1 << 62
-
-
-class Arrivals(Protocol):
-    """The next operation and when it is due on the monotonic clock, in nanoseconds; NEVER when none is.
-
-    Before `steady_until` what follows an operation is due when that one ends: its seq and code are the next of
-    `numbers` and `operations`, its step is `step`. The loop takes them itself, which spares a call for each operation.
-    """
-
-    next_due: int
-    steady_until: int
-    numbers: Iterator[int]
-    operations: Iterator[int]
-    step: int
-
-    def begin(self, origin_ns: int) -> None:
-        """The schedule starts at that moment of the clock."""
-
-    def end_at(self, end_ns: int) -> None:
-        """Nothing is due from that moment of the clock on; it may come from another thread than the loop's."""
-
-    def take(self) -> Arrival:
-        """The operation that is due next."""
-
-    def finished(self, now: int) -> None:
-        """One operation has ended, however it ended."""
-
-    def following(self, now: int) -> Arrival | None:
-        """One operation has ended: the next one where it is due by now, else None."""
 
 
 class OpenArrivals:
@@ -57,7 +33,7 @@ class OpenArrivals:
         self._advance()
 
     def end_at(self, end_ns: int) -> None:
-        """Nothing is due from that moment on."""
+        """Nothing is due from that moment of the clock on; it may come from another thread than the loop's."""
         self._end = end_ns
         if self.next_due >= end_ns:
             self.next_due = NEVER
@@ -72,7 +48,7 @@ class OpenArrivals:
         """Nothing: a rate does not wait."""
 
     def following(self, now: int) -> Arrival | None:
-        """The next operation where it is due by now, else None."""
+        """One operation has ended: the next one where it is due by now, else None."""
         return self.take() if self.next_due <= now else None
 
     def _advance(self) -> None:
@@ -98,12 +74,12 @@ class ClosedArrivals:
         self._ready = [at for at, change in changes if change > 0]
         heapq.heapify(self._ready)
         self._leaving = [at for at, change in changes if change < 0]
-        self._end = origin_ns + self._schedule.end_ns
-        self._steps = [origin_ns + end for end in self._schedule.step_ends_ns]
+        self._end = origin_ns + int(self._schedule.shape.seconds * NS_PER_S)
+        self._steps = [origin_ns + int(end * NS_PER_S) for end in self._schedule.shape.ends]
         self._refresh()
 
     def end_at(self, end_ns: int) -> None:
-        """Nothing is due from that moment on: who is ready later does not send."""
+        """Nothing is due from that moment of the clock on: who is ready later does not send; from any thread."""
         self._end, self.steady_until = end_ns, 0
 
     def take(self) -> Arrival:
@@ -137,6 +113,9 @@ class ClosedArrivals:
             self.steady_until = 0
         else:
             self.steady_until = min(self._end, self._steps[self.step], *self._leaving[:1])
+
+
+Arrivals = OpenArrivals | ClosedArrivals
 
 
 def arrivals_of(schedule: Schedule) -> Arrivals:

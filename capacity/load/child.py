@@ -88,10 +88,6 @@ class Child:
             raise CapacityError(f"the {self._name} process was not ready after {READY_SECONDS:g} s")
         return line
 
-    def begin(self, origin_ns: int) -> None:
-        """Start at that moment of the monotonic clock."""
-        self.tell(origin_ns)
-
     def wait(self, seconds: float) -> dict[str, Any] | None:
         """Its next line, or None where none came in time; CapacityError where it ended or says an error."""
         if self._process.stdout is None or not select.select([self._process.stdout], [], [], seconds)[0]:

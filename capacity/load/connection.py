@@ -1,7 +1,7 @@
 """What the engine asks of a connection: two methods, and two ways to fail."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -36,22 +36,33 @@ class Connection(Protocol):
         """Close without waiting for the server."""
 
 
-class Streams(Protocol):
-    """What is sent next for each operation."""
-
-    streams: list[Iterator[bytes]]
-
-
 class SocketConnection:
-    """What connections over a raw socket to the server at `url` share; `error_code` numbers a class of failure."""
+    """What connections over a raw socket to the server at `url` share; `error_code` numbers a class of failure.
+
+    `streams` are what is sent next for each operation, endless.
+    """
 
     _socket: socket.socket
+    _end: int | socket.socket
+    _send: Callable[..., int]  # some of what it is given to `_end`: there is less of Python than in a socket's method
 
-    def __init__(self, url: str, requests: Streams, error_code: Callable[[str], int], timeout_s: float) -> None:
+    def __init__(
+        self, url: str, streams: Sequence[Iterator[bytes]], error_code: Callable[[str], int], timeout_s: float
+    ) -> None:
         self._address = urlsplit(url)
-        self._streams = requests.streams
+        self._streams = streams
         self._error_code = error_code
         self._timeout_s = timeout_s
+
+    def send(self, operation: int) -> None:
+        """Send the next request of that operation."""
+        request, send = next(self._streams[operation]), self._send
+        try:
+            sent = send(self._end, request)
+            if sent < len(request):
+                self._send_rest(request[sent:])
+        except OSError as error:
+            raise ConnectionLostError(error.strerror or "connection lost") from None
 
     def close(self) -> None:
         """Close the socket without a farewell."""

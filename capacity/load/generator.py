@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from capacity.load.arguments import Draw
 from capacity.load.arrivals import arrivals_of
-from capacity.load.bullmq import BullmqConnection, BullmqJobs, Queue
+from capacity.load.bullmq import BullmqConnection, Queue, packed_jobs
 from capacity.load.child import end_with_parent, read_line, run_child, say
 from capacity.load.connection import Connection
 from capacity.load.engine import Engine
-from capacity.load.http import HttpConnection, HttpRequests
+from capacity.load.http import HttpConnection, packed_requests
 from capacity.load.postgres import PostgresConnection, PostgresStatements
-from capacity.load.redis import RedisCommands, RedisConnection
+from capacity.load.redis import RedisConnection, packed_commands
 from capacity.load.schedule import Schedule
 from capacity.streams import GaugeWriter, SampleWriter
 from capacity.workload import Workload, parse_workload
@@ -45,18 +46,19 @@ def main(task: dict[str, Any]) -> None:
 def _connections(
     workload: Workload, task: dict[str, Any], error_code: Callable[[str], int], count: int, timeout_s: float
 ) -> list[Connection]:
-    url, share = os.environ[URL], (task["index"], task["shards"])
+    url, draw = os.environ[URL], Draw(workload.seed, task["index"], task["shards"])
     connection: Callable[..., Connection]
     if workload.target == "http":
-        connection = partial(HttpConnection, url, HttpRequests(url, workload, *share))
+        connection = partial(HttpConnection, url, [packed_requests(each, url, draw) for each in workload.operations])
     elif workload.target == "bullmq":
-        jobs = BullmqJobs(workload, Queue(**task["queue"]), task["token"], *share)
+        queue, series = Queue(**task["queue"]), f"{task['token']}-{draw.shard}"
+        operations = enumerate(workload.operations)
+        jobs = [packed_jobs(each, queue, f"{series}-{code}", draw) for code, each in operations]
         connection = partial(BullmqConnection, url, jobs)
     elif workload.target == "redis":
-        connection = partial(RedisConnection, url, RedisCommands(workload, *share))
+        connection = partial(RedisConnection, url, [packed_commands(each, draw) for each in workload.operations])
     else:
-        statements = PostgresStatements(workload, *share, prepared=task["prepared"])
-        connection = partial(PostgresConnection, url, statements)
+        connection = partial(PostgresConnection, url, PostgresStatements(workload, draw, task["prepared"]))
     return [connection(error_code, timeout_s) for _ in range(count)]
 
 

@@ -3,17 +3,15 @@
 import itertools
 import os
 import re
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import httptools
 
-from capacity.load.arguments import argument_streams
+from capacity.load.arguments import Draw, argument_streams, template
 from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError, SocketConnection
-from capacity.operation import PLACEHOLDER, Operation, Request
-from capacity.workload import Workload
+from capacity.operation import Operation, Request
 
 READ_BYTES = 16_384
 FAILED = 400  # the first status that is a failure; a redirection is an answer
@@ -22,54 +20,35 @@ HEAD_END = b"\r\n\r\n"
 JSON = "application/json"
 
 
-class HttpRequests:
-    """The requests of a workload to the gateway at `url`, endless, one stream an operation."""
-
-    def __init__(self, url: str, workload: Workload, shard: int = 0, shards: int = 1) -> None:
-        host = urlsplit(url).netloc.rpartition("@")[2]
-        self.streams = [
-            packed_requests(operation, host, workload.seed, shard, shards) for operation in workload.operations
-        ]
-
-
-def packed_requests(operation: Operation, host: str, seed: int, shard: int = 0, shards: int = 1) -> Iterator[bytes]:
-    """The operation's request as it goes over the wire with its arguments drawn, endless."""
+def packed_requests(operation: Operation, url: str, draw: Draw) -> Iterator[bytes]:
+    """The operation's request to the gateway at `url` as it goes over the wire with its arguments drawn, endless."""
     if operation.request is None:
         raise ValueError(f"the operation {operation.name!r} has no request")
-    packed = _Packed(operation.request, host)
-    if not packed.names:
-        return itertools.repeat(packed.written())
-    if len(packed.names) == 1:
-        return next(argument_streams(operation, [(packed.names[0], packed.written)], seed, shard, shards))
-    uses = [(name, None) for name in packed.names]
-    streams = argument_streams(operation, uses, seed, shard, shards)
-    return itertools.starmap(packed.written, zip(*streams, strict=True))
+    names, written = _writer(operation.request, url)
+    if not names:
+        return itertools.repeat(written())
+    if len(names) == 1:
+        return next(argument_streams(operation, [(names[0], written)], draw))
+    streams = argument_streams(operation, [(name, None) for name in names], draw)
+    return itertools.starmap(written, zip(*streams, strict=True))
 
 
-class _Packed:
-    """A request's head and body, each as texts between parameters; `names` are theirs in that order."""
+def _writer(request: Request, url: str) -> tuple[list[str], Callable[..., bytes]]:
+    """The names of a request's parameters, and what writes the request with their values."""
+    given = {name.lower() for name in request.headers}
+    headers = {} if "host" in given else {"Host": urlsplit(url).netloc.rpartition("@")[2]}
+    headers |= {"Content-Type": JSON} if request.body and "content-type" not in given else {}
+    lines = [f"{request.method} {request.path} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in (headers | request.headers).items()]
+    (head, in_head), (body, in_body) = template("\r\n".join(lines)), template(request.body)
+    has_body = bool(request.body) or request.method in ("POST", "PUT", "PATCH")
 
-    def __init__(self, request: Request, host: str) -> None:
-        given = {name.lower() for name in request.headers}
-        headers = {} if "host" in given else {"Host": host}
-        headers |= {"Content-Type": JSON} if request.body and "content-type" not in given else {}
-        lines = [f"{request.method} {request.path} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in (headers | request.headers).items()]
-        head, body = PLACEHOLDER.split("\r\n".join(lines)), PLACEHOLDER.split(request.body)
-        self._head, self._body = ([text.encode() for text in part[::2]] for part in (head, body))
-        self._has_body = bool(request.body) or request.method in ("POST", "PUT", "PATCH")
-        self.names = [*head[1::2], *body[1::2]]
+    def written(*values: bytes) -> bytes:
+        filled = body % values[len(in_head) :]
+        length = b"\r\nContent-Length: %d" % len(filled) if has_body else b""
+        return b"%b%b\r\n\r\n%b" % (head % values[: len(in_head)], length, filled)
 
-    def written(self, *values: bytes) -> bytes:
-        """The request with its values."""
-        within_head = len(self._head) - 1
-        head, body = _filled(self._head, values[:within_head]), _filled(self._body, values[within_head:])
-        length = b"\r\nContent-Length: %d" % len(body) if self._has_body else b""
-        return b"%b%b\r\n\r\n%b" % (head, length, body)
-
-
-def _filled(texts: list[bytes], values: tuple[bytes, ...]) -> bytes:
-    return b"".join(piece for pair in zip(texts, (*values, b""), strict=True) for piece in pair)
+    return [*in_head, *in_body], written
 
 
 class HttpConnection(SocketConnection):
@@ -94,16 +73,6 @@ class HttpConnection(SocketConnection):
         self._parse, self._status = self._answer.parser.feed_data, self._answer.parser.get_status_code
         self._known: bytes | None = None
         return self._socket.fileno()
-
-    def send(self, operation: int) -> None:
-        """Send the next request of that operation."""
-        request, send = next(self._streams[operation]), self._send
-        try:
-            sent = send(self._end, request)
-            if sent < len(request):
-                self._send_rest(request[sent:])
-        except OSError as error:
-            raise ConnectionLostError(error.strerror or "connection lost") from None
 
     def receive(self) -> int:
         """Read what has arrived, to the end of the answer; see CLOSES for one that ends the connection.
@@ -157,9 +126,7 @@ class HttpConnection(SocketConnection):
 
     def _bind(self) -> None:
         """Note how to read and write: there is less of Python around a system call than around a socket's method."""
-        self._end: int | socket.socket
         self._receive: Callable[..., bytes]
-        self._send: Callable[..., int]
         if isinstance(self._socket, ssl.SSLSocket):
             self._end, self._receive, self._send = self._socket, ssl.SSLSocket.recv, ssl.SSLSocket.send
         else:

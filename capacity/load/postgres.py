@@ -9,7 +9,7 @@ import psycopg
 from psycopg import pq
 from psycopg.errors import lookup
 
-from capacity.load.arguments import argument_streams
+from capacity.load.arguments import Draw, argument_streams
 from capacity.load.connection import OK, PENDING, ConnectionLostError
 from capacity.operation import Operation
 from capacity.workload import Workload
@@ -24,7 +24,7 @@ Call = tuple[bytes, list[bytes]]  # prepared name or SQL, and its parameters
 class PostgresStatements:
     """The statements of a workload with their endless arguments, one stream an operation."""
 
-    def __init__(self, workload: Workload, shard: int = 0, shards: int = 1, prepared: bool = True) -> None:
+    def __init__(self, workload: Workload, draw: Draw, prepared: bool = True) -> None:
         self.prepared = prepared
         self.pipelined = any(len(operation.statements) > 1 for operation in workload.operations)
         self.sql = {
@@ -32,25 +32,19 @@ class PostgresStatements:
             for code, operation in enumerate(workload.operations)
             for place, statement in enumerate(operation.statements)
         }
-        self.streams = [
-            statement_calls(operation, code, workload.seed, shard, shards, prepared=prepared)
-            for code, operation in enumerate(workload.operations)
-        ]
+        self.streams = [self._calls(operation, code, draw) for code, operation in enumerate(workload.operations)]
 
-
-def statement_calls(
-    operation: Operation, code: int, seed: int, shard: int = 0, shards: int = 1, *, prepared: bool = True
-) -> Iterator[tuple[Call, ...]]:
-    """The calls of one transaction with their arguments drawn, endless."""
-    uses = [(name, None) for statement in operation.statements for name in statement.parameters]
-    streams = argument_streams(operation, uses, seed, shard, shards)
-    calls = []
-    for number, statement in enumerate(operation.statements):
-        name = f"s{code}_{number}".encode() if prepared else statement.sql.encode()
-        mine = [next(streams) for _ in statement.parameters]
-        arguments = map(list, zip(*mine, strict=True)) if mine else itertools.repeat([])
-        calls.append(zip(itertools.repeat(name), arguments, strict=True))
-    return zip(*calls, strict=True)
+    def _calls(self, operation: Operation, code: int, draw: Draw) -> Iterator[tuple[Call, ...]]:
+        """The calls of one transaction with their arguments drawn, endless."""
+        uses = [(name, None) for statement in operation.statements for name in statement.parameters]
+        streams = argument_streams(operation, uses, draw)
+        calls = []
+        for place, statement in enumerate(operation.statements):
+            name = f"s{code}_{place}".encode()
+            mine = [next(streams) for _ in statement.parameters]
+            arguments = map(list, zip(*mine, strict=True)) if mine else itertools.repeat([])
+            calls.append(zip(itertools.repeat(name if self.prepared else self.sql[name]), arguments, strict=True))
+        return zip(*calls, strict=True)
 
 
 class PostgresConnection:

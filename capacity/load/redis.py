@@ -11,10 +11,9 @@ from urllib.parse import unquote
 
 import hiredis
 
-from capacity.load.arguments import argument_streams
+from capacity.load.arguments import Draw, argument_streams, template
 from capacity.load.connection import OK, PENDING, ConnectionLostError, SocketConnection
-from capacity.operation import PLACEHOLDER, Operation
-from capacity.workload import Workload
+from capacity.operation import Operation
 
 READ_BYTES = 16_384
 ERROR_CODE = re.compile("[A-Z][A-Z_]{1,29}")  # as Redis has them; a script of the caller's may begin with anything
@@ -23,61 +22,53 @@ INCOMPLETE = object()  # no number, which a reply may be
 CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection of ours
 
 
-class RedisCommands:
-    """The packed commands of a workload, endless, one stream an operation."""
-
-    def __init__(self, workload: Workload, shard: int = 0, shards: int = 1) -> None:
-        self.streams = [packed_commands(operation, workload.seed, shard, shards) for operation in workload.operations]
-
-
-def packed_commands(operation: Operation, seed: int, shard: int = 0, shards: int = 1) -> Iterator[bytes]:
+def packed_commands(operation: Operation, draw: Draw) -> Iterator[bytes]:
     """The operation's command in the Redis protocol with its arguments drawn, endless."""
     words = _words(operation.command)
     if not words:
         return itertools.repeat(packed_command(operation.command))
     uses = [(name, word.written if word.is_single else None) for word in words for name in word.names]
-    streams = argument_streams(operation, uses, seed, shard, shards)
-    parts = [next(streams) if word.is_single else word.joined([next(streams) for _ in word.names]) for word in words]
-    return functools.reduce(functools.partial(map, operator.add), parts)
+    streams = argument_streams(operation, uses, draw)
+    return functools.reduce(functools.partial(map, operator.add), [word.stream(streams) for word in words])
 
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A word with parameters, between the texts of the word; `before` and `after` are constant parts of the command.
+    """A word with parameters, of which it is the template; `before` and `after` are constant parts of the command.
 
     These are written together with a value, which happens once for each that is kept.
     """
 
     before: bytes
-    texts: list[bytes]
+    template: bytes
     names: list[str]
-    after: bytes
+    after: bytes = b""
 
     @property
     def is_single(self) -> bool:
         return len(self.names) == 1
 
-    def joined(self, streams: Sequence[Iterator[bytes]]) -> Iterator[bytes]:
-        """The word with the values of several streams."""
-        return itertools.starmap(self.written, zip(*streams, strict=True))
+    def stream(self, streams: Iterator[Iterator[bytes]]) -> Iterator[bytes]:
+        """Its part of the commands: the next of the streams where it was written there, else made of the next few."""
+        mine = [next(streams) for _ in self.names]
+        return mine[0] if self.is_single else itertools.starmap(self.written, zip(*mine, strict=True))
 
     def written(self, *values: bytes) -> bytes:
         """The word with its values."""
-        pieces = (piece for pair in zip(self.texts, (*values, b""), strict=True) for piece in pair)
-        return self.before + _bulk(b"".join(pieces)) + self.after
+        return self.before + _bulk(self.template % values) + self.after
 
 
 def _words(command: Sequence[str]) -> list[_Word]:
     """The words that have parameters, with the constant ones around them."""
     words: list[_Word] = []
     constant = b"*%d\r\n" % len(command)
-    for split in map(PLACEHOLDER.split, command):
-        texts = [text.encode() for text in split[::2]]
-        if len(split) > 1:
-            words.append(_Word(constant, texts, split[1::2], b""))
+    for text in command:
+        word, names = template(text)
+        if names:
+            words.append(_Word(constant, word, names))
             constant = b""
         else:
-            constant += _bulk(texts[0])
+            constant += _bulk(text.encode())
     return [*words[:-1], replace(words[-1], after=constant)] if words else []
 
 
@@ -110,18 +101,8 @@ class RedisConnection(SocketConnection):
         self._receive = self._socket.recv_into
         self._gets = self._reader.gets
         self._feed: Callable[..., object] = self._reader.feed  # its stub does not know a bytearray
-        self._descriptor: int = self._socket.fileno()
-        return self._descriptor
-
-    def send(self, operation: int) -> None:
-        """Send the next command of that operation."""
-        command = next(self._streams[operation])
-        try:
-            sent = write(self._descriptor, command)
-            if sent < len(command):
-                self._send_rest(command[sent:])
-        except OSError as error:
-            raise ConnectionLostError(error.strerror or "connection lost") from None
+        self._end, self._send = self._socket.fileno(), write
+        return self._end
 
     def receive(self) -> int:
         """Read one reply; an error reply's class is its code, as OOM or WRONGTYPE, and ERR where it has none."""

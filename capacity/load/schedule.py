@@ -61,16 +61,6 @@ class Schedule:
         mine = (each for each in self.shape.user_changes() if each[1] % self.shards == self.index)
         return [(int(at * NS_PER_S), change) for at, _, change in mine]
 
-    @property
-    def end_ns(self) -> int:
-        """When the last stage ends."""
-        return int(self.shape.seconds * NS_PER_S)
-
-    @property
-    def step_ends_ns(self) -> list[int]:
-        """The end of each stage in nanoseconds."""
-        return [int(end * NS_PER_S) for end in self.shape.ends]
-
     def _times(self) -> Iterator[NDArray[np.float64]]:
         """Arrival times in seconds, a chunk at a time: points of rate 1, bent by the inverse of the cumulative rate."""
         draw = self._generator(0)

@@ -132,7 +132,7 @@ def _begun(
     origin_ns = monotonic_ns() + LEAD_NS
     facts |= {"started_at": utc_text(), "origin_unix_ns": unix_ns_of(origin_ns)}
     for child in (*beside, *generators):
-        child.begin(origin_ns)
+        child.tell(origin_ns)
     note_facts(folder, facts)
     return _LoadUnderWay(measurement, folder, generators, beside, origin_ns)
 

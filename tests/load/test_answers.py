@@ -9,8 +9,9 @@ from contextlib import closing
 
 import pytest
 
+from capacity.load.arguments import Draw
 from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError
-from capacity.load.http import HttpConnection, HttpRequests
+from capacity.load.http import HttpConnection, packed_requests
 from capacity.workload import parse_workload
 
 SAME = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -43,7 +44,8 @@ class Pair:
         values = {"name": "w", "target": "http", "connections": 1, "operations": [operation]}
         stages = [{"name": "sustain", "seconds": 1.0, "to": 1}]
         workload = parse_workload({**values, "shapes": {"test": {"kind": "users", "stages": stages}}})
-        self.connection = HttpConnection(url, HttpRequests(url, workload), self._error_code, 5.0)
+        requests = [packed_requests(each, url, Draw(workload.seed)) for each in workload.operations]
+        self.connection = HttpConnection(url, requests, self._error_code, 5.0)
         self.open()
 
     def open(self) -> None:

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from capacity.load.arguments import Draw
 from capacity.load.arrivals import arrivals_of
 from capacity.load.engine import Engine
-from capacity.load.redis import RedisCommands, RedisConnection
+from capacity.load.redis import RedisConnection, packed_commands
 from capacity.load.schedule import Schedule
 from capacity.recording import create_recording, finish_recording, open_recording
 from capacity.samples import check_samples
@@ -52,7 +53,7 @@ def drive(url: str, path: Path, shape: dict[str, Any], connections: int = 8, tim
     workload = parse_workload(values)
     create_recording(path, {"operations": [operation.name for operation in workload.operations]})
     samples, gauges = SampleWriter(path, 0), GaugeWriter(path, "generator")
-    commands = RedisCommands(workload)
+    commands = [packed_commands(each, Draw(workload.seed)) for each in workload.operations]
     pool = [RedisConnection(url, commands, samples.error_code, 2.0) for _ in range(connections)]
     schedule = Schedule(workload, workload.shape("smoke"))
     engine = Engine(arrivals_of(schedule), pool, samples, gauges, workload.timeout_ms / 1000)

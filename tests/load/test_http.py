@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 
 from capacity.clock import monotonic_ns
+from capacity.load.arguments import Draw
 from capacity.load.arrivals import arrivals_of
 from capacity.load.engine import Engine
-from capacity.load.http import HttpConnection, HttpRequests, packed_requests
+from capacity.load.http import HttpConnection, packed_requests
 from capacity.load.schedule import Schedule
 from capacity.operation import Operation
 from capacity.recording import create_recording, finish_recording, open_recording
@@ -69,7 +70,7 @@ def drive(url: str, path: Path, kind: str = "rate", to: float = 100) -> tuple[pd
     workload = parse_workload(values)
     create_recording(path, {"operations": ["a"]})
     samples, gauges = SampleWriter(path, 0), GaugeWriter(path, "generator")
-    requests = HttpRequests(url, workload)
+    requests = [packed_requests(each, url, Draw(workload.seed)) for each in workload.operations]
     pool = [HttpConnection(url, requests, samples.error_code, 2.0) for _ in range(2)]
     engine = Engine(arrivals_of(Schedule(workload, workload.shape("test"))), pool, samples, gauges, 2.0)
     assert engine.connect() == 2, engine.refused
@@ -87,10 +88,10 @@ def ok(*headers: str, body: bytes = b"hello") -> bytes:
 
 
 def test_a_request_is_written_whole_with_its_arguments() -> None:
-    made = next(packed_requests(operation(path="/a/{owner}", headers={"X-Owner": "{owner}"}), "h:1", 1))
+    made = next(packed_requests(operation(path="/a/{owner}", headers={"X-Owner": "{owner}"}), "http://h:1", Draw(1)))
     assert made == b"GET /a/7 HTTP/1.1\r\nHost: h:1\r\nX-Owner: 7\r\n\r\n"
     posted = operation(method="POST", path="/b", body='{"owner": {owner}}')
-    assert next(packed_requests(posted, "h:1", 1)) == (
+    assert next(packed_requests(posted, "http://h:1", Draw(1))) == (
         b'POST /b HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"owner": 7}'
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from capacity.load.arguments import Draw
 from capacity.load.arrivals import arrivals_of
 from capacity.load.connection import ConnectionLostError
 from capacity.load.engine import Engine
@@ -48,7 +49,7 @@ def drive(url: str, path: Path, prepared: bool, *operations: dict[str, Any]) -> 
     workload = parse_workload(values)
     create_recording(path, {"operations": [each["name"] for each in operations]})
     samples, gauges = SampleWriter(path, 0), GaugeWriter(path, "generator")
-    statements = PostgresStatements(workload, prepared=prepared)
+    statements = PostgresStatements(workload, Draw(workload.seed), prepared)
     pool = [PostgresConnection(url, statements, samples.error_code, 5.0) for _ in range(workload.connections)]
     engine = Engine(arrivals_of(Schedule(workload, workload.shape("smoke"))), pool, samples, gauges, 5.0)
     assert engine.connect() == workload.connections, engine.refused

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import redis
 
+from capacity.load.arguments import Draw
 from capacity.load.connection import ConnectionLostError
-from capacity.load.redis import NOT_REDIS, RedisCommands, RedisConnection
+from capacity.load.redis import NOT_REDIS, RedisConnection, packed_commands
 from capacity.probes.measurement import Measurement, measure
 from capacity.recording import open_recording
 from capacity.workload import Workload, parse_workload
@@ -63,6 +64,6 @@ def test_what_is_not_redis_is_said_so_and_refused() -> None:
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         url = f"redis://127.0.0.1:{listener.getsockname()[1]}"
-        commands = RedisCommands(workload("GET", "{number}"))
+        commands = [packed_commands(workload("GET", "{number}").operations[0], Draw(1))]
         with pytest.raises(ConnectionLostError, match=f"^{NOT_REDIS}$"):
             RedisConnection(url, commands, lambda name: 1, 2.0).open()

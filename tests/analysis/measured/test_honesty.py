@@ -28,9 +28,10 @@ import pytest
 from capacity.analysis.measured.honesty import PlannedLoad, burst_problem, own_delays_ns, schedule_problem
 from capacity.analysis.measured.problems import Problem, void_reason
 from capacity.analysis.measured.quality import generator_problems
+from capacity.load.arguments import Draw
 from capacity.load.arrivals import NEVER, Arrivals, ClosedArrivals, OpenArrivals
 from capacity.load.engine import Engine
-from capacity.load.redis import RedisCommands, RedisConnection
+from capacity.load.redis import RedisConnection, packed_commands
 from capacity.load.schedule import Arrival, Schedule
 from capacity.manifest import parse_manifest
 from capacity.recording import Recording, create_recording, finish_recording, open_recording
@@ -248,7 +249,7 @@ def _drive(
     """A generator that is the engine but for one part."""
 
     def run(url: str, control: Control, workload: Workload, samples: SampleWriter, gauges: GaugeWriter) -> None:
-        commands = RedisCommands(workload)
+        commands = [packed_commands(each, Draw(workload.seed)) for each in workload.operations]
         pool = [connection(url, commands, samples.error_code, 2.0) for _ in range(workload.connections)]
         schedule = Schedule(workload, workload.shape("trial"))
         driven = engine(arrivals(OpenArrivals(schedule)), pool, samples, gauges, workload.timeout_ms / 1000)
