@@ -27,7 +27,7 @@ from bullmq import Queue
 from capacity.analysis.measured.ledger import Reconciliation, reconcile
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.ledger import read_ledger
-from capacity.system.processes import worker_command
+from capacity.system.processes import application_command
 from capacity.workload import Workload, read_workload
 
 PROJECT = Path(__file__).parents[1]
@@ -59,7 +59,8 @@ class Workers:
         """How one of them starts; the jobs' times are in the workload file that `folder` holds."""
         jobs = folder / "jobs.yaml"
         if self.kind == "Python":
-            return worker_command(folder, folder / "ledger", jobs, number, concurrency=self.concurrency)
+            given = {"ledger": folder / "ledger", "jobs": jobs, "number": number, "concurrency": self.concurrency}
+            return application_command("worker", **given)
         times = {each.name: each.job.service_ms.model_dump() for each in read_workload(jobs).operations if each.job}
         known = {name: each for name, each in times.items() if each != NO_WORK}
         return ["node", str(NODE / "worker.mjs"), str(folder / "ledger"), str(self.concurrency), json.dumps(known)]
@@ -241,11 +242,11 @@ def main() -> None:
     """Both tables as lines of JSON, on a Redis of their own."""
     import tempfile
 
-    from capacity.system.embedded import start_redis
+    from capacity.system.embedded import run_redis
     from capacity.system.server_directory import open_server_directory
 
     with open_server_directory() as directory, tempfile.TemporaryDirectory() as place:
-        url = start_redis(directory)
+        url = run_redis(directory).url
         for measured in (queue_at_a_rate, queue_rates):
             for row in measured(url, Path(place)):
                 print(json.dumps(row), flush=True)

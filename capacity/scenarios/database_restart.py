@@ -4,16 +4,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from capacity.analysis.measured.ledger import reconcile
 from capacity.clock import wait_until
 from capacity.findings import Finding, Objective
-from capacity.scenarios.fault_findings import course_findings
 from capacity.scenarios.fault_injection import FaultRecording, numbered, trial_load
 from capacity.scenarios.server_restart import FIRST_MS, WHY_FIRST, ServerRestart
-from capacity.scenarios.trial import Observed, Ready, counted, expected
+from capacity.scenarios.trial import Observed, Ready, counted
 from capacity.system.addresses import System
 from capacity.system.application.database import execute
 from capacity.system.embedded import RunningServer, postgres_url, run_postgres
@@ -55,8 +53,8 @@ class DatabaseRestart(ServerRestart):
         """Start the server; what may be lost follows from its own settings."""
         with open_server_directory() as directory:
             server = run_postgres(directory, synchronous_commit=self.synchronous_commit)
-            execute(_admin(server), TABLE)
-            ((synchronous, fsync, delay_s),) = execute(_admin(server), SETTINGS)
+            execute(server.url, TABLE)
+            ((synchronous, fsync, delay_s),) = execute(server.url, SETTINGS)
             expectations = tuple(self._expectations(synchronous, fsync, delay_s))
             yield Ready(expectations, lambda folder: self._observe(server, folder))
 
@@ -66,30 +64,30 @@ class DatabaseRestart(ServerRestart):
         Then the last writes are not in the log yet. Each connection has one operation under way when the server ends,
         and only these may fail: the others wait.
         """
-        expects, settings = partial(expected, self.name), f"synchronous_commit {synchronous}, fsync {fsync}"
+        settings = f"synchronous_commit {synchronous}, fsync {fsync}"
         if self.how is signal.SIGKILL and synchronous == "off":
             why = f"{settings}: {self.rate_per_s:g}/s × {UNWRITTEN_DELAYS} × wal_writer_delay {delay_s:g} s"
-            yield expects("lost_writes", "<=", self.rate_per_s * UNWRITTEN_DELAYS * delay_s, why)
+            yield self.expects("lost_writes", "<=", self.rate_per_s * UNWRITTEN_DELAYS * delay_s, why)
         else:
-            yield expects("lost_writes", "==", 0.0, f"{settings}: a write is on disk before it is acknowledged")
-        yield expects("unexpected_writes", "==", 0, "nothing is written that was not sent")
-        yield expects("failed", "<=", CONNECTIONS, f"{CONNECTIONS} connections have one operation each under way")
-        yield expects("first_success", "<=", FIRST_MS, WHY_FIRST, unit="ms")
+            yield self.expects("lost_writes", "==", 0.0, f"{settings}: a write is on disk before it is acknowledged")
+        yield self.expects("unexpected_writes", "==", 0, "nothing is written that was not sent")
+        yield self.expects("failed", "<=", CONNECTIONS, f"{CONNECTIONS} connections have one operation each under way")
+        yield self.expects("first_success", "<=", FIRST_MS, WHY_FIRST, unit="ms")
 
     def identity(self, server: RunningServer) -> str:
         """When it was started."""
-        ((started,),) = execute(_admin(server), "SELECT pg_postmaster_start_time()::text")
+        ((started,),) = execute(server.url, "SELECT pg_postmaster_start_time()::text")
         return f"the server started at {started}"
 
     def _observe(self, server: RunningServer, folder: Path) -> Observed:
         insert = {"name": "insert", "weight": 100, "statements": [INSERT], "parameters": {"number": SEQUENCE}}
         load = trial_load("postgres", [insert], self.rate_per_s, self.seconds, connections=CONNECTIONS)
         recorded, proof = self.measure(load, postgres_url("writer", server.port), folder, server)
-        settled = wait_until(lambda: execute(_admin(server), OTHERS) == [(0,)], SETTLE_SECONDS)
-        written = [number for (number,) in execute(_admin(server), "SELECT number FROM writes")]
+        settled = wait_until(lambda: execute(server.url, OTHERS) == [(0,)], SETTLE_SECONDS)
+        written = [number for (number,) in execute(server.url, "SELECT number FROM writes")]
         findings = (
             *self._account(recorded, written),
-            *course_findings(self.name, recorded, self.objective_ms, CONNECTIONS),
+            *recorded.course(self.name, self.objective_ms, CONNECTIONS),
         )
         return Observed(proof, findings, "" if settled else "connections of the load are still there")
 
@@ -103,7 +101,3 @@ class DatabaseRestart(ServerRestart):
         }
         for name, (value, title) in figures.items():
             yield counted(self.name, name, value, title=title, count=len(recorded.samples))
-
-
-def _admin(server: RunningServer) -> str:
-    return postgres_url("postgres", server.port)

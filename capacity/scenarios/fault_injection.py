@@ -1,18 +1,23 @@
-"""Load that keeps coming while a fault is applied and lifted, and when that was on the recording's clock."""
+"""Load that keeps coming while a fault is applied and lifted, when that was, and what the recording says of it."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from capacity.analysis.faults.recovery import FaultSpan, drain_seconds, recovery, recovery_findings
 from capacity.clock import monotonic_ns, unix_ns_of
 from capacity.errors import CapacityError
+from capacity.findings import Finding
 from capacity.probes.measurement import Measurement, Watcher, measure
 from capacity.recording import Recording, open_recording
+from capacity.samples import service_ns
+from capacity.scenarios.trial import counted
 from capacity.workload import parse_workload
 
 EARLIEST_S = 1.0  # the load has to be seen running before its moment can be told
@@ -54,6 +59,28 @@ class FaultRecording:
         """λ: operations that were due per second."""
         due = self.samples["scheduled_ns"]
         return (len(due) - 1) / (float(due.max() - due.min()) / 1e9)
+
+    def span(self, scenario: str) -> Iterator[Finding]:
+        """When the fault began and how long it lasted, by which it is found in the recording."""
+        down_ms = (self.end_ns - self.begin_ns) / 1e6
+        give, began_s = partial(counted, scenario, count=1), self.begin_ns / 1e9
+        yield give("began", began_s, unit="s", title="time from the load's begin to the fault")
+        yield give("down", down_ms, unit="ms", title="time from the fault until all was undone")
+
+    def course(self, scenario: str, objective_ms: float, at_a_time: int | None = None) -> Iterator[Finding]:
+        """How the operations came through the fault.
+
+        With `at_a_time` the drain of their backlog stands beside the theory: the server works at so many operations at
+        a time, and each takes as long as it usually did before the fault.
+        """
+        found = recovery(self.samples, FaultSpan(self.begin_ns, self.end_ns, objective_ms))
+        yield from recovery_findings(scenario, self.recording.path.name, found)
+        yield from self.span(scenario)
+        if at_a_time:
+            usual_s = float(service_ns(self.samples[self.samples["finished_ns"] < self.begin_ns]).median()) / 1e9
+            left, title = found.drain.left, "time to drain in theory, backlog / (μ − λ)"
+            theory = drain_seconds(left, at_a_time / usual_s, self.arrivals_per_s)
+            yield counted(scenario, "drained_in_theory", theory, unit="s", title=title, count=left)
 
 
 def constant_rate(

@@ -15,9 +15,8 @@ from capacity.findings import Finding, Objective
 from capacity.probes.measurement import Measurement
 from capacity.recording import add_ledger
 from capacity.samples import response_ns
-from capacity.scenarios.fault_findings import course_findings
 from capacity.scenarios.fault_injection import FaultRecording, measure_with_fault, trial_load
-from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected
+from capacity.scenarios.trial import Observed, Proof, Ready, Scenario, counted
 from capacity.scenarios.trial_application import write_jobs
 from capacity.scenarios.writes import (
     OPERATIONS,
@@ -50,7 +49,7 @@ AWAY = "503"
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkFault:
+class NetworkFault(Scenario):
     """A proxy between a gateway of ours and `server` does `fault` from `at_s` on for `down_s`; None does nothing.
 
     `delay_ms` is what a delay adds to an exchange; it alone may be done before servers of somebody else. `wait_s` is
@@ -66,12 +65,14 @@ class NetworkFault:
     down_s: float = 2.6
     wait_s: float = 0.2
     objective_ms: float = 200.0
+    source = "the gateway's settings"
 
     def __post_init__(self) -> None:
-        if self.fault is Fault.BLACK_HOLE and self.down_s <= self.deadline_s:
+        deadline_s, _ = self.deadline
+        if self.fault is Fault.BLACK_HOLE and self.down_s <= deadline_s:
             raise CapacityError(
                 f"a black hole of {self.down_s:g} s is over before the gateway gives up, which it does after "
-                f"{self.deadline_s:g} s; let it last longer"
+                f"{deadline_s:g} s; let it last longer"
             )
         limit_s, named = LIMITS[self.server]
         if self.fault is Fault.DELAY and self.delay_ms >= 1000 * limit_s:
@@ -91,13 +92,17 @@ class NetworkFault:
         return self.fault not in (None, Fault.DELAY)
 
     @property
-    def deadline_s(self) -> float:
-        """When a request has its answer at the latest, by the time limits of the gateway."""
+    def deadline(self) -> tuple[float, str]:
+        """When a request has its answer at the latest, in s, by the time limits of the gateway; and these in words."""
         if not self.destructive:
-            return TRIPS * self.delay_ms / 1000 if self.fault else 0.0
+            each_s = self.delay_ms / 1000 if self.fault else 0.0
+            return TRIPS * each_s, f"{TRIPS} exchange × {each_s:g} s"
         if self.server == "redis":
-            return job_queue.LIMIT_S
-        return self.wait_s + (pool.ANSWER_S if self.fault is Fault.BLACK_HOLE else 0.0)
+            return job_queue.LIMIT_S, f"{job_queue.LIMIT_S:g} s for an exchange with Redis"
+        waits = f"{self.wait_s:g} s for a connection"
+        if self.fault is Fault.BLACK_HOLE:
+            return self.wait_s + pool.ANSWER_S, f"{waits} + {pool.ANSWER_S:g} s for its answer"
+        return self.wait_s, waits
 
     @property
     def back_s(self) -> float:
@@ -128,39 +133,29 @@ class NetworkFault:
 
     def expectations(self) -> Iterator[Objective]:
         """What is expected, by the settings."""
-        expects = partial(expected, self.name, source="the gateway's settings")
-        busy = f"+ {ALLOWANCE_MS:g} ms for a busy machine"
-        slowest_ms, back_ms = (1000 * each + ALLOWANCE_MS for each in (self.deadline_s, self.back_s))
-        yield expects("requests_lost", "==", 0, "what is acknowledged is committed")
-        yield expects("jobs_lost", "==", 0, "a job is in the outbox when its write is acknowledged")
-        yield expects("jobs_duplicated", "==", 0, "the queue takes an id once")
-        yield expects("unanswered", "==", 0, "each wait of the gateway has a time limit")
-        yield expects("failed_otherwise", "==", 0, f"the gateway answers {AWAY} when a server is away")
-        yield expects("slowest", "<=", slowest_ms, f"{self._limits()} {busy}", unit="ms")
-        yield expects("restored", "<=", back_ms, f"{self.back_s:g} s between two tries {busy}", unit="ms")
+        busy, (deadline_s, limits) = f"+ {ALLOWANCE_MS:g} ms for a busy machine", self.deadline
+        slowest_ms, back_ms = (1000 * each + ALLOWANCE_MS for each in (deadline_s, self.back_s))
+        yield self.expects("requests_lost", "==", 0, "what is acknowledged is committed")
+        yield self.expects("jobs_lost", "==", 0, "a job is in the outbox when its write is acknowledged")
+        yield self.expects("jobs_duplicated", "==", 0, "the queue takes an id once")
+        yield self.expects("unanswered", "==", 0, "each wait of the gateway has a time limit")
+        yield self.expects("failed_otherwise", "==", 0, f"the gateway answers {AWAY} when a server is away")
+        yield self.expects("slowest", "<=", slowest_ms, f"{limits} {busy}", unit="ms")
+        yield self.expects("restored", "<=", back_ms, f"{self.back_s:g} s between two tries {busy}", unit="ms")
         if self.server == "redis" or not self.destructive:
-            yield expects("failed_in_all", "==", 0, "a write does without Redis, and a delay is within each limit")
+            yield self.expects("failed_in_all", "==", 0, "a write does without Redis, and a delay is within each limit")
         if self.server == "redis" and self.destructive:
             age_s, look_s, limit_s = outbox.OLDER_THAN_S, outbox.INTERVAL_S, job_queue.LIMIT_S
             why = f"{age_s:g} s of age + {look_s:g} s between looks + {limit_s:g} s for one {busy}"
-            yield expects("caught_up", "<=", age_s + look_s + limit_s + ALLOWANCE_MS / 1000, why, unit="s")
+            yield self.expects("caught_up", "<=", age_s + look_s + limit_s + ALLOWANCE_MS / 1000, why, unit="s")
         if self.fault is Fault.DELAY:
             felt, why = TRIPS * self.delay_ms, f"{TRIPS} exchange × {self.delay_ms:g} ms"
-            yield expects("delay_felt", ">=", (1 - SHARE) * felt, f"{why} − {SHARE:.0%}", unit="ms")
-            yield expects("delay_felt", "<=", (1 + SHARE) * felt, f"{why} + {SHARE:.0%}", unit="ms")
-
-    def _limits(self) -> str:
-        """The time limits of which the deadline is the sum, in words."""
-        if not self.destructive:
-            return f"{TRIPS} exchange × {self.deadline_s / TRIPS:g} s"
-        if self.server == "redis":
-            return f"{self.deadline_s:g} s for an exchange with Redis"
-        answer = f" + {pool.ANSWER_S:g} s for its answer" if self.fault is Fault.BLACK_HOLE else ""
-        return f"{self.wait_s:g} s for a connection{answer}"
+            yield self.expects("delay_felt", ">=", (1 - SHARE) * felt, f"{why} − {SHARE:.0%}", unit="ms")
+            yield self.expects("delay_felt", "<=", (1 + SHARE) * felt, f"{why} + {SHARE:.0%}", unit="ms")
 
     def _load(self) -> Measurement:
         """The requests at an even rate, over as many connections as can wait for their answers at once."""
-        limit_s, seconds = self.deadline_s + ALLOWANCE_MS / 500, self.at_s + self.down_s + self.back_s + AFTER_S
+        limit_s, seconds = self.deadline[0] + ALLOWANCE_MS / 500, self.at_s + self.down_s + self.back_s + AFTER_S
         shape, connections = (self.rate_per_s, seconds), math.ceil(self.rate_per_s * limit_s) + OWNERS
         return trial_load("http", OPERATIONS, *shape, connections=connections, timeout_ms=1000 * limit_s)
 
@@ -175,7 +170,7 @@ class NetworkFault:
         findings = (
             *self._answers(recorded),
             *account(self.name, recorded, read_written(system)),
-            *course_findings(self.name, recorded, self.objective_ms, pool.SIZE),
+            *recorded.course(self.name, self.objective_ms, pool.SIZE),
         )
         return Observed(recorded.applied, findings, "" if recorded.settled else "jobs of the outbox are not done")
 

@@ -6,7 +6,7 @@ many must be enqueued again is known before. Where Redis forgets, those under wa
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,27 +21,28 @@ from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement
 from capacity.probes.queue import wait_until_drained
 from capacity.probes.readers.gateway import gateway_reader
-from capacity.scenarios.fault_findings import account_findings, course_findings
 from capacity.scenarios.fault_injection import FaultRecording, numbered, trial_load
-from capacity.scenarios.redis_restart import CONNECTIONS, DRAIN_SECONDS, NAMES, UNSETTLED, RedisServerRestart
-from capacity.scenarios.trial import Observed, Ready, counted, expected
+from capacity.scenarios.redis_restart import CONNECTIONS, DRAIN_SECONDS, UNSETTLED, RedisServerRestart
+from capacity.scenarios.trial import Observed, Ready, account_findings, counted
 from capacity.scenarios.trial_application import (
     BODY,
     HELD,
     PATH,
-    OutboxSystem,
     effects,
     jobs_under_way,
+    note_effects,
+    request_operation,
     restored,
-    start_outbox_system,
+    start_servers,
+    write_jobs,
 )
-from capacity.system.addresses import System
+from capacity.system.addresses import OWN_QUEUE, System
+from capacity.system.application.database import Dataset
 from capacity.system.application.job_queue import LIMIT_S
 from capacity.system.application.ledger import read_ledger
 from capacity.system.application.outbox import BATCH, INTERVAL_S, OLDER_THAN_S
-from capacity.system.application.requests import OWNER_HEADER
-from capacity.system.embedded import RunningServer, redis_url
-from capacity.system.processes import QUEUE
+from capacity.system.embedded import RunningServer
+from capacity.system.processes import Application, start_gateway, start_workers
 
 EXCHANGES = 3  # with Redis, at most, for a batch of the reconciler's
 TITLES = {
@@ -56,10 +57,7 @@ TITLES = {
 class OutboxRestart(RedisServerRestart):
     """A Redis behind the reference gateway is restarted, while writes that each ask for a job come at an even rate."""
 
-    @property
-    def name(self) -> str:
-        """By what Redis keeps and the way in which it ends."""
-        return f"outbox_{self.persistence}_{NAMES[self.how]}"
+    kind = "outbox"
 
     @property
     def writes(self) -> int:
@@ -70,56 +68,61 @@ class OutboxRestart(RedisServerRestart):
     def ready(self, system: System) -> Iterator[Ready]:
         """None is lost, and each takes effect once; what is enqueued again follows from what Redis's settings keep."""
         with self.redis() as (directory, server, kept, why):
-            running = start_outbox_system(directory, redis_url(server.port), self.writes)
-            yield Ready(tuple(self._expectations(kept, why)), lambda folder: self._observe(running, server, folder))
+            system = start_servers(directory, Dataset(self.writes, 1), server.url)  # each caller can make one write
+            jobs = write_jobs(directory.folder, 1, 2)
+            note_effects(system)
+            gateway = start_gateway(directory, Application(system), workload=jobs)
+            work = partial(start_workers, directory, gateway, jobs, 1, concurrency=HELD)
+            observe = partial(self._observe, gateway.system, work, server)
+            yield Ready(tuple(self._expectations(kept, why)), observe)
 
     def _expectations(self, kept: bool, why: str) -> Iterator[Objective]:
-        expects, passes_s = partial(expected, self.name), 2 * math.ceil(self.writes / BATCH) * EXCHANGES * LIMIT_S
+        passes_s = 2 * math.ceil(self.writes / BATCH) * EXCHANGES * LIMIT_S
         restored_ms = (OLDER_THAN_S + INTERVAL_S + passes_s) * 1000
         when = (
             f"a job is passed over until it is {OLDER_THAN_S:g} s old; passes are {INTERVAL_S:g} s apart, and two take "
             f"{passes_s:g} s at most"
         )
         under_way = f"{HELD} jobs are under way when Redis ends, and it {'keeps' if kept else 'forgets'} them"
-        yield expects("jobs_lost", "==", 0, "each is in PostgreSQL before it is acknowledged")
-        yield expects("jobs_unexpected", "==", 0, "nothing is done that was not asked for")
-        yield expects("jobs_duplicated", "==", 0 if kept else HELD, under_way)
-        yield expects("effects_lost", "==", 0, "each job is done")
-        yield expects("effects_duplicated", "==", 0, "a job's row is marked once, whoever does the job")
-        yield expects("jobs_reenqueued_of_pending", "==", 0 if kept else 100, why, unit="%")
-        yield expects(
+        yield self.expects("jobs_lost", "==", 0, "each is in PostgreSQL before it is acknowledged")
+        yield self.expects("jobs_unexpected", "==", 0, "nothing is done that was not asked for")
+        yield self.expects("jobs_duplicated", "==", 0 if kept else HELD, under_way)
+        yield self.expects("effects_lost", "==", 0, "each job is done")
+        yield self.expects("effects_duplicated", "==", 0, "a job's row is marked once, whoever does the job")
+        yield self.expects("jobs_reenqueued_of_pending", "==", 0 if kept else 100, why, unit="%")
+        yield self.expects(
             "jobs_reenqueued_of_away", "==", 100, "Redis has nothing of what was written while it was away", unit="%"
         )
-        yield expects("jobs_reenqueued_of_later", "==", 0, "the Redis that took them lives on", unit="%")
-        yield expects("jobs_restored", "<=", restored_ms, when, unit="ms")
-        yield expects("writes_refused", "==", 0, "a write does not need Redis")
-        yield expects("internal_errors", "==", 0, "a server that is away is no error of the gateway's own")
+        yield self.expects("jobs_reenqueued_of_later", "==", 0, "the Redis that took them lives on", unit="%")
+        yield self.expects("jobs_restored", "<=", restored_ms, when, unit="ms")
+        yield self.expects("writes_refused", "==", 0, "a write does not need Redis")
+        yield self.expects("internal_errors", "==", 0, "a server that is away is no error of the gateway's own")
 
-    def _observe(self, running: OutboxSystem, server: RunningServer, folder: Path) -> Observed:
-        url = running.system.gateway_url
-        with jobs_under_way(running) as ledger:
+    def _observe(
+        self, system: System, work: Callable[[], Application], server: RunningServer, folder: Path
+    ) -> Observed:
+        url = system.gateway_url
+        with jobs_under_way(system, work) as ledger:
             recorded, proof = self.measure(self._load(), url, folder, server)
-            rows = restored(running.system)
-        drained = wait_until_drained(running.system.redis_url, Queue(QUEUE), seconds=DRAIN_SECONDS)
+            rows = restored(system)
+        drained = wait_until_drained(server.url, Queue(OWN_QUEUE), seconds=DRAIN_SECONDS)
         reenqueued = gateway_reader(url)[0]()["gateway.jobs_reenqueued_total"]
         completed = read_ledger(ledger).query("event == 'completed'")["job"].tolist()
         writes = _writes(recorded)
-        took_effect, tried = _reconciled(writes, rows, effects(running.system)), int((writes["outcome"] == "ok").sum())
+        took_effect, tried = _reconciled(writes, rows, effects(system)), int((writes["outcome"] == "ok").sum())
         findings = (
             *self._refused(writes),
             *self._reenqueued(recorded, writes, rows),
             counted(self.name, "reenqueued_by_gateway", reenqueued, title="jobs enqueued again, as the gateway counts"),
             *account_findings(self.name, "jobs", _reconciled(writes, rows, completed), tried),
             *account_findings(self.name, "effects", took_effect, tried, ("ok", "lost", "duplicated")),
-            *course_findings(self.name, recorded, self.objective_ms),
+            *recorded.course(self.name, self.objective_ms),
         )
         return Observed(proof, findings, "" if drained else UNSETTLED)
 
     def _load(self) -> Measurement:
         """Writes by the callers HELD + 1, HELD + 2, …, each once."""
-        request = {"method": "POST", "path": PATH, "headers": {OWNER_HEADER: "{owner}"}, "body": BODY}
-        sequence = {"owner": {"kind": "sequence", "start": HELD + 1}}
-        operation = {"name": "publish", "weight": 100, "request": request, "parameters": sequence}
+        operation = request_operation("publish", 100, PATH, BODY, owner={"kind": "sequence", "start": HELD + 1})
         return trial_load("http", [operation], self.rate_per_s, self.seconds, connections=CONNECTIONS)
 
     def _refused(self, writes: pd.DataFrame) -> Iterator[Finding]:

@@ -29,12 +29,12 @@ from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.queue import queue_watcher, told_of, wait_until_drained
 from capacity.recording import open_recording
 from capacity.scenarios.fault_injection import trial_load
-from capacity.scenarios.trial import Observed, Proof, Ready, Trial, read_trial, run_scenario
-from capacity.scenarios.trial_application import start_servers, write_jobs
-from capacity.system.addresses import System
+from capacity.scenarios.trial import Observed, Proof, Ready, Scenario, Trial, read_trial, run_scenario
+from capacity.scenarios.trial_application import PATH, request_operation, start_servers, write_jobs
+from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.application.database import Dataset
 from capacity.system.application.services import SAMPLE_S
-from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
+from capacity.system.processes import Application, start_gateway, start_workers
 from capacity.system.server_directory import open_server_directory
 
 WRITE, READ = "POST /api/publish", "GET /api/connectors"
@@ -51,7 +51,7 @@ BREAKER = "circuit_breaker"  # the folder of its trial
 
 
 @dataclass(frozen=True, slots=True)
-class Overload:
+class Overload(Scenario):
     """Writes come at 80 % of `rate_per_s` for `seconds`, and `slots` workers take `service_ms` for each; reads beside.
 
     The breaker's `limit` is a depth of the queue in jobs. After the overload a quarter of what the workers serve comes
@@ -146,7 +146,7 @@ class Overload:
 
     def _half(self, name: str, gateway: Application, folder: Path) -> tuple[bool, Half]:
         """One half, and whether its queue was drained; without the breaker the queue is left to its end."""
-        running, queue = gateway.system, Queue(QUEUE)
+        running, queue = gateway.system, Queue(OWN_QUEUE)
         gauges = gauges_of(gateway=running.gateway_url, processes=gateway.processes)
         watchers = [gauges, queue_watcher(running.redis_url)]
         drained = [True]
@@ -161,20 +161,17 @@ class Overload:
 
     def _load(self, half: str) -> Measurement:
         """Writes and reads at an even rate; after the overload of the breaker's half, a load that it should admit."""
-        headers, owner = {"X-Owner": "{owner}"}, {"kind": "uniform", "low": 1, "high": DATASET.owners}
+        owner, weight = {"kind": "uniform", "low": 1, "high": DATASET.owners}, round(100 * WRITE_SHARE)
         place = {"kind": "uniform", "low": 0, "high": DATASET.posts_per_owner - 1}
-        write = {"method": "POST", "path": "/api/publish", "headers": headers, "body": '{"place": {place}}'}
-        read = {"path": "/api/connectors", "headers": headers}
-        weight = round(100 * WRITE_SHARE)
         operations = [
-            {"name": WRITE, "weight": weight, "request": write, "parameters": {"owner": owner, "place": place}},
-            {"name": READ, "weight": 100 - weight, "request": read, "parameters": {"owner": owner}},
+            request_operation(WRITE, weight, PATH, '{"place": {place}}', owner=owner, place=place),
+            request_operation(READ, 100 - weight, "/api/connectors", owner=owner),
         ]
         stages = [{"name": "overload", "seconds": self.seconds, "to": self.rate_per_s}]
         if half == WITH:
             rate = RECOVERY * self.most_served_per_s / WRITE_SHARE
             stages.append({"name": "recovery", "seconds": self.recovery_s, "to": rate})
-        told = told_of(Queue(QUEUE)) | {"token": ""}  # the jobs are the gateway's
+        told = told_of(Queue(OWN_QUEUE)) | {"token": ""}  # the jobs are the gateway's
         return trial_load("http", operations, name=self.name, stages=stages, connections=CONNECTIONS, told=told)
 
 

@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from capacity.clock import monotonic_ns, wait_until
 from capacity.errors import CapacityError
-from capacity.scenarios.trial import Observed, Proof, Ready, counted, expected
+from capacity.scenarios.trial import Observed, Proof, Ready, Scenario, counted
 from capacity.system.addresses import System
 from capacity.system.connection_slots import ConnectionSlots, read_connection_slots
 
@@ -31,7 +31,7 @@ EDGE = 0.2  # of a turn: nearer to its end, chance decides whether a client is s
 
 
 @dataclass(frozen=True, slots=True)
-class DirectExhaustion:
+class DirectExhaustion(Scenario):
     """So many clients connect at once, each directly to the server, and stay until all have tried.
 
     Who is refused asks once more when the crowd has its answers. PostgreSQL gives each newcomer a slot before it looks
@@ -41,6 +41,7 @@ class DirectExhaustion:
     clients: int = 150
     name: str = "direct_connections"
     destructive: bool = False
+    source = "the server's settings"
 
     @contextmanager
     def ready(self, system: System) -> Iterator[Ready]:
@@ -48,8 +49,7 @@ class DirectExhaustion:
         slots = _at_rest(system)
         refused = max(0, self.clients - slots.free)
         reason = f"{self.clients} clients come, and {slots.free} find a connection: {slots.sum}"
-        expectation = expected(self.name, "refused", "==", refused, reason, source="the server's settings")
-        yield Ready((expectation,), lambda _: self._observe(system, slots))
+        yield Ready((self.expects("refused", "==", refused, reason),), lambda _: self._observe(system, slots))
 
     def _observe(self, system: System, slots: ConnectionSlots) -> Observed:
         url = system.postgres_url
@@ -78,7 +78,7 @@ class DirectExhaustion:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolExhaustion:
+class PoolExhaustion(Scenario):
     """So many clients at once each take a connection of a pool of `size` for `hold_s`, and wait for it `wait_s`.
 
     The pool has opened what the server lets it before they come.
@@ -90,6 +90,7 @@ class PoolExhaustion:
     wait_s: float = 0.4
     name: str = "connection_pool"
     destructive: bool = False
+    source = "the pool's and server's settings"
 
     def __post_init__(self) -> None:
         begun = self.wait_s / self.hold_s
@@ -114,9 +115,10 @@ class PoolExhaustion:
             f"the pool has {self.size}, and the server lets in {slots.sum}"
         )
         wanted = f"the pool wants {self.size} connections, and the server lets in {slots.sum}"
-        expects = partial(expected, self.name, source="the pool's and server's settings")
-        expectations = expects("refused", "==", refused, reason), expects("hidden_refusals", ">=", hidden, wanted)
-        yield Ready(expectations, lambda _: self._observe(system, slots, connections))
+        hides = self.expects("hidden_refusals", ">=", hidden, wanted)
+        yield Ready(
+            (self.expects("refused", "==", refused, reason), hides), lambda _: self._observe(system, slots, connections)
+        )
 
     def _observe(self, system: System, slots: ConnectionSlots, connections: int) -> Observed:
         with ConnectionPool(

@@ -20,16 +20,15 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.load.bullmq import Queue
 from capacity.probes.queue import told_of, wait_until_drained
-from capacity.scenarios.fault_findings import account_findings, course_findings
 from capacity.scenarios.fault_injection import FaultRecording, numbered, trial_load
 from capacity.scenarios.server_restart import FIRST_MS, WHY_FIRST, ServerRestart
-from capacity.scenarios.trial import Observed, Ready, counted, expected
+from capacity.scenarios.trial import Observed, Ready, account_findings, counted
 from capacity.scenarios.trial_application import CLIENT_SECONDS, write_jobs
-from capacity.system.addresses import System
+from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.application.ledger import read_ledger
 from capacity.system.clients import redis_client
-from capacity.system.embedded import RunningServer, redis_url, run_redis
-from capacity.system.processes import QUEUE, Application, start_workers
+from capacity.system.embedded import RunningServer, run_redis
+from capacity.system.processes import Application, start_workers
 from capacity.system.server_directory import ServerDirectory, open_server_directory
 
 NAMES = {signal.SIGTERM: "stop", signal.SIGKILL: "kill", None: "undisturbed"}
@@ -59,20 +58,26 @@ class RedisServerRestart(ServerRestart):
     """A Redis of its own is restarted; `how` is SIGTERM, SIGKILL, or None, and `persistence` what it keeps on disk."""
 
     persistence: Persistence
+    kind = "redis"  # of what is restarted
+
+    @property
+    def name(self) -> str:
+        """By what Redis keeps and the way in which it ends."""
+        return f"{self.kind}_{self.persistence}_{NAMES[self.how]}"
 
     @contextmanager
     def redis(self) -> Iterator[tuple[ServerDirectory, RunningServer, bool, str]]:
         """Such a Redis in a directory of its own, and whether it has after its end what it acknowledged, and why."""
         with open_server_directory() as directory:
             server = run_redis(directory, **SETTINGS[self.persistence])
-            with redis_client(redis_url(server.port), CLIENT_SECONDS) as client:
+            with redis_client(server.url, CLIENT_SECONDS) as client:
                 kept, why = keeps(client.config_get("save", "appendonly"), self.how, self.at_s)
             yield directory, server, kept, why
 
     def identity(self, server: RunningServer) -> str:
         """The name that a Redis calls its life by."""
         try:
-            with redis_client(redis_url(server.port), CLIENT_SECONDS) as client:
+            with redis_client(server.url, CLIENT_SECONDS) as client:
                 return f"the run_id is {client.info('server')['run_id']}"
         except redis.RedisError as error:
             raise CapacityError(f"the scenario's Redis failed: {error}") from None
@@ -82,10 +87,7 @@ class RedisServerRestart(ServerRestart):
 class RedisRestart(RedisServerRestart):
     """Jobs are added at an even rate through the restart; workers take them when all have been added."""
 
-    @property
-    def name(self) -> str:
-        """By what Redis keeps and the way in which it ends."""
-        return f"redis_{self.persistence}_{NAMES[self.how]}"
+    source = "Redis's settings"
 
     @contextmanager
     def ready(self, system: System) -> Iterator[Ready]:
@@ -95,15 +97,14 @@ class RedisRestart(RedisServerRestart):
             yield Ready(expectations, lambda folder: self._observe(directory, server, folder))
 
     def _expectations(self, kept: bool, why: str) -> Iterator[Objective]:
-        expects = partial(expected, self.name, source="Redis's settings")
-        yield expects("jobs_lost_of_pending", "==", 0 if kept else 100, why, unit="%")
-        yield expects("jobs_lost_of_later", "==", 0, "the server that acknowledged them lives on")
-        yield expects("jobs_unexpected", "==", 0, "nothing is done that was not added")
-        yield expects("jobs_duplicated", "==", 0, "no worker ends")
-        yield expects("first_success", "<=", FIRST_MS, WHY_FIRST, unit="ms")
+        yield self.expects("jobs_lost_of_pending", "==", 0 if kept else 100, why, unit="%")
+        yield self.expects("jobs_lost_of_later", "==", 0, "the server that acknowledged them lives on")
+        yield self.expects("jobs_unexpected", "==", 0, "nothing is done that was not added")
+        yield self.expects("jobs_duplicated", "==", 0, "no worker ends")
+        yield self.expects("first_success", "<=", FIRST_MS, WHY_FIRST, unit="ms")
 
     def _observe(self, directory: ServerDirectory, server: RunningServer, folder: Path) -> Observed:
-        url, queue = redis_url(server.port), Queue(QUEUE)
+        url, queue = server.url, Queue(OWN_QUEUE)
         shape, told = (self.rate_per_s, self.seconds), told_of(queue)
         load = trial_load("bullmq", [JOB], *shape, connections=CONNECTIONS, told=told)
         recorded, proof = self.measure(load, url, folder, server)
@@ -111,7 +112,7 @@ class RedisRestart(RedisServerRestart):
         workers = start_workers(directory, Application(System(redis_url=url)), jobs, 1)
         drained = wait_until_drained(url, queue, seconds=DRAIN_SECONDS)
         ledger = read_ledger(Path(workers.system.ledger))
-        findings = (*self._account(recorded, ledger), *course_findings(self.name, recorded, self.objective_ms))
+        findings = (*self._account(recorded, ledger), *recorded.course(self.name, self.objective_ms))
         return Observed(proof, findings, "" if drained else UNSETTLED)
 
     def _account(self, recorded: FaultRecording, ledger: pd.DataFrame) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from capacity.clock import monotonic_ns, unix_ns_of
 from capacity.load.pool import REOPEN_NS
 from capacity.probes.measurement import Measurement
 from capacity.scenarios.fault_injection import TIMEOUT_MS, FaultRecording, measure_with_fault
-from capacity.scenarios.trial import Proof
+from capacity.scenarios.trial import Proof, Scenario
 from capacity.system.embedded import RunningServer
 
 FIRST_MS = REOPEN_NS / 1e6 + TIMEOUT_MS
@@ -19,7 +19,7 @@ WHY_FIRST = f"a connection is tried again every {REOPEN_NS / 1e9:g} s, and a con
 
 
 @dataclass(frozen=True, slots=True)
-class ServerRestart:
+class ServerRestart(Scenario):
     """A server is ended with the signal `how` at `at_s`, and started again `down_s` later; None leaves it alone.
 
     Operations come at `rate_per_s` for `seconds`, and each should be answered within `objective_ms`.

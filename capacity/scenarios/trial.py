@@ -1,12 +1,13 @@
 """One trial of a scenario: expected before it runs, proved to have been applied, undone, and judged."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, cast
 
+from capacity.analysis.measured.ledger import CLASSES, Reconciliation
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Judged, Objective, Verdict, finding_as_dict, finding_from_dict, judge_all, worst
 from capacity.system.addresses import System
@@ -44,19 +45,32 @@ class Ready:
     observe: Callable[[Path], Observed]
 
 
-class Scenario(Protocol):
-    """A fault, the load that runs through it, and what is expected to survive."""
+class Scenario:
+    """A fault, the load that runs through it, and what is expected to survive; a dataclass, whose fields are settings.
+
+    `source` is where the limits of its expectations come from.
+    """
+
+    __slots__ = ()
+    source = "settings"
 
     @property
     def name(self) -> str:
         """Its name, as in its findings: failover.<name>.<figure>."""
+        raise NotImplementedError
 
     @property
     def destructive(self) -> bool:
         """Whether it stops, kills or cuts off servers."""
+        raise NotImplementedError
 
     def ready(self, system: System) -> AbstractContextManager[Ready]:
         """Find or start what it needs; whatever happens, nothing of the fault is left at the end of the with-block."""
+        raise NotImplementedError
+
+    def expects(self, figure: str, relation: str, limit: float, why: str, *, unit: str = "") -> Objective:
+        """What is expected of a figure, with the arithmetic that its limit comes from."""
+        return Objective(f"failover.{self.name}.{figure}", relation, limit, unit, source=self.source, why=why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +123,7 @@ def run_scenario(scenario: Scenario, system: System, folder: Path) -> Trial:
 
 def settings_of(scenario: Scenario) -> dict[str, Any]:
     """The fields of a scenario as JSON values; a signal is its number."""
-    if not is_dataclass(scenario) or isinstance(scenario, type):
-        return {}
-    settings: dict[str, Any] = json.loads(json.dumps(asdict(scenario), default=str))
+    settings: dict[str, Any] = json.loads(json.dumps(asdict(cast(Any, scenario)), default=str))
     return settings
 
 
@@ -137,15 +149,16 @@ def write_trial(folder: Path, trial: Trial) -> None:
     write_json(folder / FILE, values)
 
 
-def expected(
-    scenario: str, name: str, relation: str, limit: float, why: str, *, unit: str = "", source: str = "settings"
-) -> Objective:
-    """What is expected of a scenario's figure, with the arithmetic that its limit comes from."""
-    return Objective(f"failover.{scenario}.{name}", relation, limit, unit, source=source, why=why)
-
-
 def counted(
     scenario: str, name: str, value: float | None, *, unit: str = "", title: str = "", count: int = 0
 ) -> Finding:
     """A finding of a scenario that was counted or timed once and so has no uncertainty of its own."""
     return Finding(f"failover.{scenario}.{name}", value, unit, value, value, count, title=title)
+
+
+def account_findings(
+    scenario: str, kind: str, found: Reconciliation, tried: int, terms: Iterable[str] = CLASSES, *, noun: str = ""
+) -> Iterator[Finding]:
+    """What became of all that was tried, a finding `<kind>_<term>` each, as jobs_lost; `noun` is the kind in words."""
+    for term in terms:
+        yield counted(scenario, f"{kind}_{term}", getattr(found, term), title=f"{noun or kind} {term}", count=tried)

@@ -2,10 +2,10 @@
 
 import math
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -14,15 +14,15 @@ from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
 from capacity.scenarios.fault_injection import constant_rate
-from capacity.system.addresses import System
+from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.application.database import Dataset, connect_as_administrator, execute, prepare_database
 from capacity.system.application.job_queue import JOB_TYPES
 from capacity.system.application.ledger import read_ledger
 from capacity.system.application.outbox import job_id
 from capacity.system.application.requests import OWNER_HEADER
 from capacity.system.clients import redis_client
-from capacity.system.embedded import redis_url, run_redis, start_postgres
-from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
+from capacity.system.embedded import run_redis, start_postgres
+from capacity.system.processes import Application
 from capacity.system.server_directory import ServerDirectory
 
 CLIENT_SECONDS = 5
@@ -45,8 +45,7 @@ def start_servers(directory: ServerDirectory, dataset: Dataset, redis: str = "",
     """Start PostgreSQL, with these settings and the application's tables; and Redis, where there is none at `redis`."""
     admin, ordinary = start_postgres(directory, **settings)
     prepare_database(admin, dataset)
-    redis = redis or redis_url(run_redis(directory).port)
-    return System(postgres_url=ordinary, postgres_admin_url=admin, redis_url=redis)
+    return System(postgres_url=ordinary, postgres_admin_url=admin, redis_url=redis or run_redis(directory).url)
 
 
 def write_jobs(folder: Path, median_ms: float, p99_ms: float, attempts: int = 1) -> Path:
@@ -56,6 +55,13 @@ def write_jobs(folder: Path, median_ms: float, p99_ms: float, attempts: int = 1)
     path = folder / "jobs.yaml"
     path.write_text(yaml.safe_dump(constant_rate("bullmq", operations, connections=1)), encoding="utf-8")
     return path
+
+
+def request_operation(name: str, weight: float, path: str, body: str = "", **parameters: Any) -> dict[str, Any]:
+    """An operation of a workload that asks the gateway as the caller `owner`, one of its parameters."""
+    request: dict[str, Any] = {"path": path, "headers": {OWNER_HEADER: "{owner}"}}
+    request |= {"method": "POST", "body": body} if body else {}
+    return {"name": name, "weight": weight, "request": request, "parameters": parameters}
 
 
 def note_effects(system: System) -> None:
@@ -68,42 +74,20 @@ def effects(system: System) -> list[str]:
     return [job_id(job) for (job,) in execute(system.postgres_admin_url, "SELECT job FROM effects")]
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxSystem:
-    """A gateway with its outbox, its servers, the directory that they run in, and the file of the jobs."""
-
-    directory: ServerDirectory
-    application: Application
-    jobs: Path
-
-    @property
-    def system(self) -> System:
-        """The addresses."""
-        return self.application.system
-
-
-def start_outbox_system(directory: ServerDirectory, redis: str, callers: int) -> OutboxSystem:
-    """Start all but the worker beside a Redis; each of so many callers has one post, so that each makes one write."""
-    system, jobs = start_servers(directory, Dataset(callers, 1), redis), write_jobs(directory.folder, 1, 2)
-    note_effects(system)
-    return OutboxSystem(directory, start_gateway(directory, Application(system), workload=jobs), jobs)
-
-
 @contextmanager
-def jobs_under_way(running: OutboxSystem) -> Iterator[Path]:
+def jobs_under_way(system: System, work: Callable[[], Application]) -> Iterator[Path]:
     """A worker whose slots are all at a job that can take no effect before the end of the block; yields its ledger.
 
-    They are the jobs of the callers 1 to HELD. Others wait for a slot.
+    They are the jobs of the callers 1 to HELD. Others wait for a slot. `work` starts the worker.
     """
     try:
         for caller in range(1, HELD + 1):
-            write(running.system.gateway_url + PATH, BODY, caller)
+            write(system.gateway_url + PATH, BODY, caller)
     except OSError as error:
         raise CapacityError(f"the gateway refused a write before the load began: {error}") from None
-    with connect_as_administrator(running.system.postgres_admin_url) as holder, holder.transaction():
+    with connect_as_administrator(system.postgres_admin_url) as holder, holder.transaction():
         holder.execute("SELECT id FROM capacity.outbox FOR UPDATE")
-        worker = start_workers(running.directory, running.application, running.jobs, 1, concurrency=HELD)
-        ledger = Path(worker.system.ledger)
+        ledger = Path(work().system.ledger)
         if not wait_until(lambda: len(read_ledger(ledger)) >= HELD, SETTLE_SECONDS):
             raise CapacityError(f"the worker did not begin {HELD} jobs within {SETTLE_SECONDS:g} s")
         yield ledger
@@ -124,7 +108,7 @@ def restored(system: System) -> pd.DataFrame:
     written = execute(system.postgres_admin_url, ROWS)
     rows = pd.DataFrame(written, columns=["writer", "job", "created_ms"]).set_index("writer").assign(queued_ms=math.nan)
     rows["job"] = rows["job"].map(job_id)
-    queue = Queue(QUEUE)
+    queue = Queue(OWN_QUEUE)
 
     def complete() -> bool:
         pipeline = client.pipeline(transaction=False)

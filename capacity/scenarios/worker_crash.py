@@ -19,13 +19,13 @@ from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement
 from capacity.probes.queue import queue_watcher, told_of
 from capacity.recording import add_ledger
-from capacity.scenarios.fault_findings import account_findings, span_findings
 from capacity.scenarios.fault_injection import FaultRecording, measure_with_fault, trial_load
-from capacity.scenarios.trial import Observed, Ready, counted, expected
-from capacity.scenarios.worker_pool import Crash, WorkerPool, open_worker_pool
-from capacity.system.addresses import System
+from capacity.scenarios.trial import Observed, Ready, account_findings, counted
+from capacity.scenarios.trial_application import effects
+from capacity.scenarios.worker_pool import Crash, WorkerPool
+from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.application.worker import STALLED
-from capacity.system.processes import QUEUE
+from capacity.system.server_directory import open_server_directory
 
 NAMES = {signal.SIGKILL: "kill", signal.SIGSTOP: "stop", None: "undisturbed"}
 CONNECTIONS = 8
@@ -71,23 +71,23 @@ class WorkerCrash(Crash):
     @contextmanager
     def ready(self, system: System) -> Iterator[Ready]:
         """Nothing is lost; what is done again is at most what the crashed workers had under way."""
-        with open_worker_pool(self) as pool:
+        with open_server_directory() as directory:
+            pool = WorkerPool(directory, self)
             yield Ready(tuple(self.expectations()), lambda folder: self._observe(pool, folder))
 
     def expectations(self) -> Iterator[Objective]:
         """What is expected, by the settings."""
-        expects = partial(expected, self.name)
         again = self.crashed * self.concurrency
         under_way = f"{self.crashed} worker{'s' * (self.crashed > 1)} × {self.concurrency} jobs at a time"
         locks = f"{self.lock_s:g} s lock + 2 × {self.stalled_s:g} s between checks for stalled jobs"
-        yield expects("jobs_lost", "==", 0, "a job leaves Redis when it is done")
-        yield expects("jobs_unexpected", "==", 0, "nothing is done that was not added")
-        yield expects("jobs_reprocessed", "<=", again, under_way)
-        yield expects("jobs_duplicated", "<=", again, under_way)
-        yield expects("jobs_given_up", "==", 0, "a job stalls once, and is given up where it stalls more often")
-        yield expects("effects", "==", self.pending, "each job that waits is marked in the database")
-        yield expects("effects_duplicated", "==", 0, "a job that is marked is not marked again")
-        yield expects("retaken", "<=", self.retaken_s, locks, unit="s")
+        yield self.expects("jobs_lost", "==", 0, "a job leaves Redis when it is done")
+        yield self.expects("jobs_unexpected", "==", 0, "nothing is done that was not added")
+        yield self.expects("jobs_reprocessed", "<=", again, under_way)
+        yield self.expects("jobs_duplicated", "<=", again, under_way)
+        yield self.expects("jobs_given_up", "==", 0, "a job stalls once, and is given up where it stalls more often")
+        yield self.expects("effects", "==", self.pending, "each job that waits is marked in the database")
+        yield self.expects("effects_duplicated", "==", 0, "a job that is marked is not marked again")
+        yield self.expects("retaken", "<=", self.retaken_s, locks, unit="s")
 
     def _observe(self, pool: WorkerPool, folder: Path) -> Observed:
         def settle() -> bool:
@@ -95,8 +95,12 @@ class WorkerCrash(Crash):
             add_ledger(folder, pool.ledger())
             return settled
 
-        load, fault, watchers = self._load(pool.start_s), (self.at_s, pool.take_away), [queue_watcher(pool.redis_url)]
-        found = measure_with_fault(load, pool.redis_url, folder, fault, watchers, settle=settle)
+        load, fault, watchers = (
+            self._load(pool.start_s),
+            (self.at_s, pool.take_away),
+            [queue_watcher(pool.system.redis_url)],
+        )
+        found = measure_with_fault(load, pool.system.redis_url, folder, fault, watchers, settle=settle)
         crash = replace(found, begin_ns=pool.crashed_ns - found.origin_ns)
         parts = (self._account, self._runs, self._course, self._drain)
         findings = tuple(each for part in parts for each in part(crash, pool))
@@ -107,7 +111,7 @@ class WorkerCrash(Crash):
         operation = {"name": "TokenRefresh", "weight": 100, "job": {"attempts": 1}}
         back_s = start_s if self.how is signal.SIGKILL else 0.0
         seconds = self.at_s + self.down_s + back_s + AFTER_S
-        told = told_of(Queue(QUEUE))
+        told = told_of(Queue(OWN_QUEUE))
         return trial_load("bullmq", [operation], self.rate_per_s, seconds, connections=CONNECTIONS, told=told)
 
     def _account(self, crash: FaultRecording, pool: WorkerPool) -> Iterator[Finding]:
@@ -117,7 +121,7 @@ class WorkerCrash(Crash):
         added = dict(zip(ids, samples.loc[ids.index, "outcome"] == "ok", strict=True)) | dict.fromkeys(pool.jobs, True)
         found = reconcile(added, ledger.loc[ledger["event"] == "completed", "job"].tolist())
         yield from account_findings(self.name, "jobs", found, len(added))
-        given_up, marks = int((ledger["reason"] == STALLED).sum()), pool.effects()
+        given_up, marks = int((ledger["reason"] == STALLED).sum()), effects(pool.system)
         again, give = len(marks) - len({*marks}), partial(counted, self.name)
         yield give("jobs_given_up", given_up, title="jobs stalled more often than allowed", count=len(added))
         yield give("effects", len({*marks}), title="jobs that took effect", count=len(pool.jobs))
@@ -144,7 +148,7 @@ class WorkerCrash(Crash):
         yield from (
             each for each in recovery_findings(self.name, recording.path.name, found) if each.name not in others
         )
-        yield from span_findings(self.name, crash)
+        yield from crash.span(self.name)
 
     def _drain(self, crash: FaultRecording, pool: WorkerPool) -> Iterator[Finding]:
         """The jobs not done when workers crashed, and how long they took beside the time by theory."""

@@ -8,8 +8,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,15 @@ from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue, job_options
 from capacity.operation import Job
 from capacity.probes.queue import wait_until_drained
-from capacity.scenarios.trial import Proof
-from capacity.scenarios.trial_application import effects, note_effects, start_servers, write_jobs
+from capacity.scenarios.trial import Proof, Scenario
+from capacity.scenarios.trial_application import note_effects, start_servers, write_jobs
+from capacity.system.addresses import OWN_QUEUE
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.database import Dataset, execute
 from capacity.system.application.ledger import read_ledger
 from capacity.system.application.outbox import job_id
-from capacity.system.processes import QUEUE, Application, start_workers
-from capacity.system.server_directory import ServerDirectory, open_server_directory
+from capacity.system.processes import Application, start_workers
+from capacity.system.server_directory import ServerDirectory
 
 DRAIN_SECONDS = 60.0
 BUSY_SECONDS = 20.0
@@ -41,7 +42,7 @@ SELECT capacity.owner_id(1), 'TokenRefresh', '{}' FROM generate_series(1, %s) RE
 
 
 @dataclass(frozen=True, slots=True)
-class Crash:
+class Crash(Scenario):
     """`crashed` of `workers` are killed, or stopped, by the signal `how` for `down_s`; None leaves them alone.
 
     A worker has `concurrency` jobs at a time, and takes `service_ms` for each. `pending` jobs wait when workers crash.
@@ -68,7 +69,7 @@ class WorkerPool:
     """The workers, what they are to do, and what they did; moments are of the wall clock, in ns.
 
     `jobs` are the ids of the jobs that are to wait, `added_ns` is when these were added, `crashed_ns` when workers were
-    taken away. `start_s` is how long it took until they took jobs.
+    taken away. `system` is where they are; `start_s` is how long it took until they took jobs.
     """
 
     def __init__(self, directory: ServerDirectory, crash: Crash) -> None:
@@ -82,6 +83,7 @@ class WorkerPool:
         self.jobs = tuple(job_id(number) for (number,) in rows)
         began = monotonic_ns()
         self._application = start_workers(directory, Application(system), self._file, crash.workers, **crash.options)
+        self.system = self._application.system
         self.start_s = (monotonic_ns() - began) / 1e9
         self._gone = self._application.pids["workers"][: crash.crashed]
 
@@ -98,20 +100,11 @@ class WorkerPool:
                 raise CapacityError(f"the workers did not come to the jobs that wait within {BUSY_SECONDS:g} s")
             (self._kill if self._crash.how is signal.SIGKILL else self._stop)()
         finally:
-            self.bring_back()
-
-    def bring_back(self) -> None:
-        """Continue those that are stopped."""
-        self._tell(signal.SIGCONT)
-
-    @property
-    def redis_url(self) -> str:
-        """Where the queue is."""
-        return self._application.system.redis_url
+            self._tell(signal.SIGCONT)
 
     def ledger(self) -> pd.DataFrame:
         """What the workers noted up to now."""
-        return read_ledger(Path(self._application.system.ledger))
+        return read_ledger(Path(self.system.ledger))
 
     def gone(self, names: Iterable[str]) -> set[str]:
         """Those of the ledger's names of workers that were taken away."""
@@ -120,17 +113,13 @@ class WorkerPool:
 
     def settled(self) -> bool:
         """Wait until nothing waits or is under way, and each run has an end but those that a kill cut off."""
-        drained = wait_until_drained(self.redis_url, Queue(QUEUE), seconds=DRAIN_SECONDS)
+        drained = wait_until_drained(self.system.redis_url, Queue(OWN_QUEUE), seconds=DRAIN_SECONDS)
         return drained and wait_until(self._all_ended, DRAIN_SECONDS)
 
-    def effects(self) -> list[str]:
-        """The id of a job for each time that it took effect."""
-        return effects(self._application.system)
-
     async def _add(self) -> None:
-        pool, options = connection_pool(self.redis_url, 1), job_options(Job(attempts=1))
+        pool, options = connection_pool(self.system.redis_url, 1), job_options(Job(attempts=1))
         jobs = [{"name": "TokenRefresh", "data": {}, "opts": {**options, "jobId": each}} for each in self.jobs]
-        await open_queue(pool, QUEUE).addBulk(jobs)
+        await open_queue(pool, OWN_QUEUE).addBulk(jobs)
         await pool.disconnect()
 
     def _caught(self) -> bool:
@@ -186,17 +175,6 @@ def seen_stopped(pids: Iterable[int], seconds: float) -> float:
             since = None
         time.sleep(POLL_S)
     return longest / 1e9
-
-
-@contextmanager
-def open_worker_pool(crash: Crash) -> Iterator[WorkerPool]:
-    """Workers with a queue and jobs that are to wait, for the time of a with-block."""
-    with open_server_directory() as directory:
-        pool = WorkerPool(directory, crash)
-        try:
-            yield pool
-        finally:
-            pool.bring_back()
 
 
 def _listed(pids: Iterable[int]) -> str:

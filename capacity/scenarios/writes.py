@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import redis
@@ -19,32 +18,24 @@ from capacity.clock import wait_until
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.queue import wait_until_drained
-from capacity.scenarios.fault_findings import account_findings
 from capacity.scenarios.fault_injection import FaultRecording, numbered
-from capacity.scenarios.trial import counted
-from capacity.scenarios.trial_application import CLIENT_SECONDS, write
-from capacity.system.addresses import System
+from capacity.scenarios.trial import account_findings, counted
+from capacity.scenarios.trial_application import CLIENT_SECONDS, request_operation, write
+from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.application.database import Dataset, execute, prepare_database
 from capacity.system.application.outbox import job_id
 from capacity.system.clients import redis_client
-from capacity.system.processes import QUEUE, Application, start_gateway, start_workers
+from capacity.system.processes import Application, start_gateway, start_workers
 from capacity.system.server_directory import ServerDirectory
 
 READ, WRITE = "GET /api/connectors", "POST /api/oauth/{platform}/callback"
 PATH = "/api/oauth/mastodon/callback"
 OWNERS = 20
 SMALLEST = Dataset(OWNERS, 1)
-HEADERS = {"X-Owner": "{owner}"}
-PARAMETERS: dict[str, Any] = {"owner": {"kind": "uniform", "low": 1, "high": OWNERS}}
-CODE = {"code": {"kind": "sequence", "start": 1}}
+OWNER = {"kind": "uniform", "low": 1, "high": OWNERS}
 OPERATIONS = (
-    {"name": READ, "weight": 50, "request": {"path": "/api/connectors", "headers": HEADERS}, "parameters": PARAMETERS},
-    {
-        "name": WRITE,
-        "weight": 50,
-        "request": {"method": "POST", "path": PATH, "headers": HEADERS, "body": '{"code": "{code}"}'},
-        "parameters": PARAMETERS | CODE,
-    },
+    request_operation(READ, 50, "/api/connectors", owner=OWNER),
+    request_operation(WRITE, 50, PATH, '{"code": "{code}"}', owner=OWNER, code={"kind": "sequence", "start": 1}),
 )
 SETTLE_SECONDS = 60.0
 DATASET = "SELECT owners, posts_per_owner FROM capacity.dataset"
@@ -67,7 +58,7 @@ def own_queue(system: System) -> Iterator[System]:
     """The system with an empty queue of the trial's own, which is removed at the end."""
     prefix = f"trial-{secrets.token_hex(4)}"
     try:
-        yield replace(system, queue=QUEUE, queue_prefix=prefix)
+        yield replace(system, queue=OWN_QUEUE, queue_prefix=prefix)
     finally:
         with suppress(redis.RedisError), redis_client(system.redis_url, CLIENT_SECONDS) as client:
             for key in client.scan_iter(f"{prefix}:*"):

@@ -2,9 +2,9 @@
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -20,6 +20,7 @@ QUEUE_PREFIX = "CAPACITY_QUEUE_PREFIX"
 LEDGER = "CAPACITY_LEDGER"
 EMBEDDED = "CAPACITY_EMBEDDED"
 ALLOWED = "CAPACITY_ALLOW_HOSTS"
+OWN_QUEUE = "capacity"  # the name of the queue that the reference application makes where none is named
 BATCH = "CAPACITY_BATCH"  # set where nobody watches: no progress bar
 VARIABLES = {  # of the fields of a System
     "postgres_url": POSTGRES_URL,
@@ -30,6 +31,7 @@ VARIABLES = {  # of the fields of a System
     "queue_prefix": QUEUE_PREFIX,
     "ledger": LEDGER,
 }
+REDIS_ADDRESS = "redis://[user:password@]host:port/number, without TLS or options"
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -74,15 +76,15 @@ def system_from(environment: Mapping[str, str] = os.environ) -> System:
     system = replace(system, postgres_admin_url=admin, gateway_url=system.gateway_url.rstrip("/"))
     for name, address in ((POSTGRES_URL, system.postgres_url), (POSTGRES_ADMIN_URL, admin)):
         if address:
-            check_postgres_address(address, environment, name)
+            _check_postgres(address, environment, name)
     if system.redis_url:
-        check_redis_address(system.redis_url, environment)
+        _check_url(system.redis_url, environment, REDIS_URL, _is_redis, REDIS_ADDRESS)
     if system.gateway_url:
-        check_gateway_address(system.gateway_url, environment)
+        _check_url(system.gateway_url, environment, GATEWAY_URL, _is_gateway, "http[s]://host:port without a path")
     return system
 
 
-def check_postgres_address(url: str, environment: Mapping[str, str] = os.environ, name: str = POSTGRES_URL) -> None:
+def _check_postgres(url: str, environment: Mapping[str, str], name: str) -> None:
     """Refuse an address that libpq would take to a host that may not be loaded.
 
     libpq also looks at `hostaddr`, at lists of hosts and at PGHOST, PGHOSTADDR and PGSERVICE. Raises CapacityError.
@@ -99,34 +101,28 @@ def check_postgres_address(url: str, environment: Mapping[str, str] = os.environ
             _check_host(host, environment, name)
 
 
-def check_redis_address(url: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse an address of Redis that is malformed or whose host may not be loaded; raises CapacityError."""
-    parts = urlsplit(url)
+def _check_url(
+    url: str, environment: Mapping[str, str], name: str, usable: Callable[[SplitResult], object], accepted: str
+) -> None:
+    """Refuse an address that is malformed or whose host may not be loaded; raises CapacityError."""
     try:
-        well_formed = parts.scheme == "redis" and not parts.query and parts.port != 0
+        parts = urlsplit(url)
+        well_formed = parts.port != 0 and usable(parts)
     except ValueError:
         well_formed = False
+    if not well_formed:
+        raise CapacityError(f"{name} is not an address that can be loaded; give {accepted}")
+    _check_host(parts.hostname or "127.0.0.1", environment, name)
+
+
+def _is_redis(parts: SplitResult) -> bool:
     database = parts.path.strip("/")
-    if not well_formed or (database and not database.isdigit()):
-        raise CapacityError(
-            f"{REDIS_URL} is not an address that can be loaded; give redis://[user:password@]host:port/number, "
-            "without TLS or options"
-        )
-    _check_host(parts.hostname or "127.0.0.1", environment, REDIS_URL)
+    return parts.scheme == "redis" and not parts.query and (not database or database.isdigit())
 
 
-def check_gateway_address(url: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse an address of a gateway that is malformed or whose host may not be loaded; raises CapacityError."""
-    parts = urlsplit(url)
-    try:
-        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        well_formed = False
-    if not well_formed or parts.query or parts.path.strip("/") or parts.username:
-        raise CapacityError(
-            f"{GATEWAY_URL} is not an address that can be loaded; give http[s]://host:port without a path"
-        )
-    _check_host(parts.hostname or "", environment, GATEWAY_URL)
+def _is_gateway(parts: SplitResult) -> bool:
+    rest = parts.query or parts.path.strip("/") or parts.username
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
 
 
 LIBPQ_HOSTS = {"host": "PGHOST", "hostaddr": "PGHOSTADDR"}

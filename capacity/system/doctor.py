@@ -17,6 +17,7 @@ from capacity.system.programs import postgres_programs, redis_server
 CORES = 2  # one for a generator process and one for the rest
 DESCRIPTORS = 4096
 FREE_GIB = 4.0  # the standard profile's tables with their log, and its recordings
+UNSEEN = "the kernel does not tell it, so a starved generator is seen by delay alone"
 TOOLS = {
     "pgbouncer": "the test of the pooler needs it",
     "pgbench": "make bench compares with it",
@@ -38,6 +39,7 @@ def examined() -> list[Check]:
     """All checks, those that are needed first."""
     facts = machine_facts()
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    tells = os.access("/proc/self/schedstat", os.R_OK)
     free_gib = shutil.disk_usage(Path.cwd()).free / 2**30
     return [
         _system(),
@@ -46,7 +48,7 @@ def examined() -> list[Check]:
         Check("cores", facts["cpus"] >= CORES, False, f"{facts['cpus']}; {CORES} or more, or load makes itself slow"),
         Check("open files", descriptors >= DESCRIPTORS, False, f"{descriptors:,}; {DESCRIPTORS:,} for many users"),
         Check("free disk", free_gib >= FREE_GIB, False, f"{free_gib:.1f} GiB; {FREE_GIB:g} or more for standard"),
-        Check("time without a core", *_scheduler()),
+        Check("time without a core", tells, False, "the kernel tells it" if tells else UNSEEN),
         *(_tool(name, why) for name, why in TOOLS.items()),
     ]
 
@@ -66,16 +68,6 @@ def _program(name: str, find: Callable[[], Path]) -> Check:
     except (OSError, subprocess.SubprocessError) as error:
         return Check(name, False, True, f"it was found and does not run: {error}")
     return Check(name, True, True, said.strip().split(" sha=")[0])
-
-
-def _scheduler() -> tuple[bool, bool, str]:
-    readable = os.access("/proc/self/schedstat", os.R_OK)
-    said = (
-        "the kernel tells it"
-        if readable
-        else "the kernel does not tell it, so a starved generator is seen by delay alone"
-    )
-    return readable, False, said
 
 
 def _tool(name: str, why: str) -> Check:

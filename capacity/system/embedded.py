@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ REDIS_SETTINGS = {
 
 @dataclass(slots=True)
 class RunningServer:
-    """A server of ours: how to start it on a port, to tell that it answers, and to stop it.
+    """A server of ours: how to start it on a port, its address there, to tell that it answers, and to stop it.
 
     It can be ended in any way and started again on its port and in its folder.
     """
@@ -57,12 +58,18 @@ class RunningServer:
     directory: ServerDirectory
     name: str
     command: Callable[[int], list[str | Path]]
-    answers: Callable[[int], bool]
+    address: Callable[[int], str]
+    answers: Callable[[str], bool]
     stop: signal.Signals
     log: Path
     options: dict[str, Any] = field(default_factory=dict)
     port: int = 0
     pid: int = 0
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.address(self.port)
 
     def start(self) -> "RunningServer":
         """Start it on a free port, and wait until it answers; CapacityError where it does not."""
@@ -87,7 +94,7 @@ class RunningServer:
     def _answered(self) -> bool:
         """Start it on its port; whether it answered in time."""
         self.pid = self.directory.start(self.command(self.port), self.stop, self.log, **self.options)
-        told = wait_until(lambda: not self.directory.running or self.answers(self.port), START_SECONDS)
+        told = wait_until(lambda: not self.directory.running or self.answers(self.url), START_SECONDS)
         if told and self.directory.running:
             return True
         self.directory.stop_last()
@@ -114,14 +121,14 @@ def open_system(environment: Mapping[str, str] = os.environ) -> Iterator[System]
             admin, ordinary = start_postgres(directory)
             system = replace(system, postgres_url=ordinary, postgres_admin_url=admin)
         if not system.redis_url:
-            system = replace(system, redis_url=start_redis(directory))
+            system = replace(system, redis_url=run_redis(directory).url)
         yield replace(system, embedded=not (named.postgres_url or named.redis_url))
 
 
 def start_postgres(directory: ServerDirectory, **settings: str) -> tuple[str, str]:
     """As `run_postgres`; returns the addresses of its superuser and of the application's ordinary role."""
-    port = run_postgres(directory, **settings).port
-    return postgres_url("postgres", port), postgres_url("authenticator", port)
+    server = run_postgres(directory, **settings)
+    return server.url, postgres_url("authenticator", server.port)
 
 
 def run_postgres(directory: ServerDirectory, **settings: str) -> RunningServer:
@@ -140,19 +147,15 @@ def run_postgres(directory: ServerDirectory, **settings: str) -> RunningServer:
     def command(port: int) -> list[str | Path]:
         return [programs / "postgres", "-D", data, "-p", str(port), "-k", directory.folder / "socket", *words]
 
-    def answers(port: int) -> bool:
+    def answers(url: str) -> bool:
         try:
-            psycopg.connect(postgres_url("postgres", port), connect_timeout=2).close()
+            psycopg.connect(url, connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
 
-    return RunningServer(directory, "PostgreSQL", command, answers, signal.SIGINT, log, options).start()
-
-
-def start_redis(directory: ServerDirectory) -> str:
-    """Start Redis in `directory`; returns its address."""
-    return redis_url(run_redis(directory).port)
+    address = partial(postgres_url, "postgres")
+    return RunningServer(directory, "PostgreSQL", command, address, answers, signal.SIGINT, log, options).start()
 
 
 def run_redis(directory: ServerDirectory, **settings: str) -> RunningServer:
@@ -163,20 +166,16 @@ def run_redis(directory: ServerDirectory, **settings: str) -> RunningServer:
     def command(port: int) -> list[str | Path]:
         return [program, "--port", str(port), "--dir", directory.folder, *words]
 
-    def answers(port: int) -> bool:
+    def answers(url: str) -> bool:
         try:
-            with redis_client(redis_url(port), 2) as client:
+            with redis_client(url, 2) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
 
     log = directory.folder / "redis.log"
-    return RunningServer(directory, "Redis", command, answers, signal.SIGTERM, log).start()
-
-
-def redis_url(port: int) -> str:
-    """The address of an embedded Redis."""
-    return f"redis://127.0.0.1:{port}/0"
+    address = "redis://127.0.0.1:{}/0".format
+    return RunningServer(directory, "Redis", command, address, answers, signal.SIGTERM, log).start()
 
 
 def _runnable_programs(directory: ServerDirectory) -> tuple[Path, dict[str, Any]]:

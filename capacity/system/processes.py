@@ -6,17 +6,16 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from capacity.clock import wait_until
 from capacity.errors import CapacityError
-from capacity.system.addresses import System
+from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.embedded import START_SECONDS, free_port, last_line
 from capacity.system.server_directory import ServerDirectory, open_server_directory
 
-QUEUE = "capacity"
 WORKERS = 4  # processes, as the report has them
 READY = b"ready"
 
@@ -40,8 +39,8 @@ def open_application(
 ) -> Iterator[Application]:
     """The system with its application: what it does not name is started, and stopped at the end.
 
-    `jobs` is the workload file that says what the workers do with each type of job; `options` are as for
-    `worker_command`. Where the system names a queue, its own workers serve it and none are started; where it names a
+    `jobs` is the workload file that says what the workers do with each type of job; `options` are further ones of
+    their command line. Where the system names a queue, its own workers serve it and none are started; where it names a
     gateway, that is the one. The tables must be there.
     Raises CapacityError where a process cannot be started.
     """
@@ -58,10 +57,10 @@ def open_application(
         yield running
 
 
-def worker_command(directory: Path, ledger: Path, jobs: Path, number: int = 1, **options: float) -> list[str]:
-    """The command that starts a worker; `options` are further ones of its command line, as lock_s=2."""
-    given = {"directory": directory, "ledger": ledger, "jobs": jobs, "number": number, **options}
-    return [*_python("worker"), *_words(given)]
+def application_command(module: str, **options: object) -> list[str]:
+    """The command that starts one of the application's processes, with such options on its command line."""
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return [sys.executable, "-m", f"capacity.system.application.{module}", *words]
 
 
 def start_workers(
@@ -69,13 +68,14 @@ def start_workers(
 ) -> Application:
     """Start worker processes on the queue `capacity`, numbered from `first`, and wait until all of them take jobs.
 
-    `options` are as for `worker_command`.
+    `options` are further ones of their command line, as lock_s=2.
     """
     ledger = directory.folder / "ledger"
     ledger.mkdir(exist_ok=True)
-    system = replace(before.system, queue=QUEUE, ledger=str(ledger))
+    system = replace(before.system, queue=OWN_QUEUE, ledger=str(ledger))
     logs = {number: directory.folder / f"worker-{number}.log" for number in range(first, first + count)}
-    commands = {number: worker_command(directory.folder, ledger, jobs, number, **options) for number in logs}
+    given = {"directory": directory.folder, "ledger": ledger, "jobs": jobs, **options}
+    commands = {number: application_command("worker", number=number, **given) for number in logs}
     pids = [
         directory.start(commands[number], signal.SIGTERM, log, env=_environment(system)) for number, log in logs.items()
     ]
@@ -86,8 +86,8 @@ def start_workers(
 def start_gateway(directory: ServerDirectory, before: Application, **options: float | Path) -> Application:
     """Start a gateway on a free port, and wait until it answers; `options` are further ones of its command line."""
     port, log = free_port(), directory.folder / "gateway.log"
-    system = replace(before.system, gateway_url=f"http://127.0.0.1:{port}", queue=before.system.queue or QUEUE)
-    words = [*_python("gateway"), *_words({"directory": directory.folder, "port": port, **options})]
+    system = replace(before.system, gateway_url=f"http://127.0.0.1:{port}", queue=before.system.queue or OWN_QUEUE)
+    words = application_command("gateway", directory=directory.folder, port=port, **options)
     pid = directory.start(words, signal.SIGTERM, log, env=_environment(system))
 
     def answers() -> bool:
@@ -99,15 +99,6 @@ def start_gateway(directory: ServerDirectory, before: Application, **options: fl
 
     _wait(directory, "the gateway", [log], answers)
     return Application(system, {**before.pids, "gateway": [pid]})
-
-
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", f"capacity.system.application.{module}"]
-
-
-def _words(options: Mapping[str, object]) -> list[str]:
-    """Options as a command line has them."""
-    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def _environment(system: System) -> dict[str, str]:

@@ -18,7 +18,7 @@ from capacity.scenarios.outbox_restart import OutboxRestart
 from capacity.scenarios.redis_restart import Persistence, RedisRestart
 from capacity.scenarios.trial import Scenario, run_scenario
 from capacity.system.addresses import System
-from capacity.system.embedded import run_postgres, start_redis
+from capacity.system.embedded import run_postgres, run_redis
 from capacity.system.network import Fault
 from capacity.system.processes import Application, start_workers
 from capacity.system.proxy import open_proxy
@@ -34,7 +34,7 @@ READS = {"name": "reads", "target": "redis", "connections": 4, "operations": [RE
 def stopped_worker(folder: Path) -> None:
     """A worker that is stopped, and its Redis."""
     with open_server_directory() as directory:
-        running = start_workers(directory, Application(System(redis_url=start_redis(directory))), JOBS, 1)
+        running = start_workers(directory, Application(System(redis_url=run_redis(directory).url)), JOBS, 1)
         os.kill(running.pids["workers"][0], signal.SIGSTOP)
         signal.pause()
 
@@ -51,7 +51,7 @@ def stopped_database(folder: Path) -> None:
 def proxy(folder: Path) -> None:
     """A proxy that keeps back everything between a load and its Redis."""
     with open_server_directory() as directory:
-        url = start_redis(directory)
+        url = run_redis(directory).url
         with open_proxy(url) as between:
             reads = Measurement(parse_workload(READS), "trial")
             measure_with_fault(reads, between.before(url), folder, (1.0, lambda: between.apply(Fault.BLACK_HOLE)))

@@ -118,7 +118,7 @@ def test_a_server_that_ends_at_once_says_its_last_line(monkeypatch: pytest.Monke
         server_directory.open_server_directory() as place,
         pytest.raises(CapacityError, match=r"^Redis did not start: .+"),
     ):
-        embedded.start_redis(place)
+        embedded.run_redis(place)
 
 
 UP_PRINTS = "POSTGRES_URL POSTGRES_ADMIN_URL REDIS_URL GATEWAY_URL QUEUE QUEUE_PREFIX LEDGER EMBEDDED"

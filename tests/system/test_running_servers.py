@@ -7,7 +7,7 @@ import psycopg
 import pytest
 import redis
 
-from capacity.system.embedded import postgres_url, redis_url, run_postgres, run_redis
+from capacity.system.embedded import run_postgres, run_redis
 from capacity.system.server_directory import open_server_directory
 
 
@@ -15,7 +15,7 @@ from capacity.system.server_directory import open_server_directory
 def test_postgres_starts_again_on_its_port_with_its_tables_and_settings(how: signal.Signals) -> None:
     with open_server_directory() as directory:
         server = run_postgres(directory, max_connections="17")
-        url, first = postgres_url("postgres", server.port), server.pid
+        url, first = server.url, server.pid
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         server.end(how)
@@ -33,7 +33,7 @@ def test_postgres_starts_again_on_its_port_with_its_tables_and_settings(how: sig
 def test_redis_starts_again_on_its_port_with_what_it_kept() -> None:
     with open_server_directory() as directory:
         server = run_redis(directory, appendonly="yes", appendfsync="always")
-        client = redis.Redis.from_url(redis_url(server.port), decode_responses=True)
+        client = redis.Redis.from_url(server.url, decode_responses=True)
         client.set("kept", "yes")
         before = client.info("server")["run_id"]
         server.end(signal.SIGKILL)

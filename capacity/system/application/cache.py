@@ -1,5 +1,6 @@
 """The cache under test: values of 1 kB that fill a good part of the embedded server's memory, and lists."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,14 +39,9 @@ def prepare_cache(url: str, items: int) -> None:
 def remove_cache(url: str) -> None:
     """Remove every key below `capacity:`."""
     with _connected(url) as client:
-        keys: list[bytes] = []
-        for key in client.scan_iter("capacity:*", count=CHUNK):
-            keys.append(key)
-            if len(keys) == CHUNK:
-                client.unlink(*keys)
-                keys.clear()
-        if keys:
-            client.unlink(*keys)
+        keys = client.scan_iter("capacity:*", count=CHUNK)
+        while chunk := [*itertools.islice(keys, CHUNK)]:
+            client.unlink(*chunk)
 
 
 @contextmanager

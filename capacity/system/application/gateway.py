@@ -16,11 +16,11 @@ from starlette.applications import Starlette
 
 from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
-from capacity.system.addresses import POSTGRES_URL, REDIS_URL, system_from
+from capacity.system.addresses import OWN_QUEUE, POSTGRES_URL, REDIS_URL, system_from
 from capacity.system.application import pool
 from capacity.system.application.breaker import COOLDOWN_S, DEPTH_LIMIT, Breaker
 from capacity.system.application.endpoints import application
-from capacity.system.application.job_queue import QUEUE, JobQueue, read_jobs
+from capacity.system.application.job_queue import JobQueue, read_jobs
 from capacity.system.application.pool import DatabasePool
 from capacity.system.application.services import Services
 
@@ -63,7 +63,7 @@ def main(
     except CapacityError as error:
         print(f"Error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    queue = JobQueue(system.redis_url, jobs, system.queue or QUEUE, system.queue_prefix)
+    queue = JobQueue(system.redis_url, jobs, system.queue or OWN_QUEUE, system.queue_prefix)
     connections = DatabasePool(system.postgres_url, pool_size, pool_wait, pool_waiting)
     serve(Services(connections, queue, Breaker(monotonic_s, depth_limit, cooldown)), system.postgres_url, host, port)
 

@@ -16,10 +16,10 @@ from capacity.errors import CapacityError
 from capacity.load import bullmq
 from capacity.operation import Job
 from capacity.places import WORKLOADS, project_folder
+from capacity.system.addresses import OWN_QUEUE
 from capacity.system.application.deadline import within
 from capacity.workload import read_workload
 
-QUEUE = "capacity"
 CONNECTIONS = 8
 LIMIT_S = 0.25  # for one exchange with Redis and for waiting for one of the connections
 PROTOCOL = 2  # with 3 redis-py 8 takes up a connection that Redis closed, as after a restart, and a call fails for each
@@ -75,7 +75,7 @@ class JobQueue:
     within `LIMIT_S`, with QueueDownError where Redis is down or hangs.
     """
 
-    def __init__(self, url: str, jobs: Mapping[str, Job], name: str = QUEUE, prefix: str = "bull") -> None:
+    def __init__(self, url: str, jobs: Mapping[str, Job], name: str = OWN_QUEUE, prefix: str = "bull") -> None:
         self._options = {kind: job_options(job) for kind, job in jobs.items()}
         self._free = asyncio.Semaphore(CONNECTIONS)
         options: dict[str, Any] = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), 4 * LIMIT_S)

@@ -5,16 +5,15 @@ workload file says, fails as often as it says, and notes each start and finish i
 takes jobs. SIGTERM and SIGINT let it finish the jobs under way.
 """
 
-import argparse
 import asyncio
 import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import redis
 import uvloop
 from bullmq import Job
@@ -22,7 +21,7 @@ from redis.asyncio import ConnectionPool
 
 from capacity.clock import monotonic_s
 from capacity.errors import CapacityError
-from capacity.system.addresses import System, system_from
+from capacity.system.addresses import OWN_QUEUE, System, system_from
 from capacity.system.application.consumer import Consumer, ConsumerSettings, connection_pool, open_queue
 from capacity.system.application.effects import Effects
 from capacity.system.application.jobs import JobDraws
@@ -30,13 +29,13 @@ from capacity.system.application.ledger import LedgerWriter
 from capacity.system.clients import redis_client
 from capacity.workload import read_workload
 
-QUEUE = "capacity"
 DEAD_SUFFIX = "-dead"
 STALLED = "stalled"  # the reason for which a job fails whose workers died or hung too often
 STOP_S = 5.0
 CLOSE_S = 1.0
 CHECK_S = 5.0
 SAY_S = 1.0
+AT_LEAST_ONE, ABOVE_ZERO = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
 
 LOG = logging.getLogger(__name__)
 
@@ -119,17 +118,26 @@ class ReferenceWorker(Consumer):
         await self._take_effect(job)
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Run a worker until it is told to stop; a wrong setting is one sentence and exit code 2."""
+@click.command()
+@click.option("--directory", help="The folder of the system that it belongs to; only names it.", expose_value=False)
+@click.option("--ledger", type=Path, required=True, help="The folder of the ledger.")
+@click.option("--jobs", type=Path, required=True, help="The workload file that says what the jobs take.")
+@click.option("--number", default=1, show_default=True, help="Which of the workers it is.")
+@click.option("--concurrency", type=AT_LEAST_ONE, default=50, show_default=True, help="Jobs at once.")
+@click.option("--lock-s", type=ABOVE_ZERO, default=30.0, show_default=True, help="How long a job's lock holds.")
+@click.option("--stalled-s", type=ABOVE_ZERO, default=30.0, show_default=True, help="Between checks for stalled jobs.")
+@click.option("--stalled-limit", type=AT_LEAST_ONE, default=1, show_default=True, help="How often a job may stall.")
+def main(ledger: Path, jobs: Path, number: int, **options: Any) -> None:
+    """Do the jobs of the reference application's queue until a signal comes."""
     logging.basicConfig(format="worker: %(message)s")
-    given = _parser().parse_args(words)
     try:
         system = system_from()
         if not system.redis_url:
             raise CapacityError("a worker needs a queue; set CAPACITY_REDIS_URL")
-        draws = JobDraws(read_workload(given.jobs))
+        draws = JobDraws(read_workload(jobs))
         _check_redis(system.redis_url)
-        uvloop.run(_serve(system, _settings(given, system), draws, given.ledger))
+        settings = ConsumerSettings(system.queue or OWN_QUEUE, system.queue_prefix, f"worker-{number}", **options)
+        uvloop.run(_serve(system, settings, draws, ledger))
     except CapacityError as error:
         print(f"worker: {error}", file=sys.stderr)
         sys.exit(2)
@@ -182,42 +190,6 @@ def _check_redis(url: str) -> None:
         raise CapacityError(f"Redis refuses the worker: {error}; correct the address in CAPACITY_REDIS_URL") from None
     except redis.RedisError as error:
         LOG.warning("Redis does not answer: %s; waiting for it", error)
-
-
-def _settings(given: argparse.Namespace, system: System) -> ConsumerSettings:
-    return ConsumerSettings(
-        queue=system.queue or QUEUE,
-        prefix=system.queue_prefix,
-        name=f"worker-{given.number}",
-        concurrency=given.concurrency,
-        lock_s=given.lock_s,
-        stalled_s=given.stalled_s,
-        stalled_limit=given.stalled_limit,
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="worker", description="Do the jobs of the reference application's queue.")
-    parser.add_argument("--directory", type=Path, required=True, help="the folder of the system that this belongs to")
-    parser.add_argument("--ledger", type=Path, required=True, help="the folder of the ledger")
-    parser.add_argument("--jobs", type=Path, required=True, help="the workload file that says what the jobs take")
-    parser.add_argument("--number", type=int, default=1, help="which of the workers this is")
-    parser.add_argument("--concurrency", type=_positive(int), default=50, help="jobs at once")
-    parser.add_argument("--lock-s", type=_positive(float), default=30.0, help="how long a job's lock holds")
-    parser.add_argument("--stalled-s", type=_positive(float), default=30.0, help="between checks for stalled jobs")
-    parser.add_argument("--stalled-limit", type=_positive(int), default=1, help="how often a job may stall")
-    return parser
-
-
-def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        number = kind(text)
-        if not number > 0:
-            raise argparse.ArgumentTypeError(f"must be above 0 and is {text}")
-        return number
-
-    read.__name__ = kind.__name__
-    return read
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from capacity.system.application.job_queue import (
     job_options,
     read_jobs,
 )
-from capacity.system.embedded import redis_url, run_redis
+from capacity.system.embedded import run_redis
 from capacity.system.server_directory import open_server_directory
 
 JOBS = read_jobs()
@@ -156,7 +156,7 @@ def test_connections_that_redis_closed_when_it_ended_are_opened_again_and_cost_n
             await asyncio.gather(*(queue.add([job(number)]) for number in range(100, 100 + CONNECTIONS)))
             return await queue.depth()
 
-        assert within(redis_url(server.port), use) == CONNECTIONS
+        assert within(server.url, use) == CONNECTIONS
 
 
 def seconds_to_fail(url: str, calls: int = 1, reason: str = "") -> float:

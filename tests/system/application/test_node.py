@@ -16,7 +16,7 @@ import yaml
 from capacity.analysis.measured.ledger import reconcile
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.ledger import read_ledger
-from capacity.system.processes import worker_command
+from capacity.system.processes import application_command
 
 NODE = Path(__file__).parents[2] / "node"
 JOBS = 1000
@@ -67,7 +67,7 @@ def test_what_a_node_producer_enqueues_our_workers_do(node: str, environment: di
     jobs.write_text(yaml.safe_dump(JOB_FILE))
     command = [node, str(NODE / "producer.mjs"), str(JOBS), TYPE]
     ids = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
-    until_done_by(worker_command(tmp_path, tmp_path / "ledger", jobs), environment)
+    until_done_by(application_command("worker", ledger=tmp_path / "ledger", jobs=jobs), environment)
     ledger = read_ledger(tmp_path / "ledger")
     found = reconcile(ids, ledger.loc[ledger["event"] == "completed", "job"])
     assert (found.acknowledged, found.ok, found.lost, found.unexpected, found.duplicated) == (JOBS, JOBS, 0, 0, 0)

@@ -24,7 +24,7 @@ from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.jobs import JobDraws
 from capacity.system.application.ledger import read_ledger
 from capacity.system.application.worker import STOP_S, DeadLetters
-from capacity.system.processes import worker_command
+from capacity.system.processes import application_command
 from capacity.system.programs import redis_server
 from capacity.workload import parse_workload
 
@@ -61,6 +61,10 @@ class Stage:
         self.jobs = self.folder / "jobs.yaml"
         self.write_jobs(5, 15, {})
 
+    @property
+    def given(self) -> dict[str, Path]:
+        return {"directory": self.folder, "ledger": self.folder / "ledger", "jobs": self.jobs}
+
     def write_jobs(self, median_ms: float, p99_ms: float, failures: dict[str, Any]) -> None:
         self.jobs.write_text(yaml.safe_dump(job_file(median_ms, p99_ms, failures)))
 
@@ -73,7 +77,7 @@ class Stage:
         return started
 
     def launch(self, number: int = 1, **options: float) -> "subprocess.Popen[str]":
-        command = worker_command(self.folder, self.folder / "ledger", self.jobs, number, **options)
+        command = application_command("worker", **self.given, number=number, **options)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CAPACITY_")}
         environment |= {"CAPACITY_REDIS_URL": self.redis_url, "CAPACITY_QUEUE": self.queue}
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -346,14 +350,14 @@ def test_a_worker_ends_in_time_where_redis_hangs(own_stage: Stage, own_redis: Ow
             "worker: CAPACITY_REDIS_URL is on the host redis.example, and only this machine is loaded unless a host is "
             "allowed by name; set CAPACITY_ALLOW_HOSTS=redis.example if that host is yours to load",
         ),
-        ({}, {"concurrency": 0}, "worker: error: argument --concurrency: must be above 0 and is 0"),
+        ({}, {"concurrency": 0}, "Error: Invalid value for '--concurrency': 0 is not in the range x>=1."),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(
     stage: Stage, environment: dict[str, str], words: dict[str, float], message: str
 ) -> None:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("CAPACITY_")}
-    command = worker_command(stage.folder, stage.folder / "ledger", stage.jobs, **words)
+    command = application_command("worker", **stage.given, **words)
     ran = subprocess.run(command, env=plain | environment, capture_output=True, text=True, check=False, timeout=READY_S)
     assert ran.returncode == 2
     assert ran.stderr.splitlines()[-1] == message
