@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -58,17 +59,20 @@ class HttpConnection(SocketConnection):
     a class of its own, as `503, retry after`: when, is a number or a date, and a date is another one each second.
     """
 
+    _receive: Callable[..., bytes]
+
     def open(self) -> int:
         """Connect, with TLS where the address says https; ConnectionLostError says why not."""
         try:
-            secure = self._address.scheme == "https"
-            self._socket = self._connected(443 if secure else 80)
-            if secure:
-                self._secure()
+            if self._address.scheme == "https":
+                self._socket = self._end = self._secured(self._connected(443))
+                self._receive, self._send = ssl.SSLSocket.recv, ssl.SSLSocket.send
+            else:
+                self._socket = self._connected(80)
+                self._end, self._receive, self._send = self._socket.fileno(), os.read, os.write
         except OSError as error:
             raise ConnectionLostError(error.strerror or str(error) or "timed out while connecting") from None
         self._socket.setblocking(False)
-        self._bind()
         self._answer = _Answer()
         self._parse, self._status = self._answer.parser.feed_data, self._answer.parser.get_status_code
         self._known: bytes | None = None
@@ -116,21 +120,12 @@ class HttpConnection(SocketConnection):
         code = OK if status < FAILED else self._error_code(f"{status}{retry}")
         return code if self._answer.keeps_alive else CLOSES - code
 
-    def _secure(self) -> None:
-        plain = self._socket
+    def _secured(self, plain: socket.socket) -> ssl.SSLSocket:
         try:
-            self._socket = ssl.create_default_context().wrap_socket(plain, server_hostname=self._address.hostname)
+            return ssl.create_default_context().wrap_socket(plain, server_hostname=self._address.hostname)
         except OSError:
             plain.close()
             raise
-
-    def _bind(self) -> None:
-        """Note how to read and write: there is less of Python around a system call than around a socket's method."""
-        self._receive: Callable[..., bytes]
-        if isinstance(self._socket, ssl.SSLSocket):
-            self._end, self._receive, self._send = self._socket, ssl.SSLSocket.recv, ssl.SSLSocket.send
-        else:
-            self._end, self._receive, self._send = self._socket.fileno(), os.read, os.write
 
 
 class _Answer:

@@ -15,7 +15,7 @@ from capacity.clock import monotonic_ns, unix_ns_of
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.probes.measurement import Measurement, Watcher, measure
-from capacity.recording import Recording, open_recording
+from capacity.recording import Recording, add_ledger, open_recording
 from capacity.samples import service_ns
 from capacity.scenarios.trial import counted
 from capacity.workload import parse_workload
@@ -45,7 +45,7 @@ class FaultRecording:
 
     @property
     def ledger(self) -> pd.DataFrame:
-        """What the workers noted, where `settle` has put it into the recording."""
+        """What the workers noted, where that was added."""
         assert self.recording.ledger is not None
         return self.recording.ledger
 
@@ -114,12 +114,14 @@ def measure_with_fault(
     fault: tuple[float, Callable[[], Any]],
     watchers: Sequence[Watcher] = (),
     *,
-    settle: Callable[[], bool] | None = None,
+    settle: Callable[[], bool] = lambda: True,
+    ledger: Callable[[], pd.DataFrame] | None = None,
 ) -> FaultRecording:
     """Measure into a new recording in `folder`, and apply a fault meanwhile.
 
     `fault` is the seconds of load after which it begins, and the call that applies and lifts it, made in a thread of
-    its own. `settle` waits when the load has ended, and says whether all was done. What the calls raise is raised here.
+    its own. `settle` waits when the load has ended, and says whether all was done; then the `ledger` is added to the
+    recording. What the calls raise is raised here.
     """
     at_s, apply = fault
     _check_moment(at_s, measurement.shape.seconds)
@@ -137,7 +139,9 @@ def measure_with_fault(
             applying.append(thread.submit(work, max(0.0, at_s - done_s)))
 
     def ended() -> None:
-        seen.append((applying[0].result(), settle() if settle else True))
+        seen.append((applying[0].result(), settle()))
+        if ledger:
+            add_ledger(folder, ledger())
 
     with ThreadPoolExecutor(1) as thread:
         try:

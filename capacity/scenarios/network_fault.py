@@ -13,7 +13,6 @@ from capacity.clock import monotonic_ns, wait_until
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.probes.measurement import Measurement
-from capacity.recording import add_ledger
 from capacity.samples import response_ns
 from capacity.scenarios.fault_injection import FaultRecording, measure_with_fault, trial_load
 from capacity.scenarios.trial import Observed, Proof, Ready, Scenario, counted
@@ -160,13 +159,9 @@ class NetworkFault(Scenario):
         return trial_load("http", OPERATIONS, *shape, connections=connections, timeout_ms=1000 * limit_s)
 
     def _observe(self, system: System, proxy: Proxy, way: str, folder: Path) -> Observed:
-        def settle() -> bool:
-            settled = all_done(system)
-            add_ledger(folder, read_ledger(Path(system.ledger)))
-            return settled
-
-        fault = (self.at_s, lambda: self._applied(proxy, way))
-        recorded = measure_with_fault(self._load(), system.gateway_url, folder, fault, settle=settle)
+        fault, done = (self.at_s, lambda: self._applied(proxy, way)), partial(all_done, system)
+        ledger = partial(read_ledger, Path(system.ledger))
+        recorded = measure_with_fault(self._load(), system.gateway_url, folder, fault, settle=done, ledger=ledger)
         findings = (
             *self._answers(recorded),
             *account(self.name, recorded, read_written(system)),

@@ -17,12 +17,10 @@ import pandas as pd
 from capacity.analysis.faults.outbox import Outage, enqueued_again, when_written
 from capacity.analysis.measured.ledger import Reconciliation, reconcile
 from capacity.findings import Finding, Objective
-from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement
-from capacity.probes.queue import wait_until_drained
 from capacity.probes.readers.gateway import gateway_reader
 from capacity.scenarios.fault_injection import FaultRecording, numbered, trial_load
-from capacity.scenarios.redis_restart import CONNECTIONS, DRAIN_SECONDS, UNSETTLED, RedisServerRestart
+from capacity.scenarios.redis_restart import CONNECTIONS, RedisServerRestart
 from capacity.scenarios.trial import Observed, Ready, account_findings, counted
 from capacity.scenarios.trial_application import (
     BODY,
@@ -34,9 +32,10 @@ from capacity.scenarios.trial_application import (
     request_operation,
     restored,
     start_servers,
+    undone,
     write_jobs,
 )
-from capacity.system.addresses import OWN_QUEUE, System
+from capacity.system.addresses import System
 from capacity.system.application.database import Dataset
 from capacity.system.application.job_queue import LIMIT_S
 from capacity.system.application.ledger import read_ledger
@@ -105,7 +104,7 @@ class OutboxRestart(RedisServerRestart):
         with jobs_under_way(system, work) as ledger:
             recorded, proof = self.measure(self._load(), url, folder, server)
             rows = restored(system)
-        drained = wait_until_drained(server.url, Queue(OWN_QUEUE), seconds=DRAIN_SECONDS)
+        left = undone(system)
         reenqueued = gateway_reader(url)[0]()["gateway.jobs_reenqueued_total"]
         completed = read_ledger(ledger).query("event == 'completed'")["job"].tolist()
         writes = _writes(recorded)
@@ -118,7 +117,7 @@ class OutboxRestart(RedisServerRestart):
             *account_findings(self.name, "effects", took_effect, tried, ("ok", "lost", "duplicated")),
             *recorded.course(self.name, self.objective_ms),
         )
-        return Observed(proof, findings, "" if drained else UNSETTLED)
+        return Observed(proof, findings, left)
 
     def _load(self) -> Measurement:
         """Writes by the callers HELD + 1, HELD + 2, …, each once."""

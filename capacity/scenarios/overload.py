@@ -26,11 +26,11 @@ from capacity.analysis.faults.overload import (
 from capacity.findings import Objective
 from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement, gauges_of, measure
-from capacity.probes.queue import queue_watcher, told_of, wait_until_drained
+from capacity.probes.queue import queue_watcher, told_of
 from capacity.recording import open_recording
 from capacity.scenarios.fault_injection import trial_load
 from capacity.scenarios.trial import Observed, Proof, Ready, Scenario, Trial, read_trial, run_scenario
-from capacity.scenarios.trial_application import PATH, request_operation, start_servers, write_jobs
+from capacity.scenarios.trial_application import PATH, request_operation, start_servers, undone, write_jobs
 from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.application.database import Dataset
 from capacity.system.application.services import SAMPLE_S
@@ -46,7 +46,6 @@ LATE_LOOKS = 3  # a look at the depth may come two intervals late on a busy mach
 RECOVERY = 0.25  # of what the workers serve: the load after the overload
 SLACK = 0.9  # of the backlog that arithmetic gives: the load's begin and end are not sharp
 WITHIN = 95.0  # %: a p95 within the objective, said so that few samples can prove it
-DRAIN_SECONDS = 30.0
 BREAKER = "circuit_breaker"  # the folder of its trial
 
 
@@ -135,29 +134,29 @@ class Overload(Scenario):
 
     def _observe(self, start: Callable[[int], Application], folder: Path) -> Observed:
         """Both halves; where the first does not reach the limit there is nothing to compare it with."""
-        drained, found = self._half(WITH, start(self.limit), folder / WITH)
+        left, found = self._half(WITH, start(self.limit), folder / WITH)
         deepest = float(queue_depth(found.gauges).max())
         said = f"the queue was {deepest:g} deep, and the breaker's limit is {self.limit}"
         halves = [found]
         if deepest > self.limit:
             halves.append(self._half(WITHOUT, start(NO_LIMIT), folder / WITHOUT)[1])
         findings = tuple(each for half in halves for each in overload_findings(half))
-        return Observed(Proof(deepest > self.limit, said), findings, "" if drained else "jobs still wait")
+        return Observed(Proof(deepest > self.limit, said), findings, left)
 
-    def _half(self, name: str, gateway: Application, folder: Path) -> tuple[bool, Half]:
-        """One half, and whether its queue was drained; without the breaker the queue is left to its end."""
-        running, queue = gateway.system, Queue(OWN_QUEUE)
+    def _half(self, name: str, gateway: Application, folder: Path) -> tuple[str, Half]:
+        """What one half left undone, and the half; without the breaker the queue is left to its end."""
+        running = gateway.system
         gauges = gauges_of(gateway=running.gateway_url, processes=gateway.processes)
         watchers = [gauges, queue_watcher(running.redis_url)]
-        drained = [True]
+        left: list[str] = []
 
         def settle() -> None:
             if name == WITH:
-                drained[0] = wait_until_drained(running.redis_url, queue, seconds=DRAIN_SECONDS)
+                left.append(undone(running))
 
         recording = open_recording(measure(self._load(name), running.gateway_url, watchers, folder, settle=settle))
         frames = recording.samples, recording.gauges, recording.jobs
-        return drained[0], Half(name, *frames, recording.facts, self.seconds, WRITE, self.objective_ms)
+        return "".join(left), Half(name, *frames, recording.facts, self.seconds, WRITE, self.objective_ms)
 
     def _load(self, half: str) -> Measurement:
         """Writes and reads at an even rate; after the overload of the breaker's half, a load that it should admit."""

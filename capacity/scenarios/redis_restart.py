@@ -19,11 +19,11 @@ from capacity.analysis.measured.ledger import reconcile
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.load.bullmq import Queue
-from capacity.probes.queue import told_of, wait_until_drained
+from capacity.probes.queue import told_of
 from capacity.scenarios.fault_injection import FaultRecording, numbered, trial_load
 from capacity.scenarios.server_restart import FIRST_MS, WHY_FIRST, ServerRestart
 from capacity.scenarios.trial import Observed, Ready, account_findings, counted
-from capacity.scenarios.trial_application import CLIENT_SECONDS, write_jobs
+from capacity.scenarios.trial_application import CLIENT_SECONDS, undone, write_jobs
 from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.application.ledger import read_ledger
 from capacity.system.clients import redis_client
@@ -33,8 +33,6 @@ from capacity.system.server_directory import ServerDirectory, open_server_direct
 
 NAMES = {signal.SIGTERM: "stop", signal.SIGKILL: "kill", None: "undisturbed"}
 CONNECTIONS = 8
-DRAIN_SECONDS = 60.0
-UNSETTLED = "jobs still wait or are under way"
 JOB = {"name": "TokenRefresh", "weight": 100, "job": {"attempts": 1}}
 
 
@@ -104,16 +102,14 @@ class RedisRestart(RedisServerRestart):
         yield self.expects("first_success", "<=", FIRST_MS, WHY_FIRST, unit="ms")
 
     def _observe(self, directory: ServerDirectory, server: RunningServer, folder: Path) -> Observed:
-        url, queue = server.url, Queue(OWN_QUEUE)
-        shape, told = (self.rate_per_s, self.seconds), told_of(queue)
+        told, shape = told_of(Queue(OWN_QUEUE)), (self.rate_per_s, self.seconds)
         load = trial_load("bullmq", [JOB], *shape, connections=CONNECTIONS, told=told)
-        recorded, proof = self.measure(load, url, folder, server)
+        recorded, proof = self.measure(load, server.url, folder, server)
         jobs = write_jobs(directory.folder, 1, 2)
-        workers = start_workers(directory, Application(System(redis_url=url)), jobs, 1)
-        drained = wait_until_drained(url, queue, seconds=DRAIN_SECONDS)
-        ledger = read_ledger(Path(workers.system.ledger))
+        system = start_workers(directory, Application(System(redis_url=server.url)), jobs, 1).system
+        left, ledger = undone(system), read_ledger(Path(system.ledger))
         findings = (*self._account(recorded, ledger), *recorded.course(self.name, self.objective_ms))
-        return Observed(proof, findings, "" if drained else UNSETTLED)
+        return Observed(proof, findings, left)
 
     def _account(self, recorded: FaultRecording, ledger: pd.DataFrame) -> Iterator[Finding]:
         """What became of all jobs, and of those in Redis when it ended apart from those added later.

@@ -13,6 +13,7 @@ import yaml
 from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
+from capacity.probes.queue import wait_until_drained
 from capacity.scenarios.fault_injection import constant_rate
 from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.application.database import Dataset, connect_as_administrator, execute, prepare_database
@@ -28,6 +29,7 @@ from capacity.system.server_directory import ServerDirectory
 CLIENT_SECONDS = 5
 HELD = 5  # jobs under way when Redis ends, one for each slot of the worker
 SETTLE_SECONDS = 30.0
+DRAIN_SECONDS = 60.0
 PATH, BODY = "/api/publish", '{"place": 0}'
 # A row for every time that a job took effect, noted by the database itself.
 EFFECTS = """
@@ -91,6 +93,12 @@ def jobs_under_way(system: System, work: Callable[[], Application]) -> Iterator[
         if not wait_until(lambda: len(read_ledger(ledger)) >= HELD, SETTLE_SECONDS):
             raise CapacityError(f"the worker did not begin {HELD} jobs within {SETTLE_SECONDS:g} s")
         yield ledger
+
+
+def undone(system: System) -> str:
+    """Wait until no job waits or is under way; what is left when time is over, else empty."""
+    drained = wait_until_drained(system.redis_url, Queue(OWN_QUEUE), seconds=DRAIN_SECONDS)
+    return "" if drained else "jobs still wait or are under way"
 
 
 def write(url: str, body: str, caller: int) -> None:

@@ -18,7 +18,6 @@ from capacity.findings import Finding, Objective
 from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement
 from capacity.probes.queue import queue_watcher, told_of
-from capacity.recording import add_ledger
 from capacity.scenarios.fault_injection import FaultRecording, measure_with_fault, trial_load
 from capacity.scenarios.trial import Observed, Ready, account_findings, counted
 from capacity.scenarios.trial_application import effects
@@ -90,17 +89,9 @@ class WorkerCrash(Crash):
         yield self.expects("retaken", "<=", self.retaken_s, locks, unit="s")
 
     def _observe(self, pool: WorkerPool, folder: Path) -> Observed:
-        def settle() -> bool:
-            settled = pool.settled()
-            add_ledger(folder, pool.ledger())
-            return settled
-
-        load, fault, watchers = (
-            self._load(pool.start_s),
-            (self.at_s, pool.take_away),
-            [queue_watcher(pool.system.redis_url)],
-        )
-        found = measure_with_fault(load, pool.system.redis_url, folder, fault, watchers, settle=settle)
+        url, load, fault = pool.system.redis_url, self._load(pool.start_s), (self.at_s, pool.take_away)
+        watchers, settle = [queue_watcher(url)], pool.settled
+        found = measure_with_fault(load, url, folder, fault, watchers, settle=settle, ledger=pool.ledger)
         crash = replace(found, begin_ns=pool.crashed_ns - found.origin_ns)
         parts = (self._account, self._runs, self._course, self._drain)
         findings = tuple(each for part in parts for each in part(crash, pool))

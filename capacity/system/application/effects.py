@@ -21,12 +21,11 @@ Mark = Callable[[Connection, Sequence[str]], Awaitable[list[str]]]
 class Effects:
     """Marks jobs as finished in the database at `url`, those that end within 20 ms by one statement.
 
-    `first_time` counts the jobs that had not been marked before. An empty `url` marks nothing. A server that is away is
-    waited for, and its jobs wait with it: they are neither lost nor done again.
+    An empty `url` marks nothing. A server that is away is waited for, and its jobs wait with it: they are neither lost
+    nor done again.
     """
 
     def __init__(self, url: str, mark: Mark = mark_finished) -> None:
-        self.first_time = 0
         self._url = url
         self._mark = mark
         self._waiting: dict[str, asyncio.Future[None]] = {}
@@ -81,7 +80,7 @@ class Effects:
             connection = await self._connected()
             async with connection.transaction():
                 await connection.execute("SELECT capacity.act_as_service(0)")
-                self.first_time += len(await self._mark(connection, job_ids))
+                await self._mark(connection, job_ids)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if not self._away:
                 LOG.warning("PostgreSQL does not answer: %s; waiting for it", " ".join(str(error).split()))

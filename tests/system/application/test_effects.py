@@ -48,6 +48,7 @@ class Outbox:
         self.connection = psycopg.connect(url, autocommit=True)
         self.connection.execute(OUTBOX)
         self.groups: list[list[str]] = []
+        self.first_time = 0
 
     def rows(self, count: int) -> list[int]:
         return [number for (number,) in self.connection.execute(ROWS, [count])]
@@ -58,7 +59,9 @@ class Outbox:
 
     async def mark(self, connection: Connection, job_ids: Sequence[str]) -> list[str]:
         self.groups.append(list(job_ids))
-        return await mark_finished(connection, job_ids)
+        marked = await mark_finished(connection, job_ids)
+        self.first_time += len(marked)
+        return marked
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def test_jobs_that_end_together_are_marked_by_one_statement(system: System, outb
         effects = Effects(system.postgres_url, outbox.mark)
         await asyncio.gather(*(effects.finish(f"outbox-{number}") for number in numbers))
         await asyncio.gather(*(effects.finish(f"outbox-{number}") for number in outbox.rows(3)))
-        assert effects.first_time == 203
+        assert outbox.first_time == 203
         await effects.close()
 
     asyncio.run(run())
@@ -91,7 +94,7 @@ def test_a_job_that_runs_again_takes_effect_once(system: System, outbox: Outbox)
         effects, others = Effects(system.postgres_url, outbox.mark), Effects(system.postgres_url, outbox.mark)
         for _ in range(2):
             await asyncio.gather(*(each.finish(f"outbox-{number}") for each in (effects, effects, others)))
-        assert effects.first_time + others.first_time == 1
+        assert outbox.first_time == 1
         await effects.close()
         await others.close()
 
