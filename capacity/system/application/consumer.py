@@ -4,6 +4,7 @@ The package `bullmq` (3.4.4) falls short in these; each is put right where its n
 
 - an idle worker never sees a job delayed by more than redis-py's time limit: `connection_pool` sets none;
 - delays are rounded up to whole seconds until the server's version is known: `start` asks for it first;
+- a rate limit is waited for as if the queue were empty: `nextJobFromJobData`;
 - closing can hang and cannot be cancelled: `stop`;
 - a job that arrives while all slots are free is looked for by every one of them: `getNextJob`;
 - a completion does not bring the next job with it, which costs an exchange for each job: `processJob`;
@@ -24,7 +25,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
-from capacity.clock import monotonic_s
+from capacity.clock import monotonic_s, unix_s
 
 SPARE_CONNECTIONS = 16  # beside one for each slot: the waiting one, the locks, other queues
 RECONNECT_FIRST_S = 0.02
@@ -39,7 +40,8 @@ class ConsumerSettings:
     """How a worker process serves a queue.
 
     A job is taken to have stalled where its lock has not been renewed for `lock_s` when the check that runs every
-    `stalled_s` looks for the second time; it is given to another worker `stalled_limit` times.
+    `stalled_s` looks for the second time; it is given to another worker `stalled_limit` times. `limiter` is a number of
+    jobs and the milliseconds in which all workers together take no more.
     """
 
     queue: str
@@ -49,10 +51,11 @@ class ConsumerSettings:
     lock_s: float = 30.0
     stalled_s: float = 30.0
     stalled_limit: int = 1
+    limiter: tuple[int, int] | None = None
 
     def as_options(self) -> dict[str, Any]:
         """BullMQ's own options."""
-        return {
+        options: dict[str, Any] = {
             "prefix": self.prefix,
             "name": self.name,
             "concurrency": self.concurrency,
@@ -63,6 +66,9 @@ class ConsumerSettings:
             "settings": {"backoffStrategy": jittered_backoff},
             "autorun": False,
         }
+        if self.limiter:
+            options["limiter"] = {"max": self.limiter[0], "duration": self.limiter[1]}
+        return options
 
 
 class PackedConnection(Connection):
@@ -158,9 +164,21 @@ class Consumer(Worker):  # type: ignore[misc]
         if (follower := self._followers.pop(token, None)) is None:
             return None
         data, job_id, limit_until, delay_until = follower
-        return await self._done_if_closing(
-            await self.nextJobFromJobData(data, job_id, limit_until or 0, delay_until or 0, token)
-        )
+        return await self._done_if_closing(await self.nextJobFromJobData(data, job_id, limit_until, delay_until, token))
+
+    async def nextJobFromJobData(
+        self,
+        job_data: dict[str, str] | None = None,
+        job_id: str | None = None,
+        limit_until: int | None = 0,
+        delay_until: int | None = 0,
+        token: str | None = None,
+    ) -> Job | None:
+        """The job in an answer of the server; without one the next look is when the limit's milliseconds are over."""
+        job = await super().nextJobFromJobData(job_data, job_id, limit_until or 0, delay_until or 0, token)
+        if job is None and limit_until:
+            self.blockUntil = round(unix_s() * 1000) + limit_until
+        return job
 
     async def _report_and_take(
         self, job: Job, value: Any, remove: Any, token: str, fetch_next: bool = False

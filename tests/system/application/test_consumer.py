@@ -114,6 +114,20 @@ def test_delays_are_not_rounded_up_to_whole_seconds(redis_url: str) -> None:
     on_bench(redis_url, test)
 
 
+def test_a_rate_limit_is_waited_for_as_long_as_it_holds(redis_url: str) -> None:
+    """20 jobs, 5 in 250 ms: three waits. The package waits for 5 s each time."""
+
+    async def test(bench: Bench) -> None:
+        await bench.add(20)
+        consumer = bench.consumer(limiter=(5, 250))
+        await consumer.start()
+        took = await bench.until_done(20, within_s=5)
+        assert 0.75 - 0.05 <= took < 0.75 + 2 * LATE_S
+        await consumer.stop(1)
+
+    on_bench(redis_url, test)
+
+
 def test_stopping_is_bounded_where_a_job_hangs(redis_url: str) -> None:
     async def test(bench: Bench) -> None:
         await bench.add(3)
