@@ -116,9 +116,8 @@ class PoolExhaustion(Scenario):
         )
         wanted = f"the pool wants {self.size} connections, and the server lets in {slots.sum}"
         hides = self.expects("hidden_refusals", ">=", hidden, wanted)
-        yield Ready(
-            (self.expects("refused", "==", refused, reason), hides), lambda _: self._observe(system, slots, connections)
-        )
+        expected = self.expects("refused", "==", refused, reason), hides
+        yield Ready(expected, lambda _: self._observe(system, slots, connections))
 
     def _observe(self, system: System, slots: ConnectionSlots, connections: int) -> Observed:
         with ConnectionPool(
@@ -186,9 +185,9 @@ def _connected_once(url: str) -> str:
 
 def _proof_of_one_more(url: str) -> Proof:
     """No connection is left where one more client is refused."""
-    if failure := _connected_once(url):
-        return Proof(_is_refusal(failure), f"one more client was told: {failure.rpartition('FATAL: ')[2].strip()}")
-    return Proof(False, "one more client was let in, so there were connections left")
+    failure = _connected_once(url)
+    told = f"told: {failure.rpartition('FATAL: ')[2].strip()}" if failure else "let in, so there were connections left"
+    return Proof(_is_refusal(failure), f"one more client was {told}")
 
 
 def _is_refusal(text: str) -> bool:

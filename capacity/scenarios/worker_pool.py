@@ -20,11 +20,10 @@ import psutil
 from capacity.analysis.measured.job_runs import open_runs, runs_of
 from capacity.clock import POLL_S, monotonic_ns, unix_ns_of, wait_until
 from capacity.errors import CapacityError
-from capacity.load.bullmq import Queue, job_options
+from capacity.load.bullmq import job_options
 from capacity.operation import Job
-from capacity.probes.queue import wait_until_drained
 from capacity.scenarios.trial import Proof, Scenario
-from capacity.scenarios.trial_application import note_effects, start_servers, write_jobs
+from capacity.scenarios.trial_application import DRAIN_SECONDS, note_effects, start_servers, undone, write_jobs
 from capacity.system.addresses import OWN_QUEUE
 from capacity.system.application.consumer import connection_pool, open_queue
 from capacity.system.application.database import Dataset, execute
@@ -33,7 +32,6 @@ from capacity.system.application.outbox import job_id
 from capacity.system.processes import Application, start_workers
 from capacity.system.server_directory import ServerDirectory
 
-DRAIN_SECONDS = 60.0
 BUSY_SECONDS = 20.0
 PENDING = """
 INSERT INTO capacity.outbox (owner, kind, data)
@@ -113,8 +111,7 @@ class WorkerPool:
 
     def settled(self) -> bool:
         """Wait until nothing waits or is under way, and each run has an end but those that a kill cut off."""
-        drained = wait_until_drained(self.system.redis_url, Queue(OWN_QUEUE), seconds=DRAIN_SECONDS)
-        return drained and wait_until(self._all_ended, DRAIN_SECONDS)
+        return not undone(self.system) and wait_until(self._all_ended, DRAIN_SECONDS)
 
     async def _add(self) -> None:
         pool, options = connection_pool(self.system.redis_url, 1), job_options(Job(attempts=1))
