@@ -10,7 +10,7 @@ from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.planning.exhaustion import Event
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
-from capacity.analysis.planning.sizing import QUARTER, monthly_cost
+from capacity.analysis.planning.sizing import QUARTER
 from capacity.findings import Finding, Judged, Verdict
 
 NOT_SEARCHED = "not measured: this run has no search of it"
@@ -210,7 +210,7 @@ def _choice(part: PartPlan) -> Choice:
     return Choice(
         part.part.title,
         now.size.size if now else "",
-        monthly_cost(now.size) if now else None,
+        now.size.monthly if now else None,
         step.fit.size.size if step.fit else "",
         step.monthly,
         part.note or ("" if step.fit else NONE_HOLDS),

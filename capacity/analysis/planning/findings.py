@@ -8,7 +8,6 @@ from capacity.analysis.planning.exhaustion import GrowingResource, use_today
 from capacity.analysis.planning.growth import DRAWS, Exhaustion
 from capacity.analysis.planning.margins import SignalState
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan, total_monthly
-from capacity.analysis.planning.sizing import monthly_cost
 from capacity.analysis.statistics.estimates import Estimate, exactly
 from capacity.findings import Finding
 
@@ -98,7 +97,7 @@ def _servers(plan: CapacityPlan) -> Iterator[Finding]:
 
 def _costs(plan: CapacityPlan) -> Iterator[Finding]:
     known = [part for part in plan.parts if part.part.counted and part.current is not None]
-    costs = [monthly_cost(part.current.size) for part in known if part.current is not None]
+    costs = [part.current.size.monthly for part in known if part.current is not None]
     if costs and None not in costs:
         without = [part.part.title for part in plan.parts if part.part.counted and part.current is None]
         note = f"without {' and '.join(without)}, whose size is not known" if without else ""

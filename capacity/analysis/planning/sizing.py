@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from capacity.analysis.limits.demand import Demand
 from capacity.analysis.measured.problems import Problem
 from capacity.analysis.planning.catalog import Size
 from capacity.analysis.planning.growth import growth_factor
+from capacity.errors import CapacityError
 
 QUARTER = 3  # months
-HOURS = 730  # in a month, as the providers bill it: 8,760 / 12
 ROUNDING = 1e-9  # a use that is exactly the room fits, whatever the last digit of the product
 
 
@@ -35,27 +35,19 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The size of one quarter: its number from 0, the fit at the quarter's highest load, and what it costs a month.
+    """The size of one quarter: its number from 0, and the fit at the quarter's highest load.
 
-    `fit` and `monthly` are None where no size of known price is known to hold the load.
+    `fit` is None where no size of known price is known to hold the load. `problems` speak against the choice.
     """
 
     quarter: int
     fit: Fit | None
-    monthly: float | None
-    problems: tuple[Problem, ...] = field(default=(), compare=False)
+    problems: tuple[Problem, ...]
 
-
-def capacity_of(size: Size, resource: str, threads: float | None = None) -> float | None:
-    """How much of a resource a size holds without end, None where it is not known: a burstable one its CPU baseline."""
-    if resource == "cpu":
-        cores = size.sustained_vcpu
-        if cores is None or threads is None or size.vcpu is None:
-            return cores
-        # A server of one thread runs on one core, of which a burstable size gives it no more than the whole baseline.
-        return min(cores, threads * size.servers)
-    held = {"memory_gib": size.memory_gib, "connections": size.max_connections, "iops": size.iops}
-    return held[resource]
+    @property
+    def monthly(self) -> float | None:
+        """What it costs a month; None without a size."""
+        return None if self.fit is None else self.fit.size.monthly
 
 
 def judge_size(size: Size, demand: Demand) -> Fit:
@@ -63,10 +55,15 @@ def judge_size(size: Size, demand: Demand) -> Fit:
 
     A use without a high end cannot be judged, and its resource is `unknown`.
     """
+    cores = size.sustained_vcpu
+    if cores is not None and demand.threads is not None:
+        # A server of one thread runs on one core, of which a burstable size gives it no more than the whole baseline.
+        cores = min(cores, demand.threads * size.servers)
+    held = {"cpu": cores, "memory_gib": size.memory_gib, "connections": size.max_connections, "iops": size.iops}
     used: dict[str, float] = {}
     unknown = []
     for resource, use in demand.uses.items():
-        capacity = capacity_of(size, resource, demand.threads)
+        capacity = held[resource]
         if use.high == 0:
             used[resource] = 0.0
         elif capacity is None or use.high is None or not math.isfinite(use.high):
@@ -79,8 +76,7 @@ def judge_size(size: Size, demand: Demand) -> Fit:
 
 def cheapest_fit(sizes: Sequence[Size], demand: Demand) -> Fit | None:
     """The fit of least price; of equal prices the one that is used least. None where no size of known price fits."""
-    fits = [each for each in (judge_size(size, demand) for size in sizes) if _eligible(each)]
-    return min(fits, key=_order, default=None)
+    return min(_fits(sizes, demand), key=_order, default=None)
 
 
 def choose_sizes(
@@ -97,16 +93,20 @@ def choose_sizes(
     Each quarter is judged by its highest load. Where a change costs nothing the cheapest fit of each quarter is best;
     where each costs `change_cost`, the shortest path over quarters and sizes is, and it may hold a size that is larger
     than need be. A change from `current` counts. A quarter that no size holds stays open, and costs nothing here.
-    Raises ValueError for prices in more than one currency, a cost below 0 and fewer quarters than one.
+    Raises CapacityError for prices in more than one currency.
     """
-    _check_choice(sizes, quarters, change_cost)
+    currencies = sorted({size.currency for size in sizes if size.price_per_hour is not None})
+    if len(currencies) > 1:
+        raise CapacityError(f"prices in {' and '.join(currencies)} cannot be compared; give the sizes of one currency")
     demands = [demand.grown(_highest(quarter, rate)) for quarter in range(quarters)]
-    fits = [[each for each in (judge_size(size, asked) for size in sizes) if _eligible(each)] for asked in demands]
     if change_cost == 0:
-        path: list[Fit | None] = [min(there, key=_order, default=None) for there in fits]
+        path = [cheapest_fit(sizes, asked) for asked in demands]
     else:
-        path = _shortest(fits, current, change_cost)
-    return [_step(quarter, fit, sizes, demands[quarter]) for quarter, fit in enumerate(path)]
+        path = _shortest([_fits(sizes, asked) for asked in demands], current, change_cost)
+    return [
+        Step(quarter, fit, tuple(_problems(sizes, asked, fit)))
+        for quarter, (fit, asked) in enumerate(zip(path, demands, strict=True))
+    ]
 
 
 def groups_of(sizes: Sequence[Size], most: int) -> list[Size]:
@@ -116,21 +116,12 @@ def groups_of(sizes: Sequence[Size], most: int) -> list[Size]:
     for size in sizes:
         for servers in range(2, most + 1):
             known = {name: value * servers for name in summed if (value := getattr(size, name)) is not None}
-            groups.append(replace(size, size=f"{servers} × {size.size}", servers=servers, **known))
+            named = {"size": f"{servers} × {size.size}", "servers": servers}
+            groups.append(size.model_copy(update=known | named))
     return groups
 
 
-def monthly_cost(size: Size) -> float | None:
-    """What a size costs in a month of 730 hours; None where its price is not known."""
-    return None if size.price_per_hour is None else size.price_per_hour * HOURS
-
-
-def _step(quarter: int, fit: Fit | None, sizes: Sequence[Size], demand: Demand) -> Step:
-    problems = tuple(size_problems(sizes, demand, fit))
-    return Step(quarter, fit, None if fit is None else monthly_cost(fit.size), problems)
-
-
-def size_problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iterator[Problem]:
+def _problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iterator[Problem]:
     """What speaks against a choice: credits that end, connections that no size adds, and what is not known."""
     if chosen is not None and chosen.size.burstable:
         yield Problem(
@@ -166,8 +157,6 @@ def _connection_bound(sizes: Sequence[Size], demand: Demand) -> Iterator[Problem
     if "connections" not in demand.uses:
         return
     rest = replace(demand, uses={name: use for name, use in demand.uses.items() if name != "connections"})
-    if not rest.uses:
-        return
     enough, whole = cheapest_fit(sizes, rest), cheapest_fit(sizes, demand)
     if enough is None or (whole is not None and _order(whole)[0] <= _order(enough)[0]):
         return
@@ -185,17 +174,14 @@ def _highest(quarter: int, rate: float) -> float:
     return max(growth_factor(QUARTER * quarter, rate), growth_factor(QUARTER * (quarter + 1), rate))
 
 
-def _eligible(fit: Fit) -> bool:
-    return fit.fits is True and fit.size.price_per_hour is not None
+def _fits(sizes: Sequence[Size], demand: Demand) -> list[Fit]:
+    """The sizes of known price that are known to hold a demand."""
+    judged = [judge_size(size, demand) for size in sizes if size.price_per_hour is not None]
+    return [each for each in judged if each.fits]
 
 
 def _order(fit: Fit) -> tuple[float, float, str]:
-    price = fit.size.price_per_hour
-    return (math.inf if price is None else round(price, 9), max(fit.used.values(), default=0.0), fit.size.size)
-
-
-def _quarterly(fit: Fit) -> float:
-    return (monthly_cost(fit.size) or 0.0) * QUARTER
+    return round(fit.size.price_per_hour or 0.0, 9), max(fit.used.values()), fit.size.size
 
 
 Key = tuple[str, str, str] | None
@@ -219,16 +205,6 @@ def _shortest(fits: Sequence[Sequence[Fit]], current: Size | None, change_cost: 
             ways = [key for key in (cheapest, fit.size.key) if key in best]
             costs = {key: best[key][0] + (0.0 if key in (None, fit.size.key) else change_cost) for key in ways}
             way = min(costs, key=lambda key: costs[key])
-            reached[fit.size.key] = (costs[way] + _quarterly(fit), (*best[way][1], fit))
+            reached[fit.size.key] = (costs[way] + (fit.size.monthly or 0.0) * QUARTER, (*best[way][1], fit))
         best = reached
     return list(min(best.values(), key=lambda entry: entry[0])[1])
-
-
-def _check_choice(sizes: Sequence[Size], quarters: int, change_cost: float) -> None:
-    currencies = sorted({size.currency for size in sizes if size.price_per_hour is not None})
-    if len(currencies) > 1:
-        raise ValueError(f"prices in {' and '.join(currencies)} cannot be compared; give the sizes of one currency")
-    if not 0 <= change_cost < math.inf:
-        raise ValueError(f"the cost of a change must be a number from 0 and is {change_cost:g}")
-    if quarters < 1:
-        raise ValueError(f"sizes are chosen for at least one quarter and got {quarters}")

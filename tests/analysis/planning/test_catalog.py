@@ -70,35 +70,32 @@ def test_rows_of_ones_own_replace_and_extend(tmp_path: Path) -> None:
 
 def test_an_empty_cell_is_unknown(tmp_path: Path) -> None:
     (size,) = read_catalog(tmp_path) if written(tmp_path, "ec2,x,us-east-1,,,,,,,,s,d,,") else []
-    assert size == Size("ec2", "x", "us-east-1", source="s", date="d")
+    assert size == Size(service="ec2", size="x", region="us-east-1", source="s", date="d")
 
 
 @pytest.mark.parametrize(
     ("rows", "header", "sentence"),
     [
-        (
-            [],
-            "service,size,region,source",
-            "has no column 'date'; a catalogue needs service, size, region, source, date",
-        ),
-        ([], HEADER + ",colour", "has an unknown column 'colour'; accepted are service, size, region, vcpu,"),
+        (["ec2,x,us-east-1,s"], "service,size,region,source", "line 2: the key 'date' is missing"),
+        ([ROW + ",red"], HEADER + ",colour", "line 2: unknown key 'colour'; remove it or correct its spelling"),
         (
             [ROW.replace(",0.1,", ",ten,")],
             HEADER,
-            "line 2: price_per_hour is 'ten' and must be a number from 0; leave it",
+            "line 2: price_per_hour: input should be a valid number, unable to parse string as a number and is 'ten'",
         ),
-        ([ROW.replace(",2,8,", ",0,8,")], HEADER, "line 2: vcpu is '0' and must be a number above 0; leave it empty"),
+        ([ROW.replace(",0.1,", ",inf,")], HEADER, "line 2: price_per_hour: input should be a finite number and is"),
+        ([ROW.replace(",2,8,", ",0,8,")], HEADER, "line 2: vcpu: input should be greater than 0 and is '0'"),
         (
             [ROW.replace(",no,,", ",yes,1.5,")],
             HEADER,
-            "line 2: baseline_share is '1.5' and must be a share from 0 to 1",
+            "line 2: baseline_share: input should be less than or equal to 1 and is '1.5'",
         ),
-        ([ROW.replace(",no,,", ",maybe,,")], HEADER, "line 2: burstable is 'maybe'; accepted are yes and no"),
-        ([ROW.replace(",USD,", ",,")], HEADER, "line 2: the price has no currency; a price needs currency, basis,"),
+        ([ROW.replace(",no,,", ",maybe,,")], HEADER, "line 2: burstable: input should be a valid boolean"),
+        ([ROW.replace(",USD,", ",,")], HEADER, "line 2: currency: must be given with a price and is ''"),
         (
             [ROW.replace("my invoice,2026-11-01,my", ",2026-11-01,my")],
             HEADER,
-            "line 2: source is empty; each size needs",
+            "line 2: the key 'source' is missing",
         ),
         ([ROW, ROW], HEADER, "line 3: ec2 own.large us-east-1 is there twice; keep one of them"),
         (
