@@ -1,5 +1,6 @@
 """A YAML file read and validated; what is wrong with it is one sentence."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,3 +49,10 @@ def first_problem(error: ValidationError) -> str:
         value = "" if isinstance(first["input"], dict | list) else f" and is {first['input']!r}"
         text = f"{where}: {reason[0].lower()}{reason[1:]}{value}"
     return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"
+
+
+def refuse_unknown(kind: str, named: Iterable[str | None], accepted: Iterable[str]) -> None:
+    """Raise ValueError, for a model's validator, where a name that is given is not accepted; `kind` is as "metric"."""
+    known = list(accepted)
+    if unknown := sorted({name for name in named if name and name not in known}):
+        raise ValueError(f"there is no {kind} {unknown[0]!r}; accepted are {', '.join(known) or 'none'}")

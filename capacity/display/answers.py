@@ -7,7 +7,7 @@ from dataclasses import replace
 from capacity.analysis.limits.search import PRODUCTION_SHARE
 from capacity.analysis.planning.answers import HELD_BACK, Answers, Choice, Held, Outgrown
 from capacity.analysis.planning.plan import CapacityPlan
-from capacity.analysis.planning.sizing import QUARTER
+from capacity.analysis.planning.plan_file import QUARTER
 from capacity.display.tables import LINE_WIDTH, aligned, finding_text, tally_text, wrapped
 from capacity.display.tables_plan import NEVER, OVER, day_name, short_name
 from capacity.findings import Finding, Objective, Verdict, judge_all, worst
@@ -133,9 +133,9 @@ def outgrown_soon_text(answers: Answers) -> str:
 
 def after_text(outgrown: Outgrown, plan: CapacityPlan) -> str:
     """How long after the measurement the first limit comes, after a comma; empty where it is past or never comes."""
-    if outgrown.day is None or outgrown.day <= plan.start:
+    if outgrown.day is None or outgrown.day <= plan.run.day:
         return ""
-    days = (outgrown.day - plan.start).days
+    days = (outgrown.day - plan.run.day).days
     span = f"{days} day{'s' if days > 1 else ''}" if days < MANY_DAYS else f"{outgrown.months.value or 0:.0f} months"
     return f", {span} after the measurement"
 
@@ -197,7 +197,7 @@ def short_title(plan: CapacityPlan, resource: str, part: str) -> str:
 def cost_text(answers: Answers) -> str:
     """What the sizes from the next quarter cost a month, beside what runs today."""
     now = answers.cost_today
-    since = f"from {day_name(answers.plan.start)}, for {QUARTER} months: " if answers.plan else ""
+    since = f"from {day_name(answers.plan.run.day)}, for {QUARTER} months: " if answers.plan else ""
     return "; ".join(
         filter(None, (f"{since}{finding_text(answers.cost)}", f"today: {today_text(now)}", cost_note(answers)))
     )

@@ -14,10 +14,11 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
 from capacity.analysis.planning.exhaustion import GrowingResource, use_over_time
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
-from capacity.analysis.planning.sizing import QUARTER, Step
+from capacity.analysis.planning.plan_file import QUARTER
+from capacity.analysis.planning.sizing import Step
 from capacity.display.charts import PALETTE, WIDTH
 from capacity.display.charts_limits import LIMIT_COLOUR
-from capacity.display.tables_plan import currency_of, short_name
+from capacity.display.tables_plan import short_name
 
 COLUMNS = 2
 HIGHEST = 1.6  # of the limit: what lies above is not drawn
@@ -55,12 +56,12 @@ def _one(ax: Axes, plan: CapacityPlan, resource: GrowingResource, months: int) -
     ax.axhline(1, color=LIMIT_COLOUR, linewidth=1.2, linestyle=":" if resource.floor else "--")
     small: dict[str, Any] = {"fontsize": "x-small", "transform": ax.get_yaxis_transform(), "ha": "right"}
     ax.text(0.99, 1.03, "held in the test" if resource.floor else "limit", color=LIMIT_COLOUR, va="bottom", **small)
-    for number, trigger in enumerate(sorted(resource.triggers, key=lambda each: each.at.value or 0.0)):
-        share = (trigger.at.value or 0.0) / limit
+    for number, trigger in enumerate(sorted(resource.triggers, key=lambda each: each.at)):
+        share = trigger.at / limit
         ax.axhline(share, color=TRIGGER_COLOUR, linewidth=0.9, linestyle="-.")
         drop = 0.02 + LINE * (len(resource.triggers) - 1 - number)  # names one below the other, the lowest last
         named = f"{trigger.title} {share:.0%}"
-        lowest = (resource.triggers[0].at.value or 0.0) / limit
+        lowest = resource.triggers[0].at / limit
         ax.text(0.99, min(share, lowest) - drop, named, color=TRIGGER_COLOUR, va="top", **small)
     reached = [each for each in plan.events if each.resource == resource.name and each.limit]
     for event in reached:
@@ -112,12 +113,12 @@ def sizes_by_quarter(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     for row, part in enumerate(plan.parts):
         for _, steps in groupby(part.steps, key=lambda step: step.fit and step.fit.size.key):
             _bar(ax, row, list(steps))
-    end = QUARTER * plan.quarters
+    end = QUARTER * plan.file.quarters
     ax.set(xlim=(0, end), ylim=(len(plan.parts) - 0.45, -0.6))
     ax.set_yticks(range(len(plan.parts)), [_label(part) for part in plan.parts])
     dated(ax, plan, QUARTER)
     ax.grid(axis="y", visible=False)
-    ax.set_title(f"Size of each quarter, {currency_of(plan)} a month")
+    ax.set_title(f"Size of each quarter, {plan.currency} a month")
     kinds = (("burstable, by its baseline", PALETTE[1]), ("not burstable", PALETTE[0]))
     marks = [Patch(facecolor=(*colour, 0.32), edgecolor=colour, label=label) for label, colour in kinds]
     ax.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False, fontsize="small")
@@ -179,19 +180,18 @@ def swings(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
 def cost_over_time(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     """What each counted part costs a month by quarter, stacked, as far as sizes are known."""
     ax = plt.subplots(figsize=(WIDTH, 3.2))[1] if ax is None else ax
-    counted: Sequence[PartPlan] = [part for part in plan.parts if part.part.counted]
-    at = np.arange(plan.quarters) * QUARTER + QUARTER / 2
-    bottom = np.zeros(plan.quarters)
-    for place, part in enumerate(counted):
+    at = np.arange(plan.file.quarters) * QUARTER + QUARTER / 2
+    bottom = np.zeros(plan.file.quarters)
+    for place, part in enumerate(plan.counted):
         cost = np.array([step.monthly or 0.0 for step in part.steps])
         ax.bar(at, cost, width=QUARTER * 0.86, bottom=bottom, color=PALETTE[place], alpha=0.75, label=part.part.title)
         bottom += cost
     for quarter, top in enumerate(bottom):
-        whole = all(part.steps[quarter].fit is not None for part in counted)
+        whole = all(part.steps[quarter].fit is not None for part in plan.counted)
         text = f"{top:,.0f}" if whole else f"{top:,.0f}\n+ unknown"
         ax.text(at[quarter], top, text, ha="center", va="bottom", fontsize="x-small")
-    ax.set(xlim=(0, QUARTER * plan.quarters), ylim=(0, max(float(bottom.max()), 1.0) * 1.22))
-    ax.set_ylabel(f"{currency_of(plan)} a month")
+    ax.set(xlim=(0, QUARTER * plan.file.quarters), ylim=(0, max(float(bottom.max()), 1.0) * 1.22))
+    ax.set_ylabel(f"{plan.currency} a month")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_title("Cost of the plan")
     dated(ax, plan, QUARTER)

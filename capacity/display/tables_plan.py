@@ -12,7 +12,7 @@ from pandas.io.formats.style import Styler
 from capacity.analysis.planning.exhaustion import GrowingResource, use_today
 from capacity.analysis.planning.growth import Exhaustion
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan, total_monthly
-from capacity.analysis.planning.sizing import QUARTER
+from capacity.analysis.planning.plan_file import QUARTER
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.analysis.statistics.estimates import Estimate
 from capacity.display.tables import aligned, cell_html, finding_text, interval_text
@@ -99,12 +99,12 @@ def signals_table(plan: CapacityPlan) -> pd.DataFrame:
     held = {None: "not known", True: "fires already at the measured load", False: ""}
     return _by_first_column(
         {
-            "signal": each.title,
+            "signal": each.signal.title,
             "measured": each.found or finding_text(None),
-            "threshold": f"> {each.above:,g} {each.unit}".strip(),
-            "then": each.does,
+            "threshold": f"> {each.signal.above:,g} {each.signal.unit}".strip(),
+            "then": each.signal.does,
             "when": held[each.fires] or date_text(plan, each.months, at_least=True),
-            "source": each.source,
+            "source": each.signal.source,
         }
         for each in plan.signals
     )
@@ -114,7 +114,7 @@ def margins_table(plan: CapacityPlan) -> pd.DataFrame:
     """Section 10 of the report: what was measured, against what, the margin and the months that it lasts."""
     return _by_first_column(
         {
-            "": each.title,
+            "": each.entry.title,
             "measured": each.measured or "as tested",
             "against": each.against,
             "margin": _estimate(each.ratio, " x"),
@@ -127,7 +127,7 @@ def margins_table(plan: CapacityPlan) -> pd.DataFrame:
 
 def sizes_table(plan: CapacityPlan) -> pd.DataFrame:
     """A row a quarter, a column a part: the size and what it costs a month; and the total of the parts that count."""
-    quarters = range(plan.quarters)
+    quarters = range(plan.file.quarters)
     columns = {"in all": [total_text(plan, quarter) or "not known" for quarter in quarters]}
     columns |= {part.part.name.capitalize(): [_step(part, quarter) for quarter in quarters] for part in plan.parts}
     return pd.DataFrame(columns, index=pd.Index([f"from {quarter_begin(plan, quarter)}" for quarter in quarters]))
@@ -160,14 +160,14 @@ def servers_table(plan: CapacityPlan) -> pd.DataFrame:
     """How many servers of a kind keep the wait within its objective, now and at the end of the plan."""
     return _by_first_column(
         {
-            "": now.title,
-            "arrivals at the projected peak": f"{now.rate.value:,.0f}/s",
-            "mean time each": f"{now.service_ms:.3g} ms",
-            "needed now": _counted(now.needed.value, now.needed.low, now.needed.high),
-            f"in {plan.file.months} months": _counted(then.needed.value, then.needed.low, then.needed.high),
-            "objective": now.source,
+            "": each.wait.title,
+            "arrivals at the projected peak": f"{each.rate.value:,.0f}/s",
+            "mean time each": f"{each.service_ms:.3g} ms",
+            "needed now": _counted(each.now),
+            f"in {plan.file.months} months": _counted(each.later),
+            "objective": each.wait.source,
         }
-        for now, then in plan.servers
+        for each in plan.servers
     )
 
 
@@ -182,7 +182,7 @@ def summary_text(plan: CapacityPlan) -> str:
     most = max(plan.binds, key=lambda name: plan.binds[name])
     growth = plan.file.growth
     lines = [
-        ("growth", f"{growth.value:.0%} a month ({growth.low:.0%} to {growth.high:.0%}), from {plan.start}"),
+        ("growth", f"{growth.value:.0%} a month ({growth.low:.0%} to {growth.high:.0%}), from {plan.run.day}"),
         ("first limit", f"{date_text(plan, plan.first)}: {months_text(plan.first)}"),
         ("most likely", f"{plan.title_of(most)}, in {plan.binds[most]:.0%} of the simulations"),
     ]
@@ -192,21 +192,16 @@ def summary_text(plan: CapacityPlan) -> str:
         lines.append(("moves it most", f"{swing.name}: {ends}"))
     if plan.void is not None:
         lines.append(("does not count", f"the plan comes from a measurement that is void: {plan.void}"))
-    for quarter in (0, plan.quarters - 1):
+    for quarter in (0, plan.file.quarters - 1):
         total = total_text(plan, quarter)
         lines.append((f"quarter {quarter + 1}", f"{total} a month" if total else "cost not known"))
-        lines += [("", f"{part.part.title}: {_step(part, quarter)}") for part in plan.parts if part.part.counted]
+        lines += [("", f"{part.part.title}: {_step(part, quarter)}") for part in plan.counted]
     return aligned(lines)
 
 
 def short_name(size: str) -> str:
     """A size without the word that its service puts before each: `3 × t4g.small` for `3 × cache.t4g.small`."""
     return size.replace("db.", "").replace("cache.", "")
-
-
-def currency_of(plan: CapacityPlan) -> str:
-    """The currency of the prices; empty where no size was chosen."""
-    return next((step.fit.size.currency for part in plan.parts for step in part.steps if step.fit is not None), "")
 
 
 def _step(part: PartPlan, quarter: int) -> str:
@@ -217,7 +212,7 @@ def _step(part: PartPlan, quarter: int) -> str:
 def total_text(plan: CapacityPlan, quarter: int) -> str:
     """What all parts cost a month in a quarter; empty where that is not known."""
     cost = total_monthly(plan, quarter)
-    return "" if cost is None else f"{cost:,.0f} {currency_of(plan)}"
+    return "" if cost is None else f"{cost:,.0f} {plan.currency}"
 
 
 def quarter_begin(plan: CapacityPlan, quarter: int) -> str:
@@ -238,9 +233,9 @@ def _limit(resource: GrowingResource) -> str:
     return f"{'≥ ' if resource.floor else ''}{resource.limit.value:,.6g}"
 
 
-def _counted(value: float | None, low: float | None, high: float | None) -> str:
-    text = f"{value or 0:,.0f}"
-    return text if low == high else f"{text} ({low or 0:,.0f} to {high or 0:,.0f})"
+def _counted(found: Estimate) -> str:
+    text = f"{found.value or 0:,.0f}"
+    return text if found.low == found.high else f"{text} ({found.low or 0:,.0f} to {found.high or 0:,.0f})"
 
 
 def day_name(day: date | None) -> str:

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from capacity.analysis.planning.basis import PlanBasis
 from capacity.analysis.planning.catalog import Size, sizes_of
 from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
-from capacity.analysis.planning.plan_file import PlanBasis, PlanFile
+from capacity.analysis.planning.plan_file import PlanFile
 from capacity.display.charts_plan import limits_as_dates
 from capacity.display.tables_plan import date_text, quarter_begin, summary_text, total_text
 
@@ -60,7 +61,7 @@ def scenarios_table(
     for growth in growths:
         for peak in peaks:
             plan = what_if_plan(file, run, catalog, growth=growth, headroom=file.headroom.value, peak=peak)
-            most, middle = max(plan.binds, key=lambda name: plan.binds[name]), plan.quarters // 2
+            most, middle = max(plan.binds, key=lambda name: plan.binds[name]), plan.file.quarters // 2
             rows[f"{growth:.0%} a month, peak × {peak:g}"] = {
                 "first limit": date_text(plan, plan.first),
                 "most likely": plan.title_of(most),

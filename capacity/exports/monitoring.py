@@ -2,14 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from capacity.objectives import LIMIT
 from capacity.operation import Strict
 from capacity.units import read_unit
-from capacity.yaml_file import read_model
+from capacity.yaml_file import read_model, refuse_unknown
 
 PARAMETER = re.compile(r"\$\{(\w+)\}")
 Text = Annotated[str, Field(min_length=1)]
@@ -62,7 +62,7 @@ class Metrics(Strict):
         return {name for text in texts for name in PARAMETER.findall(text)}
 
     @model_validator(mode="after")
-    def _combined(self) -> "Metrics":
+    def _combined(self) -> Self:
         if len(self.series) > 1 and not self.expression:
             raise ValueError(f"the series {', '.join(self.series)} need an expression that makes them one")
         return self
@@ -79,7 +79,7 @@ class Metric(Strict):
     cloudwatch: Metrics | None = None
 
     @model_validator(mode="after")
-    def _seen(self) -> "Metric":
+    def _seen(self) -> Self:
         if bool(self.unseen) == bool(self.prometheus or self.cloudwatch):
             raise ValueError("a metric has either `prometheus` or `cloudwatch`, or says in `unseen` why not")
         return self
@@ -96,7 +96,7 @@ class WatchedThreshold(Strict):
     scales: str = ""
 
     @model_validator(mode="after")
-    def _one_limit(self) -> "WatchedThreshold":
+    def _one_limit(self) -> Self:
         if bool(self.fires) == bool(self.promise):
             raise ValueError(f"a watch on {self.metric} has either `fires` or `promise`")
         matched = LIMIT.match(self.fires or self.promise)
@@ -161,25 +161,20 @@ class Monitoring(Strict):
     metrics: dict[Name, Metric]
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Monitoring":
+    def _consistent(self) -> Self:
         seen = [metric for metric in self.metrics.values() if metric.cloudwatch]
         named = set().union(*(each.cloudwatch.parameters for each in seen if each.cloudwatch))
         named |= set().union(*(each.parameters for each in self.scaling.values()))
         exporters = {metric.prometheus.exporter for metric in self.metrics.values() if metric.prometheus}
-        _known("parameter", named, self.parameters)
-        _known("exporter", exporters, self.exporters)
-        _known("metric", {watch.metric for watch in self.watches}, self.metrics)
-        _known("severity", {"objective", *(watch.severity for watch in self.watches)}, self.severities)
-        _known("scaling", {watch.scales for watch in self.watches} - {""}, self.scaling)
+        refuse_unknown("parameter", named, self.parameters)
+        refuse_unknown("exporter", exporters, self.exporters)
+        refuse_unknown("metric", (watch.metric for watch in self.watches), self.metrics)
+        refuse_unknown("severity", ("objective", *(watch.severity for watch in self.watches)), self.severities)
+        refuse_unknown("scaling", (watch.scales for watch in self.watches), self.scaling)
         pairs = [(watch.metric, watch.severity) for watch in self.watches]
         if repeated := [pair for pair in pairs if pairs.count(pair) > 1]:
             raise ValueError(f"{repeated[0][0]} has more than one watch of the severity {repeated[0][1]!r}")
         return self
-
-
-def _known(kind: str, named: set[str], accepted: Any) -> None:
-    if unknown := sorted(named - set(accepted)):
-        raise ValueError(f"there is no {kind} {unknown[0]!r}; accepted are {', '.join(accepted) or 'none'}")
 
 
 def read_monitoring(path: Path) -> Monitoring:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.planning.answers import NOT_SEARCHED, Answers, answers_of
+from capacity.analysis.planning.basis import read_basis
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.plan import CapacityPlan, make_plan
-from capacity.analysis.planning.plan_file import read_basis, read_plan
+from capacity.analysis.planning.plan_file import read_plan
 from capacity.display.tables_trials import expectation_title
 from capacity.errors import CapacityError
 from capacity.findings import Finding

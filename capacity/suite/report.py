@@ -19,7 +19,6 @@ from capacity.analysis.planning.answers import HELD_BACK, Answers
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.display import answers as texts
 from capacity.display.tables import finding_link, finding_text, tally_text
-from capacity.display.tables_plan import currency_of
 from capacity.findings import Finding, Judged, Verdict, worst
 from capacity.suite.next_steps import ToDo
 from capacity.writing import write_whole
@@ -115,13 +114,7 @@ def write_report(
         parts.append(ReportPart("closing", "Sign-off", CLOSING_TITLE, _blocks(summary, CLOSING, names)))
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     found = partial(finding_link, names=names)
-    environment.globals |= {
-        "found": found,
-        "names": names,
-        "texts": texts,
-        "tally_text": tally_text,
-        "currency_of": currency_of,
-    }
+    environment.globals |= {"found": found, "names": names, "texts": texts, "tally_text": tally_text}
     template = environment.from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
     told = {"title": title, "facts": facts, "answers": answers, "steps": steps, "parts": parts}
     write_whole(path, template.render(told, pictures=_pictures(answers), confidence=CONFIDENCE_TEXT))

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from capacity.analysis.planning.basis import PlanBasis, read_basis
 from capacity.analysis.planning.catalog import Size, read_catalog
 from capacity.analysis.planning.growth import Exhaustion
 from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
-from capacity.analysis.planning.plan_file import PlanBasis, PlanFile, read_basis, read_plan
+from capacity.analysis.planning.plan_file import PlanFile, read_plan
 from capacity.analysis.planning.sizing import choose_sizes
 from capacity.display import charts_plan, tables_plan
 from capacity.display.what_if import VIEW, _sliders, scenarios_table, what_if, what_if_plan
@@ -49,12 +50,12 @@ def closed() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("months", "at_least", "words"),
     [
-        (Exhaustion(4.0, 2.7, 6.3, 0.0), False, "4.0 months (2.7 to 6.3)"),
-        (Exhaustion(4.0, 2.7, math.inf, 0.1), False, "4.0 months (2.7 to never)"),
-        (Exhaustion(math.inf, 9.0, math.inf, 0.9), False, "never"),
-        (Exhaustion(0.0, 0.0, 0.0, 0.0), False, "already exceeded"),
-        (Exhaustion(0.0, 0.0, 2.0, 0.0), False, "already exceeded (or within 2.0 months)"),
-        (Exhaustion(2.6, 1.5, 4.0, 0.0), True, "at least 2.6 months (at 95 %: 1.5)"),
+        (Exhaustion(4.0, 2.7, 6.3), False, "4.0 months (2.7 to 6.3)"),
+        (Exhaustion(4.0, 2.7, math.inf), False, "4.0 months (2.7 to never)"),
+        (Exhaustion(math.inf, 9.0, math.inf), False, "never"),
+        (Exhaustion(0.0, 0.0, 0.0), False, "already exceeded"),
+        (Exhaustion(0.0, 0.0, 2.0), False, "already exceeded (or within 2.0 months)"),
+        (Exhaustion(2.6, 1.5, 4.0), True, "at least 2.6 months (at 95 %: 1.5)"),
     ],
 )
 def test_months_have_the_right_word(months: Exhaustion, at_least: bool, words: str) -> None:
@@ -62,11 +63,11 @@ def test_months_have_the_right_word(months: Exhaustion, at_least: bool, words: s
 
 
 def test_dates_count_from_the_day_of_the_run(plan: CapacityPlan) -> None:
-    start = plan.start
-    assert tables_plan.date_text(plan, Exhaustion(12.0, 6.0, 24.0, 0.0)).startswith(f"{start.year + 1}-{start:%m-%d} (")
-    assert tables_plan.date_text(plan, Exhaustion(1.0, 0.0, 2.0, 0.0), at_least=True).startswith("not before ")
-    assert tables_plan.date_text(plan, Exhaustion(math.inf, 1.0, math.inf, 1.0)) == "never"
-    assert tables_plan.date_text(plan, Exhaustion(0.0, 0.0, 0.0, 0.0)) == "already exceeded"
+    start = plan.run.day
+    assert tables_plan.date_text(plan, Exhaustion(12.0, 6.0, 24.0)).startswith(f"{start.year + 1}-{start:%m-%d} (")
+    assert tables_plan.date_text(plan, Exhaustion(1.0, 0.0, 2.0), at_least=True).startswith("not before ")
+    assert tables_plan.date_text(plan, Exhaustion(math.inf, 1.0, math.inf)) == "never"
+    assert tables_plan.date_text(plan, Exhaustion(0.0, 0.0, 0.0)) == "already exceeded"
 
 
 def test_every_resource_signal_margin_and_wait_has_its_row(plan: CapacityPlan) -> None:

@@ -14,10 +14,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from capacity.analysis.planning.basis import read_basis
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
-from capacity.analysis.planning.plan_file import read_basis, read_plan
+from capacity.analysis.planning.plan_file import read_plan
 from capacity.display.answers import limit_texts
 from capacity.display.tables import finding_text
 from capacity.findings import Finding, read_findings, write_findings

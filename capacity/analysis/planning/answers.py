@@ -10,7 +10,7 @@ from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.planning.exhaustion import Event
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
-from capacity.analysis.planning.sizing import QUARTER
+from capacity.analysis.planning.plan_file import QUARTER
 from capacity.findings import Finding, Judged, Verdict
 
 NOT_SEARCHED = "not measured: this run has no search of it"
@@ -153,7 +153,7 @@ def answers_of(
             for name, each in searched.items()
         ],
         _outgrown(given("plan.first_limit", why), planned),
-        [_choice(each) for each in planned.parts if each.part.counted] if planned else [],
+        [_choice(each) for each in planned.counted] if planned else [],
         given("plan.cost_first_quarter", why),
         given("plan.cost_now", why or "no size of what runs now is known; name it in data/plan.yaml as `current`"),
         planned,

@@ -2,31 +2,31 @@
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from capacity.analysis.planning.growth import (
     DRAWS,
     Exhaustion,
-    Known,
+    Floats,
+    drawn_interval,
+    drawn_months,
+    ends_of,
     exhaustion,
     growth_factor,
     log_draws,
     months_until,
+    summary,
 )
-from capacity.analysis.statistics.conventions import CONFIDENCE
-from capacity.analysis.statistics.estimates import Estimate
+from capacity.analysis.planning.plan_file import Trigger
+from capacity.analysis.statistics.estimates import Estimate, exactly
 
 SMALLEST = 1e-6  # of a value: an interval that reaches 0 is drawn from here, since what grows by a share is above 0
-ROUNDING = 1e-9
 RATE = "growth a month"
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,6 @@ class Term:
     amount: Estimate
     load: str | None = None
     name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """What happens when a use reaches `at`, in the resource's unit: a trigger of the plan, or the limit itself."""
-
-    title: str
-    at: Estimate
-    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ class GrowingResource:
     terms: tuple[Term, ...]
     limit: Estimate | None
     floor: bool = False
-    triggers: tuple[Threshold, ...] = ()
+    triggers: Sequence[Trigger] = ()
     why: str = ""
 
     @property
@@ -90,26 +81,19 @@ class Event:
 class Outlook:
     """What is known of the load to come: `loads` by name, as multiples of the load that was measured, and growth."""
 
-    loads: Mapping[str, Known]
-    rate: Known
+    loads: Mapping[str, Estimate]
+    rate: Estimate
     seed: int = 1
-    draws: int = DRAWS
-
-    def drawn(self, name: str, given: Known, offset: float = 0.0) -> Floats:
-        """Draws of what is known, the same for a name whatever else is drawn."""
-        return _drawn(name, given, offset, self.seed, self.draws)
-
-    def growth(self) -> Floats:
-        """Draws of the monthly rate."""
-        return self.drawn(RATE, self.rate, offset=1.0)
 
 
 @lru_cache(maxsize=64)  # growth and loads are drawn for each resource anew; 160 kB each
-def _drawn(name: str, given: Known, offset: float, seed: int, draws: int) -> Floats:
-    if not offset and _nothing(given):
-        return np.zeros(draws)
+def _drawn(name: str, given: Estimate, seed: int, offset: float = 0.0) -> Floats:
+    """Draws of an estimate above −`offset`, the same for a name whatever else is drawn."""
+    if not offset and given.high == 0:
+        return np.zeros(DRAWS)
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    drawn: Floats = np.exp(log_draws(_above_zero(given) if not offset else given, generator, draws, offset)) - offset
+    ends = ends_of(name, given if offset else _above_zero(given))
+    drawn: Floats = np.exp(log_draws(ends, generator, offset=offset)) - offset
     drawn.flags.writeable = False
     return drawn
 
@@ -117,7 +101,7 @@ def _drawn(name: str, given: Known, offset: float, seed: int, draws: int) -> Flo
 def use_today(resource: GrowingResource, outlook: Outlook) -> Estimate:
     """The use at the projected peak, with its interval, in the resource's unit. Raises ValueError without terms."""
     value = _value_of(resource, outlook)
-    low, high = _interval(_use_draws(resource, outlook))
+    low, high = drawn_interval(_use_draws(resource, outlook))
     if low == high:
         low = high = value
     return Estimate(value, min(low, value), max(high, value), min(term.amount.count for term in resource.terms))
@@ -125,12 +109,11 @@ def use_today(resource: GrowingResource, outlook: Outlook) -> Estimate:
 
 def use_over_time(resource: GrowingResource, outlook: Outlook, months: int) -> pd.DataFrame:
     """One row for each of the months 0 to `months`: month, value, low, high, in the resource's unit."""
-    use, growth = _use_draws(resource, outlook), 1 + outlook.growth()
-    value, rate = _value_of(resource, outlook), _middle(outlook.rate)
-    rows = []
-    for month in range(months + 1):
-        low, high = _interval(use * growth**month)
-        rows.append((month, value * growth_factor(month, rate), low, high))
+    use, growth = _use_draws(resource, outlook), 1 + _drawn(RATE, outlook.rate, outlook.seed, 1.0)
+    value, rate = _value_of(resource, outlook), outlook.rate.value or 0.0
+    rows = [
+        (month, value * growth_factor(month, rate), *drawn_interval(use * growth**month)) for month in range(months + 1)
+    ]
     return pd.DataFrame(rows, columns=["month", "value", "low", "high"])
 
 
@@ -140,15 +123,10 @@ def events(resources: Sequence[GrowingResource], outlook: Outlook) -> list[Event
     for resource in resources:
         if not resource.terms or resource.limit is None:
             continue
-        limit = Threshold("limit", resource.limit, resource.why)
-        for threshold in (*resource.triggers, limit):
-            months = _until(resource, threshold, outlook)
-            is_limit = threshold is limit
-            at = threshold.at.value or 0.0
-            reached = Event(
-                resource.name, threshold.title, at, months, resource.floor and is_limit, is_limit, threshold.source
-            )
-            found.append(reached)
+        thresholds = [(each.title, exactly(each.at, 0), each.source, False) for each in resource.triggers]
+        for title, at, source, last in [*thresholds, ("limit", resource.limit, resource.why, True)]:
+            months = summary(month_value(resource, at, outlook), _month_draws(resource, at, outlook))
+            found.append(Event(resource.name, title, at.value or 0.0, months, resource.floor and last, last, source))
     return found
 
 
@@ -162,93 +140,60 @@ def first_limit(resources: Sequence[GrowingResource], outlook: Outlook) -> tuple
     if not known:
         raise ValueError("no resource has a use and a limit that are known; measure up to the limits first")
     drawn = np.array([_month_draws(each, each.limit, outlook) for each in known])
-    value = min(month_value(each, outlook) for each in known)
-    first = drawn.argmin(axis=0)
-    finite = np.isfinite(drawn.min(axis=0))
-    shares = {each.name: float(((first == place) & finite).mean()) for place, each in enumerate(known)}
-    return _summary(value, drawn.min(axis=0)), shares
+    first, soonest = drawn.argmin(axis=0), drawn.min(axis=0)
+    shares = {each.name: float(((first == place) & np.isfinite(soonest)).mean()) for place, each in enumerate(known)}
+    return summary(first_value(known, outlook), soonest), shares
 
 
-def held_until(load: Known, outlook: Outlook) -> Exhaustion:
-    """Months until the projected load, a multiple of the one that was measured, has grown to the measured one.
+def first_value(resources: Iterable[GrowingResource], outlook: Outlook) -> float:
+    """Months until the first of their limits by the values alone, without intervals."""
+    return min(month_value(each, each.limit, outlook) for each in resources)
 
-    Until then what was not exceeded in the measurement need not be feared: it holds for latencies, evictions and
-    backlogs, which do not grow in proportion.
+
+def months_left(use: Estimate, limit: Estimate, outlook: Outlook) -> Exhaustion:
+    """Months until a use has grown to its limit, each drawn by itself; for ever where nothing is used."""
+    if not use.value:
+        return Exhaustion(math.inf, math.inf, math.inf)
+    return exhaustion(_above_zero(use), _above_zero(limit), outlook.rate, outlook.seed)
+
+
+def month_value(resource: GrowingResource, limit: Estimate | None, outlook: Outlook) -> float:
+    """Months until a use reaches a limit by the values alone: nothing grows to nothing, and where nothing is allowed
+    it is over.
     """
-    return exhaustion(_above_zero(load), 1.0, outlook.rate, outlook.seed, outlook.draws)
-
-
-def month_value(resource: GrowingResource, outlook: Outlook) -> float:
-    """Months until the limit of a resource by the values alone, without intervals."""
-    limit = resource.limit
-    return _months(_value_of(resource, outlook), (limit.value if limit else None) or 0.0, _middle(outlook.rate))
-
-
-def _until(resource: GrowingResource, threshold: Threshold, outlook: Outlook) -> Exhaustion:
-    value = _months(_value_of(resource, outlook), threshold.at.value or 0.0, _middle(outlook.rate))
-    return _summary(value, _month_draws(resource, threshold.at, outlook))
-
-
-def _months(use: float, limit: float, rate: float) -> float:
-    """As `months_until`; nothing grows to nothing, and is over where nothing is allowed."""
+    use, most = _value_of(resource, outlook), (limit.value if limit else None) or 0.0
     if use <= 0:
         return math.inf
-    return months_until(use, limit, rate) if limit > 0 else 0.0
+    return months_until(use, most, outlook.rate.value or 0.0) if most > 0 else 0.0
 
 
 def _month_draws(resource: GrowingResource, limit: Estimate | None, outlook: Outlook) -> Floats:
     use = _use_draws(resource, outlook)
     if limit is None or (limit.value or 0.0) <= 0:
-        return np.zeros(outlook.draws)
-    goal = outlook.drawn(f"{resource.name} limit {limit.value:g}", limit)
-    growth = np.log1p(outlook.growth())
-    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.zeros(DRAWS)
+    goal = _drawn(f"{resource.name} limit {limit.value:g}", limit, outlook.seed)
+    with np.errstate(divide="ignore"):
         room = np.log(goal) - np.log(use)
-        months: Floats = np.where(room <= 0, 0.0, np.where(growth > 0, room / growth, np.inf))
-    return months
+    return drawn_months(room, np.log1p(_drawn(RATE, outlook.rate, outlook.seed, 1.0)))
 
 
 def _use_draws(resource: GrowingResource, outlook: Outlook) -> Floats:
-    total = np.zeros(outlook.draws)
+    total = np.zeros(DRAWS)
     for number, term in enumerate(resource.terms):
-        part = outlook.drawn(f"{resource.name} use {number}", term.amount)
-        total += part * (outlook.drawn(f"load {term.load}", outlook.loads[term.load]) if term.load else 1.0)
+        load = _drawn(f"load {term.load}", outlook.loads[term.load], outlook.seed) if term.load else 1.0
+        total += load * _drawn(f"{resource.name} use {number}", term.amount, outlook.seed)
     return total
 
 
 def _value_of(resource: GrowingResource, outlook: Outlook) -> float:
     if not resource.terms:
         raise ValueError(f"the use of {resource.title} is not known: {resource.why}")
-    return sum(
-        (term.amount.value or 0.0) * (_middle(outlook.loads[term.load]) if term.load else 1.0)
-        for term in resource.terms
-    )
+    loads = [outlook.loads[term.load].value if term.load else 1.0 for term in resource.terms]
+    return sum((term.amount.value or 0.0) * (load or 0.0) for term, load in zip(resource.terms, loads, strict=True))
 
 
-def _summary(value: float, months: Floats) -> Exhaustion:
-    low, high = _interval(months)
-    return Exhaustion(value, min(low, value), max(high, value), float(np.isinf(months).mean()))
-
-
-def _interval(drawn: Floats) -> tuple[float, float]:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn, (tail, 1 - tail), method="inverted_cdf")
-    if np.isfinite(high) and high - low <= ROUNDING * abs(high):  # exact stays exact: drawing goes through logarithms
-        return float(high), float(high)
-    return float(low), float(high)
-
-
-def _nothing(given: Known) -> bool:
-    return given == 0 if not isinstance(given, Estimate) else given.high == 0
-
-
-def _above_zero(given: Known) -> Known:
+def _above_zero(given: Estimate) -> Estimate:
     """An estimate whose ends are above 0, so that it can be drawn on the scale on which growth adds up."""
-    if not isinstance(given, Estimate) or given.value is None or given.low is None or given.high is None:
-        return given if isinstance(given, Estimate) else max(given, SMALLEST)
-    value = max(given.value, SMALLEST * (given.high or 1.0), math.ulp(1.0))
-    return Estimate(value, max(given.low, SMALLEST * value), max(given.high, value), given.count)
-
-
-def _middle(given: Known) -> float:
-    return given if not isinstance(given, Estimate) else given.value or 0.0
+    low, value, high = ends_of("value", given)
+    value = max(value, SMALLEST * (high or 1.0), math.ulp(1.0))
+    return Estimate(value, max(low, SMALLEST * value), max(high, value), given.count)

@@ -20,20 +20,23 @@ from capacity.analysis.statistics.estimates import Estimate
 MONTHLY_RATE = 0.15  # the reference report's estimate, its section 6
 DRAWS = 20_000  # the ends of a 95 % interval then lie within about 0.2 percentage points of 2.5 and 97.5 %
 
+ROUNDING = 1e-9
+
 Known = float | Estimate
+Ends = tuple[float, float, float]  # low end, value and high end
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Exhaustion:
     """Months until a limit is met: `value` by the values, between `low` and `high` by their intervals.
 
-    0 is already over and inf is never; `never` is the share of the draws, 0–1, in which the limit is never met.
+    0 is already over and inf is never.
     """
 
     value: float
     low: float
     high: float
-    never: float
 
 
 def months_until(current: float, limit: float, monthly_rate: float = MONTHLY_RATE) -> float:
@@ -72,11 +75,6 @@ def months_until(current: float, limit: float, monthly_rate: float = MONTHLY_RAT
     if monthly_rate <= 0:
         return math.inf
     return (math.log(limit) - math.log(current)) / math.log1p(monthly_rate)
-
-
-def margin_lasts(margin: float, monthly_rate: float = MONTHLY_RATE) -> float:
-    """Months that a safety margin lasts, given as capacity over use: 2.1 at 15 % a month lasts 5.3."""
-    return months_until(1.0, margin, monthly_rate)
 
 
 def growth_factor(months: float, monthly_rate: float = MONTHLY_RATE) -> float:
@@ -127,10 +125,9 @@ def project(current: Known, months: int, monthly_rate: Known = MONTHLY_RATE) -> 
     """
     if not isinstance(months, int | np.integer) or months < 0:
         raise ValueError(f"a projection is over a whole number of months from 0 and got {months}")
-    use, rate = _positive("current value", current), _rate(monthly_rate)
-    ends = ((use.value, rate.value), (use.low, rate.low), (use.high, rate.high))
-    columns = [[start * growth_factor(month, each) for month in range(months + 1)] for start, each in ends]
-    return pd.DataFrame({"month": range(months + 1), **dict(zip(("value", "low", "high"), columns, strict=True))})
+    ends = zip(("low", "value", "high"), _positive("current value", current), _rate(monthly_rate), strict=True)
+    grown = {end: [use * growth_factor(month, rate) for month in range(months + 1)] for end, use, rate in ends}
+    return pd.DataFrame({"month": range(months + 1), **grown})[["month", "value", "low", "high"]]
 
 
 def exhaustion(
@@ -143,28 +140,43 @@ def exhaustion(
     gives the same answer. Raises ValueError as `months_until` does, and for an estimate without an interval.
     """
     use, goal, rate = _positive("current value", current), _positive("limit", limit), _rate(monthly_rate)
-    if draws < 1:
-        raise ValueError(f"an exhaustion month is drawn at least once and got {draws} draws")
     generator = np.random.default_rng(seed)
-    log_use, log_goal = _draw_log(use, 0.0, generator, draws), _draw_log(goal, 0.0, generator, draws)
-    log_growth = _draw_log(rate, 1.0, generator, draws)
-    room = log_goal - log_use
+    log_use, log_goal, log_growth = (
+        log_draws(ends, generator, draws, offset) for ends, offset in ((use, 0.0), (goal, 0.0), (rate, 1.0))
+    )
+    return summary(months_until(use[1], goal[1], rate[1]), drawn_months(log_goal - log_use, log_growth))
+
+
+def drawn_months(room: Floats, log_growth: Floats) -> Floats:
+    """Months until a limit by draw: `room` is ln(limit / use), and `log_growth` ln(1 + rate)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        months = np.where(room <= 0, 0.0, np.where(log_growth > 0, room / log_growth, np.inf))
+        months: Floats = np.where(room <= 0, 0.0, np.where(log_growth > 0, room / log_growth, np.inf))
+    return months
+
+
+def summary(value: float, months: Floats) -> Exhaustion:
+    """Months by the values, with the interval of their draws."""
+    low, high = drawn_interval(months)
+    return Exhaustion(value, min(low, value), max(high, value))
+
+
+def drawn_interval(drawn: Floats) -> tuple[float, float]:
+    """The low and high end of draws at CONFIDENCE; of draws that are all alike but for rounding, the same."""
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(months, (tail, 1 - tail), method="inverted_cdf")
-    value = months_until(use.value, goal.value, rate.value)
-    return Exhaustion(value, float(low), float(high), float(np.isinf(months).mean()))
+    low, high = np.quantile(drawn, (tail, 1 - tail), method="inverted_cdf")
+    if np.isfinite(high) and high - low <= ROUNDING * abs(high):  # exact stays exact: drawing goes through logarithms
+        low = high
+    return float(low), float(high)
 
 
-def log_draws(
-    given: Known, generator: np.random.Generator, draws: int = DRAWS, offset: float = 0.0
-) -> npt.NDArray[np.float64]:
-    """Draws of ln(offset + given) as `exhaustion` makes them, to draw several uses and limits with one growth.
+def log_draws(ends: Ends, generator: np.random.Generator, draws: int = DRAWS, offset: float = 0.0) -> Floats:
+    """Draws of ln(offset + value) by a value's ends, which are above −offset.
 
-    Raises ValueError for an estimate without an interval; offset + given must be above 0.
+    The median is the value, and the 2.5 and 97.5 % points are the low and high end.
     """
-    return _draw_log(_known("value", given), offset, generator, draws)
+    low, middle, high = (math.log(offset + each) for each in ends)
+    unit = generator.standard_normal(draws) / float(stats.norm.isf((1 - CONFIDENCE) / 2))
+    return middle + np.where(unit < 0, (middle - low) * unit, (high - middle) * unit)
 
 
 def date_after(start: date, months: float) -> date | None:
@@ -184,13 +196,6 @@ def date_after(start: date, months: float) -> date | None:
     return begin + timedelta(days=math.floor((months - whole) * (end - begin).days))
 
 
-@dataclass(frozen=True, slots=True)
-class _Between:
-    low: float
-    value: float
-    high: float
-
-
 def _months_later(start: date, months: int) -> date | None:
     years, place = divmod(start.month - 1 + months, 12)
     year, month = start.year + years, place + 1
@@ -199,37 +204,29 @@ def _months_later(start: date, months: int) -> date | None:
     return date(year, month, min(start.day, calendar.monthrange(year, month)[1]))
 
 
-def _known(name: str, given: Known) -> _Between:
+def ends_of(name: str, given: Known) -> Ends:
+    """Low end, value and high end, which are one for a number; ValueError for an estimate without an interval."""
     if not isinstance(given, Estimate):
-        return _Between(given, given, given)
+        return given, given, given
     if given.value is None or given.low is None or given.high is None:
         raise ValueError(f"the {name} is an estimate without a value or an interval; give a number or measure longer")
     if not given.low <= given.value <= given.high:
         raise ValueError(
             f"the {name} {given.value:g} must lie within its interval, which is {given.low:g} to {given.high:g}"
         )
-    return _Between(given.low, given.value, given.high)
+    return given.low, given.value, given.high
 
 
-def _positive(name: str, given: Known) -> _Between:
-    known = _known(name, given)
-    for end in (known.low, known.value, known.high):
+def _positive(name: str, given: Known) -> Ends:
+    for end in (ends := ends_of(name, given)):
         _check_positive(name, end)
-    return known
+    return ends
 
 
-def _rate(given: Known) -> _Between:
-    known = _known("monthly rate", given)
-    for end in (known.low, known.value, known.high):
+def _rate(given: Known) -> Ends:
+    for end in (ends := ends_of("monthly rate", given)):
         _check_rate(end)
-    return known
-
-
-def _draw_log(known: _Between, offset: float, generator: np.random.Generator, draws: int) -> npt.NDArray[np.float64]:
-    """Draws of ln(offset + known): the median is the value's, and the ends of the interval are its own."""
-    low, middle, high = (math.log(offset + each) for each in (known.low, known.value, known.high))
-    unit = generator.standard_normal(draws) / float(stats.norm.isf((1 - CONFIDENCE) / 2))
-    return middle + np.where(unit < 0, (middle - low) * unit, (high - middle) * unit)
+    return ends
 
 
 def _check_positive(name: str, value: float) -> None:

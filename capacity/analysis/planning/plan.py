@@ -1,19 +1,20 @@
 """The capacity plan of a run: when each resource is outgrown, and what to run in each quarter."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 
 from capacity.analysis.limits.demand import Demand
+from capacity.analysis.planning.basis import PlanBasis
 from capacity.analysis.planning.catalog import Size, find_size, sizes_of
 from capacity.analysis.planning.exhaustion import Event, GrowingResource, Outlook, events, first_limit
 from capacity.analysis.planning.growth import Exhaustion, date_after, growth_factor
-from capacity.analysis.planning.margins import Margin, Servers, SignalState, held_signals, planned_margins, servers_for
-from capacity.analysis.planning.plan_file import PartEntry, PlanBasis, PlanFile
-from capacity.analysis.planning.projection import outlook_of, planned_demand, planned_resources
+from capacity.analysis.planning.margins import Margin, Servers, SignalState, planned_margin, servers_for, signal_state
+from capacity.analysis.planning.plan_file import PartEntry, PlanFile, ResourceEntry, Wait
+from capacity.analysis.planning.projection import planned_demand, planned_resource
 from capacity.analysis.planning.sensitivity import Swing, sensitivity
-from capacity.analysis.planning.sizing import QUARTER, Fit, Step, choose_sizes, groups_of, judge_size
+from capacity.analysis.planning.sizing import Fit, Step, choose_sizes, groups_of, judge_size
 from capacity.errors import CapacityError
 
 
@@ -48,21 +49,21 @@ class CapacityPlan:
     signals: Sequence[SignalState]
     margins: Sequence[Margin]
     parts: Sequence[PartPlan]
-    servers: Sequence[tuple[Servers, Servers]]
+    servers: Sequence[Servers]
 
     @property
-    def start(self) -> date:
-        """The day of the run, from which all months count."""
-        return self.run.day
+    def counted(self) -> list[PartPlan]:
+        """The parts that are in the total."""
+        return [part for part in self.parts if part.part.counted]
 
     @property
-    def quarters(self) -> int:
-        """How many quarters are planned, the last one possibly not whole."""
-        return -(-self.file.months // QUARTER)
+    def currency(self) -> str:
+        """The currency of the prices; empty where no size was chosen."""
+        return next((step.fit.size.currency for part in self.parts for step in part.steps if step.fit), "")
 
     def day(self, months: float) -> date | None:
-        """The day so many months after the start; None where it never comes."""
-        return None if math.isinf(months) else date_after(self.start, months)
+        """The day so many months after that of the run; None where it never comes."""
+        return date_after(self.run.day, months)
 
     def void_of(self, names: Iterable[str]) -> str | None:
         """Why what comes from these findings does not count: the first of them that is void, and why; None is fine."""
@@ -73,11 +74,9 @@ class CapacityPlan:
     def void(self) -> str | None:
         """The same of all that the plan comes from."""
         file = self.file
-        names = [name for each in file.resources for name in each.findings]
-        names += [name for each in file.waits for name in each.findings]
-        names += [name for each in file.parts for name in each.findings]
-        names += [each.finding for each in file.signals] + [each.finding for each in file.margins]
-        return self.void_of(names)
+        entries: list[ResourceEntry | Wait | PartEntry] = [*file.resources, *file.waits, *file.parts]
+        names = [name for each in entries for name in each.findings] + [each.finding for each in file.signals]
+        return self.void_of([*names, *(each.finding for each in file.margins)])
 
     def title_of(self, name: str) -> str:
         """The title of a resource."""
@@ -94,21 +93,17 @@ def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int
 
     Raises CapacityError where not one resource has both a use and a limit, and for a size that the catalogue lacks.
     """
-    outlook = outlook_of(file, seed)
-    resources = planned_resources(file, run, catalog)
+    outlook = Outlook({name: load.factor for name, load in file.loads.items()}, file.growth.over(1.0), seed)
+    resources = [planned_resource(each, file, run, catalog) for each in file.resources]
     if not any(each.known for each in resources):
         raise CapacityError(
             "the findings have no use with a limit that the plan knows, so nothing can be planned; "
             "run the notebooks that measure first"
         )
     first, binds = first_limit(resources, outlook)
-    later = growth_factor(file.months, file.growth.value)
-    servers = [
-        (now, then)
-        for wait in file.waits
-        if (now := servers_for(wait, file, run)) is not None
-        and (then := servers_for(wait, file, run, later)) is not None
-    ]
+    grown = growth_factor(file.months, file.growth.value)
+    margins = [planned_margin(each, file, run, outlook) for each in file.margins]
+    servers = [servers_for(each, file, run, grown) for each in file.waits]
     return CapacityPlan(
         file,
         run,
@@ -118,10 +113,10 @@ def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int
         first,
         binds,
         [_in_units(swing, file) for swing in sensitivity(resources, outlook)],
-        held_signals(file, run, outlook),
-        planned_margins(file, run, outlook),
-        [_part(part, file, run, catalog) for part in file.parts],
-        servers,
+        [signal_state(each, file, run, outlook) for each in file.signals],
+        [each for each in margins if each],
+        [_part(each, file, run, catalog) for each in file.parts],
+        [each for each in servers if each],
     )
 
 
@@ -132,15 +127,14 @@ def varied(
 
     `sizes` are other sizes that run now, by part.
     """
+    ends = ("value", "low", "high")
     loads = {
-        name: load.model_copy(update={end: getattr(load, end) * peak for end in ("value", "low", "high")})
+        name: load.model_copy(update={end: getattr(load, end) * peak for end in ends})
         for name, load in file.loads.items()
     }
-    rate = file.growth.model_copy(update=dict.fromkeys(("value", "low", "high"), growth))
+    rate = file.growth.model_copy(update=dict.fromkeys(ends, growth))
     room = file.headroom.model_copy(update={"value": headroom})
-    parts = [
-        part.model_copy(update={"current": (sizes or {}).get(str(part.name), part.current)}) for part in file.parts
-    ]
+    parts = [part.model_copy(update={"current": (sizes or {}).get(part.name, part.current)}) for part in file.parts]
     return file.model_copy(update={"loads": loads, "growth": rate, "headroom": room, "parts": parts})
 
 
@@ -154,16 +148,16 @@ def _in_units(swing: Swing, file: PlanFile) -> Swing:
 
 def total_monthly(plan: CapacityPlan, quarter: int, which: str = "steps") -> float | None:
     """What all counted parts cost a month in a quarter; None where one of them has no size."""
-    costs = [getattr(part, which)[quarter].monthly for part in plan.parts if part.part.counted]
+    costs = [getattr(part, which)[quarter].monthly for part in plan.counted]
     return None if not costs or None in costs else sum(cost for cost in costs if cost is not None)
 
 
 def _part(part: PartEntry, file: PlanFile, run: PlanBasis, catalog: Sequence[Size]) -> PartPlan:
-    demand, note = planned_demand(part, file, run, file.headroom.value)
+    demand, note = planned_demand(part, file, run)
     sizes = groups_of(sizes_of(catalog, part.service, file.region), part.servers)
     now = find_size(catalog, part.service, part.current, file.region) if part.current else None
-    quarters, cost = -(-file.months // QUARTER), file.change_cost
+    choose = partial(choose_sizes, sizes, demand, quarters=file.quarters, current=now, change_cost=file.change_cost)
     rates = (file.growth.value, file.growth.low, file.growth.high)
-    chosen = {rate: choose_sizes(sizes, demand, rate, quarters, current=now, change_cost=cost) for rate in {*rates}}
+    chosen = {rate: choose(rate) for rate in {*rates}}
     steps, slow, fast = (chosen[rate] for rate in rates)
     return PartPlan(part, demand, judge_size(now, demand) if now else None, steps, slow, fast, note)

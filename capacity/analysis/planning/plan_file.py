@@ -1,59 +1,62 @@
-"""The plan's own data: projected loads, growth, thresholds and parts; and what a run says of itself."""
+"""The plan's own data: projected loads, growth, thresholds and parts."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from capacity.errors import CapacityError
-from capacity.findings import Finding
-from capacity.manifest import manifests_beside
+from capacity.analysis.statistics.estimates import Estimate
 from capacity.operation import Strict
-from capacity.yaml_file import read_model
+from capacity.yaml_file import read_model, refuse_unknown
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=-1)]
 Text = Annotated[str, Field(min_length=1)]
-Ranged = TypeVar("Ranged", "Growth", "Load")
+QUARTER = 3  # months
 
 
 class Headroom(Strict):
     """The share of a size's capacity that stays free, and who says so."""
 
-    value: Share
+    value: Annotated[float, Field(ge=0, lt=1)]
     source: Text
 
 
-class Growth(Strict):
-    """The monthly rate with its low and high end, and where they come from."""
+class Ranged(Strict):
+    """A number with its low and high end, and where they come from."""
 
-    value: Rate
-    low: Rate
-    high: Rate
+    value: float
+    low: float
+    high: float
     source: Text
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Growth":
-        return _in_order(self)
+    def _ordered(self) -> Self:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"the value {self.value:g} is not between low {self.low:g} and high {self.high:g}")
+        return self
+
+    def over(self, base: float) -> Estimate:
+        """It as a multiple of a base."""
+        return Estimate(self.value / base, self.low / base, self.high / base, 0)
 
 
-class Load(Strict):
-    """A projected peak with its low and high end; as a multiple of what was `tested`, where that is given."""
+class Growth(Ranged):
+    """The monthly rate."""
 
-    value: PositiveFloat
+    low: Annotated[float, Field(gt=-1)]
+
+
+class Load(Ranged):
+    """A projected peak; as a multiple of what was `tested`, where that is given."""
+
     low: PositiveFloat
-    high: PositiveFloat
     unit: Text
-    source: Text
     tested: PositiveFloat | None = None
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "Load":
-        return _in_order(self)
+    @property
+    def factor(self) -> Estimate:
+        """What a term is multiplied by: the load over what was tested where that is given, else as it is."""
+        return self.over(self.tested or 1.0)
 
 
 class Use(Strict):
@@ -65,7 +68,7 @@ class Use(Strict):
     scale: PositiveFloat = 1.0
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> "Use":
+    def _one_of_two(self) -> Self:
         if bool(self.finding) == (self.constant is not None):
             raise ValueError("a term has either a finding or a constant")
         return self
@@ -83,7 +86,7 @@ class Limit(Strict):
     scale: PositiveFloat = 1.0
 
     @model_validator(mode="after")
-    def _one(self) -> "Limit":
+    def _one(self) -> Self:
         if (self.part is None) != (self.column is None):
             raise ValueError("a part and a column are given together")
         if sum((self.value is not None, bool(self.finding), self.part is not None)) != 1:
@@ -184,10 +187,14 @@ class PartEntry(Strict):
     bound: Use | None = None
 
     @property
+    def terms(self) -> list[Use]:
+        """All terms of its uses, and its bound."""
+        return [*(use for uses in self.uses.values() for use in uses), *([self.bound] if self.bound else [])]
+
+    @property
     def findings(self) -> list[str]:
         """The names of the findings that it comes from."""
-        bound = [self.bound.finding] if self.bound else []
-        return [*(use.finding for terms in self.uses.values() for use in terms), *bound]
+        return [use.finding for use in self.terms]
 
 
 class PlanFile(Strict):
@@ -205,57 +212,25 @@ class PlanFile(Strict):
     parts: list[PartEntry]
     change_cost: Annotated[float, Field(ge=0)] = 0.0
 
+    @property
+    def quarters(self) -> int:
+        """How many quarters are planned, the last one possibly not whole."""
+        return -(-self.months // QUARTER)
+
     @model_validator(mode="after")
-    def _loads_exist(self) -> "PlanFile":
-        terms = [term for each in self.resources for term in each.use]
-        terms += [term for part in self.parts for uses in part.uses.values() for term in uses]
-        terms += [part.bound for part in self.parts if part.bound] + [wait.rate for wait in self.waits]
-        used = (
-            [term.load for term in terms] + [each.load for each in self.signals] + [each.load for each in self.margins]
-        )
-        if unknown := [name for name in used if name is not None and name not in self.loads]:
-            raise ValueError(f"there is no load {unknown[0]!r}; given are {', '.join(self.loads)}")
-        parts = [each.name for each in self.parts]
-        if unknown := [each.limit.part for each in self.resources if each.limit.part and each.limit.part not in parts]:
-            raise ValueError(f"there is no part {unknown[0]!r}; given are {', '.join(parts)}")
-        for names in ([each.name for each in self.resources], parts):
+    def _consistent(self) -> Self:
+        terms = [term for entry in self.resources for term in entry.use]
+        terms += [term for part in self.parts for term in part.terms] + [wait.rate for wait in self.waits]
+        loads = [each.load for each in terms] + [each.load for each in self.signals]
+        refuse_unknown("load", [*loads, *(each.load for each in self.margins)], self.loads)
+        resources, parts = ([each.name for each in entries] for entries in (self.resources, self.parts))
+        refuse_unknown("part", (each.limit.part for each in self.resources), parts)
+        for names in (resources, parts):
             if twice := [name for name in names if names.count(name) > 1]:
                 raise ValueError(f"the name {twice[0]!r} is there twice; keep one of them")
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class PlanBasis:
-    """The findings by name, the day they were measured, and the cores of the machine by recording."""
-
-    findings: Mapping[str, Finding]
-    day: date
-    cores: Mapping[str, int]
-
-
 def read_plan(path: Path) -> PlanFile:
     """The plan of a YAML file; CapacityError with the first problem where it is none."""
     return read_model(path, PlanFile, "the plan")
-
-
-def read_basis(folder: Path, findings: Iterable[Finding]) -> PlanBasis:
-    """What was found, and by the manifests of the recordings beside the `folder` of findings when and on what machine.
-
-    Findings of the plan itself are left out; void ones are kept, and make void what comes from them. Raises
-    CapacityError where no recording is there, since the plan begins on the day of the run.
-    """
-    kept = {each.name: each for each in findings if each.section != "plan"}
-    manifests = manifests_beside(folder, {each.recording for each in kept.values()})
-    started = [facts.started_at for facts in manifests.values() if facts.started_at]
-    if not started:
-        raise CapacityError(
-            f"no recording of the findings in {folder} is beside them, so the day of the run is unknown"
-        )
-    cores = {name: facts.machine["cpus"] for name, facts in manifests.items() if facts.machine.get("cpus")}
-    return PlanBasis(kept, date.fromisoformat(max(started)[:10]), cores)
-
-
-def _in_order(given: Ranged) -> Ranged:
-    if not given.low <= given.value <= given.high:
-        raise ValueError(f"the value {given.value:g} is not between low {given.low:g} and high {given.high:g}")
-    return given

@@ -3,11 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from capacity.analysis.planning.exhaustion import RATE, GrowingResource, Outlook, month_value
-from capacity.analysis.planning.growth import Known
-from capacity.analysis.statistics.estimates import Estimate
-
-Case = tuple[Sequence[GrowingResource], Outlook]
+from capacity.analysis.planning.exhaustion import RATE, GrowingResource, Outlook, first_value
+from capacity.analysis.statistics.estimates import Estimate, exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,55 +27,33 @@ class Swing:
 
 def sensitivity(resources: Sequence[GrowingResource], outlook: Outlook) -> list[Swing]:
     """How the month of the first limit moves with each input that has an interval, the largest swing first."""
-    known = [each for each in resources if each.known]
-    swings = [
-        Swing(name, low, high, _first_value(*at_low), _first_value(*at_high))
-        for name, low, high, at_low, at_high in _variations(known, outlook)
-    ]
-    return sorted(swings, key=lambda swing: -swing.span)
+    inputs = _inputs([each for each in resources if each.known], outlook)
+    swings = [Swing(name, given.low or 0.0, given.high or 0.0, *months) for name, given, months in inputs]
+    return sorted((each for each in swings if each.low < each.high), key=lambda swing: -swing.span)
 
 
-def _variations(known: Sequence[GrowingResource], outlook: Outlook) -> Iterator[tuple[str, float, float, Case, Case]]:
-    """Name, low and high end of each input, and resources and outlook with it at either."""
-    rate = outlook.rate
-    if _wide(rate):
-        low, high = _ends(rate)
-        yield RATE, low, high, (known, replace(outlook, rate=low)), (known, replace(outlook, rate=high))
-    used = {term.load for each in known for term in each.terms}
-    for name, load in outlook.loads.items():
-        if name in used and _wide(load):
-            low, high = _ends(load)
-            at_low, at_high = (replace(outlook, loads={**outlook.loads, name: end}) for end in (low, high))
-            yield f"projected {name}", low, high, (known, at_low), (known, at_high)
+def _inputs(known: list[GrowingResource], outlook: Outlook) -> Iterator[tuple[str, Estimate, list[float]]]:
+    """Name and estimate of each input, and the months until the first limit with it at its low and its high end."""
+    rates = [replace(outlook, rate=end) for end in _ends(outlook.rate)]
+    yield RATE, outlook.rate, [first_value(known, each) for each in rates]
+    for name in outlook.loads:
+        if any(term.load == name for each in known for term in each.terms):
+            load = outlook.loads[name]
+            loads = [replace(outlook, loads={**outlook.loads, name: end}) for end in _ends(load)]
+            yield f"projected {name}", load, [first_value(known, each) for each in loads]
     for place, each in enumerate(known):
+        before, after = known[:place], known[place + 1 :]
+        changes = []
         for number, term in enumerate(each.terms):
-            if _wide(term.amount):
-                low, high = _ends(term.amount)
-                ends = []
-                for end in (low, high):
-                    terms = [*each.terms]
-                    terms[number] = replace(term, amount=Estimate(end, end, end, term.amount.count))
-                    ends.append(([*known[:place], replace(each, terms=tuple(terms)), *known[place + 1 :]], outlook))
-                yield term.name or f"{each.title}, measured", low, high, ends[0], ends[1]
-        if each.limit is not None and _wide(each.limit):
-            low, high = _ends(each.limit)
-            ends = [
-                ([*known[:place], replace(each, limit=Estimate(end, end, end, 0)), *known[place + 1 :]], outlook)
-                for end in (low, high)
-            ]
-            yield f"{each.title}, limit", low, high, ends[0], ends[1]
+            first, last = each.terms[:number], each.terms[number + 1 :]
+            uses = [replace(each, terms=(*first, replace(term, amount=end), *last)) for end in _ends(term.amount)]
+            changes.append((term.name or f"{each.title}, measured", term.amount, uses))
+        if each.limit is not None:
+            limits = [replace(each, limit=end) for end in _ends(each.limit)]
+            changes.append((f"{each.title}, limit", each.limit, limits))
+        for name, given, changed in changes:
+            yield name, given, [first_value([*before, one, *after], outlook) for one in changed]
 
 
-def _first_value(resources: Sequence[GrowingResource], outlook: Outlook) -> float:
-    return min(month_value(each, outlook) for each in resources)
-
-
-def _ends(given: Known) -> tuple[float, float]:
-    if not isinstance(given, Estimate):
-        return given, given
-    return given.low or 0.0, given.high or 0.0
-
-
-def _wide(given: Known) -> bool:
-    low, high = _ends(given)
-    return low < high
+def _ends(given: Estimate) -> list[Estimate]:
+    return [exactly(end or 0.0, given.count) for end in (given.low, given.high)]

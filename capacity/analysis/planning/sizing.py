@@ -8,9 +8,9 @@ from capacity.analysis.limits.demand import Demand
 from capacity.analysis.measured.problems import Problem
 from capacity.analysis.planning.catalog import Size
 from capacity.analysis.planning.growth import growth_factor
+from capacity.analysis.planning.plan_file import QUARTER
 from capacity.errors import CapacityError
 
-QUARTER = 3  # months
 ROUNDING = 1e-9  # a use that is exactly the room fits, whatever the last digit of the product
 
 
@@ -18,14 +18,13 @@ ROUNDING = 1e-9  # a use that is exactly the room fits, whatever the last digit 
 class Fit:
     """How a size holds a demand: `used` is the share of each resource's capacity, 0–1, by the high end of the use.
 
-    `fits` is None where it cannot be told, because a capacity in `unknown` is not known and no other is too small.
+    `fits` is None where it cannot be told, because a capacity is not known and no other is too small.
     `binding` is the resource that is used most, and `size` what was judged.
     """
 
     size: Size
     fits: bool | None
     used: Mapping[str, float]
-    unknown: tuple[str, ...] = ()
 
     @property
     def binding(self) -> str | None:
@@ -53,7 +52,7 @@ class Step:
 def judge_size(size: Size, demand: Demand) -> Fit:
     """Whether a size keeps the headroom of a demand, by the high end of each use; see `Fit`.
 
-    A use without a high end cannot be judged, and its resource is `unknown`.
+    A use without a high end cannot be judged.
     """
     cores = size.sustained_vcpu
     if cores is not None and demand.threads is not None:
@@ -61,17 +60,15 @@ def judge_size(size: Size, demand: Demand) -> Fit:
         cores = min(cores, demand.threads * size.servers)
     held = {"cpu": cores, "memory_gib": size.memory_gib, "connections": size.max_connections, "iops": size.iops}
     used: dict[str, float] = {}
-    unknown = []
     for resource, use in demand.uses.items():
         capacity = held[resource]
         if use.high == 0:
             used[resource] = 0.0
-        elif capacity is None or use.high is None or not math.isfinite(use.high):
-            unknown.append(resource)
-        else:
+        elif capacity is not None and use.high is not None and math.isfinite(use.high):
             used[resource] = use.high / capacity if capacity else math.inf
     too_small = any(share > (1 - demand.headroom) * (1 + ROUNDING) for share in used.values())
-    return Fit(size, False if too_small else None if unknown or not used else True, used, tuple(unknown))
+    whole = bool(used) and len(used) == len(demand.uses)
+    return Fit(size, False if too_small else whole or None, used)
 
 
 def cheapest_fit(sizes: Sequence[Size], demand: Demand) -> Fit | None:

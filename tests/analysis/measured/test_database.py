@@ -9,10 +9,11 @@ import pytest
 
 from capacity.analysis.measured.database import database_findings, row_security_pairs
 from capacity.analysis.measured.summary import Sustained
+from capacity.analysis.planning.basis import read_basis
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
-from capacity.analysis.planning.plan_file import read_basis, read_plan
+from capacity.analysis.planning.plan_file import read_plan
 from capacity.analysis.planning.projection import planned_demand
 from capacity.analysis.statistics.percentiles import median_difference
 from capacity.findings import Finding, read_findings
@@ -129,7 +130,7 @@ def test_the_plan_takes_its_database_cpu_and_memory_from_them() -> None:
     assert found["plan.database_memory.use"].value == pytest.approx(12.5)
     assert found["plan.database_memory.months_to_limit"].value is not None
     for name in ("database", "supabase"):
-        demand, note = planned_demand(next(part for part in file.parts if part.name == name), file, run, 0.3)
+        demand, note = planned_demand(next(part for part in file.parts if part.name == name), file, run)
         assert demand.uses["cpu"].value == pytest.approx(0.42)
         assert note == ""
 

@@ -9,18 +9,18 @@ from capacity.analysis.planning.exhaustion import (
     GrowingResource,
     Outlook,
     Term,
-    Threshold,
     events,
     first_limit,
-    held_until,
+    months_left,
     use_over_time,
     use_today,
 )
 from capacity.analysis.planning.growth import exhaustion, months_until
+from capacity.analysis.planning.plan_file import Trigger
 from capacity.analysis.planning.sensitivity import sensitivity
 from capacity.analysis.statistics.estimates import Estimate, exactly
 
-EXACT = Outlook({}, 0.15)
+EXACT = Outlook({}, exactly(0.15, 0))
 USE, LIMIT, RATE = Estimate(50.0, 40.0, 65.0, 9), Estimate(100.0, 90.0, 110.0, 9), Estimate(0.15, 0.10, 0.20, 0)
 
 
@@ -49,15 +49,15 @@ def test_what_is_exact_gives_the_known_answer_without_an_interval() -> None:
     ],
 )
 def test_already_over_is_0_and_never_is_infinite(use: float, limit: float, rate: float, months: float) -> None:
-    (event,) = events([resource("x", use, limit)], Outlook({}, rate))
+    (event,) = events([resource("x", use, limit)], Outlook({}, exactly(rate, 0)))
     assert (event.months.value, event.months.low) == (months, months)
-    first, _ = first_limit([resource("x", use, limit)], Outlook({}, rate))
+    first, _ = first_limit([resource("x", use, limit)], Outlook({}, exactly(rate, 0)))
     assert first.value == months
 
 
 def test_everything_lost_in_a_month_is_an_error_that_says_so() -> None:
     with pytest.raises(ValueError, match=r"finite monthly rate above -1 and got -1"):
-        events([resource("x", 1.0, 2.0)], Outlook({}, -1.0))
+        events([resource("x", 1.0, 2.0)], Outlook({}, exactly(-1.0, 0)))
 
 
 def test_one_resource_is_drawn_as_growth_alone_draws_it() -> None:
@@ -79,9 +79,9 @@ def test_the_same_seed_gives_the_same_dates_and_another_resource_changes_none() 
 def test_a_use_is_the_sum_of_its_terms_each_at_its_load() -> None:
     terms = (Term(exactly(10.0, 5), "users"), Term(exactly(0.5, 7), "jobs"), Term(exactly(1.0, 9)))
     both = GrowingResource("cpu", "CPU", "%", terms, exactly(100.0, 0))
-    use = use_today(both, Outlook({"users": 0.7, "jobs": 20.0}, 0.15))
+    use = use_today(both, Outlook({"users": exactly(0.7, 0), "jobs": exactly(20.0, 0)}, RATE))
     assert (use.value, use.low, use.high, use.count) == (18.0, 18.0, 18.0, 5)
-    wide = use_today(both, Outlook({"users": Estimate(0.7, 0.6, 0.8, 0), "jobs": 20.0}, 0.15))
+    wide = use_today(both, Outlook({"users": Estimate(0.7, 0.6, 0.8, 0), "jobs": exactly(20.0, 0)}, RATE))
     assert (wide.low, wide.high) == (pytest.approx(17.0, abs=0.05), pytest.approx(19.0, abs=0.05))
 
 
@@ -94,7 +94,7 @@ def test_the_use_over_time_grows_and_its_band_holds_growth_too() -> None:
 
 
 def test_triggers_fire_before_the_limit_and_in_order() -> None:
-    triggers = (Threshold("scale up", exactly(80.0, 0), "s"), Threshold("page", exactly(95.0, 0), "s"))
+    triggers = [Trigger(title=title, at=at, source="s") for title, at in (("scale up", 80.0), ("page", 95.0))]
     found = events([resource("x", 50.0, 100.0, triggers=triggers)], EXACT)
     assert [each.title for each in found] == ["scale up", "page", "limit"]
     assert [each.months.value for each in found] == [
@@ -141,13 +141,13 @@ def test_growth_is_shared_so_that_what_binds_first_does_not_depend_on_it() -> No
 
 
 def test_none_is_first_where_nothing_grows() -> None:
-    first, shares = first_limit([resource("x", 1.0, 2.0)], Outlook({}, -0.1))
-    assert (first.value, first.never, shares) == (math.inf, 1.0, {"x": 0.0})
+    first, shares = first_limit([resource("x", 1.0, 2.0)], Outlook({}, exactly(-0.1, 0)))
+    assert (first.value, first.low, shares) == (math.inf, math.inf, {"x": 0.0})
 
 
-def test_the_share_of_never_is_that_of_rates_below_0() -> None:
-    (event,) = events([resource("x", 1.0, 2.0)], Outlook({}, Estimate(0.0, -0.1, 0.1, 0)))
-    assert event.months.never == pytest.approx(0.5, abs=0.02)
+def test_a_rate_that_may_be_below_0_may_never_meet_the_limit() -> None:
+    (event,) = events([resource("x", 1.0, 2.0)], Outlook({}, Estimate(0.05, -0.1, 0.1, 0)))
+    assert event.months.value == pytest.approx(months_until(1.0, 2.0, 0.05))
     assert event.months.high == math.inf
 
 
@@ -159,9 +159,19 @@ def test_an_interval_that_reaches_0_is_drawn_all_the_same() -> None:
 
 
 def test_what_was_held_at_twice_the_load_is_held_until_the_load_has_doubled() -> None:
-    assert held_until(0.5, EXACT).value == pytest.approx(4.959484, abs=1e-6)
-    assert held_until(1.2, EXACT).value == 0.0
-    assert held_until(Estimate(0.5, 0.4, 0.6, 0), EXACT).high == pytest.approx(months_until(0.4, 1.0), abs=0.05)
+    tested = exactly(1.0, 0)
+    assert months_left(exactly(0.5, 0), tested, EXACT).value == pytest.approx(4.959484, abs=1e-6)
+    assert months_left(exactly(1.2, 0), tested, EXACT).value == 0.0
+    wide = months_left(Estimate(0.5, 0.4, 0.6, 0), tested, EXACT)
+    assert wide.high == pytest.approx(months_until(0.4, 1.0), abs=0.05)
+
+
+def test_what_is_not_used_lasts_for_ever_and_a_use_that_may_be_none_has_an_interval() -> None:
+    limit = exactly(1.0, 0)
+    assert months_left(exactly(0.0, 0), limit, EXACT).low == math.inf
+    found = months_left(Estimate(0.5, 0.0, 0.6, 0), limit, EXACT)
+    assert found.value == pytest.approx(months_until(0.5, 1.0))
+    assert math.isfinite(found.high) and found.high > months_until(0.1, 1.0)
 
 
 def test_a_swing_is_the_date_at_either_end_of_one_input() -> None:
@@ -185,6 +195,6 @@ def test_an_input_of_a_resource_that_does_not_bind_moves_nothing() -> None:
 
 def test_a_load_moves_the_date_and_is_named_as_projected() -> None:
     use = GrowingResource("x", "X", "", (Term(exactly(100.0, 1), "users"),), exactly(100.0, 0))
-    (swing,) = sensitivity([use], Outlook({"users": Estimate(0.5, 0.4, 0.8, 0), "idle": RATE}, 0.15))
+    (swing,) = sensitivity([use], Outlook({"users": Estimate(0.5, 0.4, 0.8, 0), "idle": RATE}, exactly(0.15, 0)))
     assert swing.name == "projected users"
     assert swing.months_at_low == pytest.approx(months_until(0.4, 1.0))

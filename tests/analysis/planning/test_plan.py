@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from capacity.analysis.limits.queueing import servers_needed
+from capacity.analysis.planning.basis import PlanBasis, read_basis
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.growth import months_until
 from capacity.analysis.planning.plan import CapacityPlan, make_plan, total_monthly, varied
-from capacity.analysis.planning.plan_file import PlanBasis, PlanFile, read_basis, read_plan
+from capacity.analysis.planning.plan_file import PlanFile, read_plan
 from capacity.errors import CapacityError
 from capacity.findings import Finding, finding_as_dict, finding_from_dict, read_findings
 
@@ -175,7 +176,7 @@ def test_the_cost_of_now_is_that_of_the_sizes_that_are_stated(plan: CapacityPlan
 
 
 def test_a_total_with_a_part_that_no_size_holds_is_not_known(plan: CapacityPlan) -> None:
-    last = plan.quarters - 1
+    last = plan.file.quarters - 1
     assert total_monthly(plan, 0) is not None
     assert total_monthly(plan, last) is None
     found = findings_of(plan)["plan.cost_last_quarter"]

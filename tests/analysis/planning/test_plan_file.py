@@ -1,16 +1,14 @@
-"""The plan's file is checked whole, and a run says when and on what it was measured."""
+"""The plan's file is checked whole."""
 
-import json
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from capacity.analysis.planning.plan_file import PlanFile, read_basis, read_plan
+from capacity.analysis.planning.plan_file import PlanFile, read_plan
 from capacity.errors import CapacityError
-from capacity.findings import Finding, read_findings
+from capacity.findings import read_findings
 
 DATA = Path(__file__).parents[3] / "data"
 
@@ -51,11 +49,11 @@ RESOURCE = {"name": "x", "title": "X", "unit": "", "use": [{"finding": "a.b"}], 
         ({"months": 0}, "months: input should be greater than 0 and is 0"),
         (
             {"resources": [RESOURCE | {"use": [{"finding": "a.b", "load": "visitors"}]}]},
-            "the file: there is no load 'visitors'; given are users, jobs",
+            "the file: there is no load 'visitors'; accepted are users, jobs",
         ),
         (
             {"resources": [RESOURCE | {"limit": {"why": "w", "part": "mainframe", "column": "iops"}}]},
-            "the file: there is no part 'mainframe'; given are database, supabase, redis, workers, gateway",
+            "the file: there is no part 'mainframe'; accepted are database, supabase, redis, workers, gateway",
         ),
         (
             {"resources": [RESOURCE | {"limit": {"why": "w"}}]},
@@ -80,29 +78,6 @@ def test_a_plan_that_does_not_hold_together_is_refused(tmp_path: Path, parts: di
 def test_a_plan_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"^cannot read the plan .*plan\.yaml: "):
         read_plan(tmp_path / "plan.yaml")
-
-
-def test_a_run_begins_on_the_day_of_its_last_recording_and_knows_the_cores(tmp_path: Path) -> None:
-    for name, day, cpus in (("database", "2026-03-31", 2), ("redis", "2026-04-01", 4)):
-        place = tmp_path / "recordings" / name
-        place.mkdir(parents=True)
-        facts = {"started_at": f"{day}T23:00:00+00:00", "machine": {"cpus": cpus}}
-        (place / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
-    found = [
-        Finding("database.throughput", 1.0, recording="database"),
-        Finding("redis.throughput", 1.0, recording="redis"),
-        Finding("redis.memory", 1.0, recording="redis", void="the generator was the limit"),
-        Finding("plan.first_limit", 1.0),
-    ]
-    run = read_basis(tmp_path / "findings", found)
-    assert run.day == date(2026, 4, 1)
-    assert run.cores == {"database": 2, "redis": 4}
-    assert set(run.findings) == {"database.throughput", "redis.throughput", "redis.memory"}
-
-
-def test_findings_without_their_recordings_have_no_day(tmp_path: Path) -> None:
-    with pytest.raises(CapacityError, match=r"so the day of the run is unknown$"):
-        read_basis(tmp_path / "findings", [Finding("a.b", 1.0, recording="a")])
 
 
 def test_the_plan_has_no_logic_of_its_own() -> None:

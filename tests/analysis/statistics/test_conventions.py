@@ -36,7 +36,7 @@ print(json.dumps({{
     "share": proportion(90, 100).low,
     "rate": mean_rate([9, 11, 10, 12, 8, 10], 1.0).high,
     "law": float(fit_usl(levels, throughput).band([16])["high"].iloc[0]),
-    "text": months_text(Exhaustion(3.0, 2.0, 4.0, 0.0), at_least=True),
+    "text": months_text(Exhaustion(3.0, 2.0, 4.0), at_least=True),
     "columns": [name for name in table.columns if name.startswith("p99")],
     "headings": list(RESPONSES),
     "findings": [each.name for each in response_findings(redis) if "p99" in each.name and each.name.count(".") == 1],
