@@ -1,15 +1,15 @@
 """The four answers of a run as lines of text, as a terminal shows them at its end."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from capacity.analysis.limits.search import PRODUCTION_SHARE
-from capacity.analysis.planning.answers import HELD_BACK, Answers, Choice, Held, Outgrown
-from capacity.analysis.planning.plan import CapacityPlan
+from capacity.analysis.planning.answers import HELD_BACK, Answers, Held
+from capacity.analysis.planning.plan import CapacityPlan, PartPlan
 from capacity.analysis.planning.plan_file import QUARTER
+from capacity.analysis.planning.sizing import Fit
 from capacity.display.tables import LINE_WIDTH, aligned, finding_text, tally_text, wrapped
-from capacity.display.tables_plan import NEVER, OVER, day_name, short_name
+from capacity.display.tables_plan import OVER, date_text, day_name, short_name
 from capacity.findings import Finding, Objective, Verdict, judge_all, worst
 
 UNKNOWN = "not known"
@@ -29,7 +29,7 @@ def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
 
     Each is a line that says it, and lines, indented, that say more.
     """
-    choices = [("", "instead, a month", "today, a month", ""), *map(choice_texts, answers.choices)]
+    choices = map(choice_texts, answers.plan.counted if answers.plan else ())
     lines = [
         wrapped(f"{answers.verdict}. {tally_text(answers.judged, answers.expected)}", width, "  "),
         *([wrapped(f"  {outgrown_soon_text(answers)}", width)] if answers.soon else []),
@@ -42,7 +42,7 @@ def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
         "",
         "What should we run instead?",
         wrapped(f"  {cost_text(answers)}", width),
-        *_indented(choices if answers.choices else [], width),
+        *(_indented([("", "instead, a month", "today, a month", ""), *choices], width) if answers.plan else []),
     ]
     return [line for said in lines for line in (said.splitlines() or [""])]
 
@@ -114,66 +114,60 @@ def _figure(finding: Finding, promise: tuple[Objective, Verdict] | None) -> tupl
 
 def first_limit_text(answers: Answers) -> str:
     """The date of the first limit with its interval, and which it is; why it is not known; that it does not count."""
-    outgrown, plan = answers.outgrown, answers.plan
-    if plan is None or outgrown.months.value is None:
-        return f"{UNKNOWN}: {outgrown.months.note or 'not measured'}"
-    if outgrown.months.void:
-        return f"does not count, since it comes from a measurement that is void: {outgrown.months.void}"
-    return f"{day_text(outgrown)}{after_text(outgrown, plan)}: {_which(outgrown, plan)}"
+    first, plan = answers.first_limit, answers.plan
+    if plan is None or first.value is None:
+        return f"{UNKNOWN}: {answers.why_no_plan or first.note or 'not measured'}"
+    if first.void:
+        return f"does not count, since it comes from a measurement that is void: {first.void}"
+    return f"{date_text(plan, plan.first)}{after_text(plan)}: {_which(plan)}"
 
 
 def outgrown_soon_text(answers: Answers) -> str:
     """That what runs today is outgrown within the next quarter, and what is; for answers where it is so."""
-    outgrown, plan = answers.outgrown, answers.plan
-    if plan is None or not outgrown.shares:
+    plan = answers.plan
+    if plan is None or not any(plan.binds.values()):
         return ""
-    when = after_text(outgrown, plan).removeprefix(", ") or "already"
-    return f"What runs today is outgrown {when}: {limited_text(plan, next(iter(outgrown.shares)))}"
+    when = after_text(plan).removeprefix(", ") or "already"
+    return f"What runs today is outgrown {when}: {limited_text(plan, next(iter(plan.binds)))}"
 
 
-def after_text(outgrown: Outgrown, plan: CapacityPlan) -> str:
+def after_text(plan: CapacityPlan) -> str:
     """How long after the measurement the first limit comes, after a comma; empty where it is past or never comes."""
-    if outgrown.day is None or outgrown.day <= plan.run.day:
+    day = plan.day(plan.first.value)
+    days = (day - plan.run.day).days if day else 0
+    if not days:
         return ""
-    days = (outgrown.day - plan.run.day).days
-    span = f"{days} day{'s' if days > 1 else ''}" if days < MANY_DAYS else f"{outgrown.months.value or 0:.0f} months"
+    span = f"{days} day{'s' if days > 1 else ''}" if days < MANY_DAYS else f"{plan.first.value:.0f} months"
     return f", {span} after the measurement"
 
 
 def limited_text(plan: CapacityPlan, resource: str) -> str:
     """A resource's title, with the size that runs now where that is its limit, as `Database CPU of t3.medium`."""
+    return plan.title_of(resource) + _of_size(plan, resource)
+
+
+def _of_size(plan: CapacityPlan, resource: str) -> str:
     size = plan.size_behind(resource)
-    return plan.title_of(resource) + (f" of {short_name(size)}" if size else "")
+    return f" of {short_name(size)}" if size else ""
 
 
-def _which(outgrown: Outgrown, plan: CapacityPlan) -> str:
+def _which(plan: CapacityPlan) -> str:
     """The two resources that are most often the first limit, with how often."""
-    ranked = [(limited_text(plan, name), share) for name, share in list(outgrown.shares.items())[:2]]
+    ranked = [(limited_text(plan, name), share) for name, share in plan.binds.items() if share > 0][:2]
     said = [f"{title} ({share:.0%})" for title, share in ranked]
     return ", or ".join([f"{ranked[0][0]} (in {ranked[0][1]:.0%} of the simulations)", *said[1:]]) if said else ""
 
 
-def day_text(outgrown: Outgrown) -> str:
-    """The date of the first limit with its interval, in words where it is past or never comes."""
-    value, low, high = outgrown.months.value or 0.0, outgrown.months.low or 0.0, outgrown.months.high or 0.0
-    if math.isinf(value):
-        return NEVER
-    if value == 0:
-        return OVER if high == 0 else f"{OVER} (or by {day_name(outgrown.latest)})"
-    day, earliest, latest = map(day_name, (outgrown.day, outgrown.earliest, outgrown.latest))
-    return day if low == high else f"{day} ({earliest} to {latest})"
-
-
 def outgrown_texts(answers: Answers) -> tuple[str, str, str]:
     """The first limit in three: its day, between which days, and which it is by what growth; how soon is said once."""
-    first, plan = answers.outgrown, answers.plan
-    if plan is None or first.months.value is None or first.months.void:
+    first, plan = answers.first_limit, answers.plan
+    if plan is None or first.value is None or first.void:
         return UNKNOWN, "", first_limit_text(answers)
-    day, _, rest = day_text(first).partition(" (")
+    day, _, rest = date_text(plan, plan.first).partition(" (")
     growth = plan.file.growth
     at = f"at {growth.value:.0%} growth a month ({growth.low:.0%} to {growth.high:.0%})"
     between = f"({rest}" if rest else ""
-    return day, between if answers.soon else between + after_text(first, plan), f"{_which(first, plan)}, {at}"
+    return day, between if answers.soon else between + after_text(plan), f"{_which(plan)}, {at}"
 
 
 def limit_texts(part: Held, plan: CapacityPlan | None) -> tuple[str, str, str]:
@@ -183,8 +177,7 @@ def limit_texts(part: Held, plan: CapacityPlan | None) -> tuple[str, str, str]:
         return "", UNKNOWN, ""
     over, day = first.months.value == 0, plan.day(first.months.value)
     name = f"plan.{first.resource}.months_to_limit"
-    size = plan.size_behind(first.resource)
-    said = short_title(plan, first.resource, part.name) + (f" of {short_name(size)}" if size else "")
+    said = short_title(plan, first.resource, part.name) + _of_size(plan, first.resource)
     return said, OVER if over else day_name(day), name
 
 
@@ -215,16 +208,18 @@ def cost_note(answers: Answers) -> str:
     return "; ".join(filter(None, (f"today is {missing}" if missing else "", same)))
 
 
-def choice_texts(choice: Choice) -> tuple[str, str, str, str]:
+def choice_texts(part: PartPlan) -> tuple[str, str, str, str]:
     """A part, what to run for it with its monthly cost, what runs today, and what is to be known of it."""
-    today, size = _size(choice.today, choice.today_monthly), _size(choice.size, choice.monthly)
-    return choice.title, size, today, choice.note
+    fit = part.steps[0].fit
+    note = part.note or ("" if fit else "no size of known price is known to hold it")
+    return part.part.title, _size(fit), _size(part.current), note
 
 
-def _size(size: str, monthly: float | None) -> str:
-    if not size:
+def _size(fit: Fit | None) -> str:
+    if fit is None:
         return UNKNOWN
-    return short_name(size) + (", price not known" if monthly is None else f", {monthly:,.0f}")
+    monthly = fit.size.monthly
+    return short_name(fit.size.size) + (", price not known" if monthly is None else f", {monthly:,.0f}")
 
 
 def _indented(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -27,28 +27,25 @@ NAMES = {"cpu": "CPU", "memory_gib": "memory", "iops": "I/O operations"}
 
 def months_text(months: Exhaustion, at_least: bool = False) -> str:
     """Months in words: `4.0 months (2.7 to 6.3)`, `at least 2.6 months`, already exceeded, or never."""
-    value, low, high = (
-        NEVER if math.isinf(each) else f"{each:.1f}" for each in (months.value, months.low, months.high)
-    )
-    if value == NEVER:
-        return NEVER
-    if at_least:
-        return f"at least {value} months (at {CONFIDENCE_TEXT}: {low})"
-    if months.value == 0:
-        return OVER if months.high == 0 else f"{OVER} (or within {high} months)"
-    return f"{value} months ({low} to {high})"
+    texts = [NEVER if math.isinf(each) else f"{each:.1f}" for each in (months.value, months.low, months.high)]
+    return _in_words(months, texts, "at least" if at_least else "", "within", " months")
 
 
 def date_text(plan: CapacityPlan, months: Exhaustion, at_least: bool = False) -> str:
     """The same as dates: `2027-03-24 (2027-02-15 to 2027-06-03)`, or `not before …` where it is known from below."""
-    value, low, high = (day_name(plan.day(each)) for each in (months.value, months.low, months.high))
+    texts = [day_name(plan.day(each)) for each in (months.value, months.low, months.high)]
+    return _in_words(months, texts, "not before" if at_least else "", "by")
+
+
+def _in_words(months: Exhaustion, texts: Sequence[str], from_below: str, within: str, unit: str = "") -> str:
+    value, low, high = texts
     if value == NEVER:
         return NEVER
-    if at_least:
-        return f"not before {value} (at {CONFIDENCE_TEXT}: {low})"
+    if from_below:
+        return f"{from_below} {value}{unit} (at {CONFIDENCE_TEXT}: {low})"
     if months.value == 0:
-        return OVER if months.high == 0 else f"{OVER} (or by {high})"
-    return f"{value} ({low} to {high})"
+        return OVER if months.high == 0 else f"{OVER} (or {within} {high}{unit})"
+    return f"{value}{unit}" if low == high else f"{value}{unit} ({low} to {high})"
 
 
 def shown(table: pd.DataFrame) -> Styler:
@@ -179,8 +176,7 @@ def _by_first_column(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def summary_text(plan: CapacityPlan) -> str:
     """The plan in short: what binds first and when, what moves that most, and what the first and last quarter need."""
-    most = max(plan.binds, key=lambda name: plan.binds[name])
-    growth = plan.file.growth
+    most, growth = next(iter(plan.binds)), plan.file.growth
     lines = [
         ("growth", f"{growth.value:.0%} a month ({growth.low:.0%} to {growth.high:.0%}), from {plan.run.day}"),
         ("first limit", f"{date_text(plan, plan.first)}: {months_text(plan.first)}"),

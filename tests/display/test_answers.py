@@ -1,13 +1,16 @@
 """The four answers as lines of text: each is there, what was not measured says why, and a void plan does not count."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from capacity.analysis.planning.answers import Answers
-from capacity.display.answers import answers_text, day_text, first_limit_text, part_answer_text
+from capacity.analysis.planning.growth import Exhaustion
+from capacity.display.answers import answers_text, first_limit_text, part_answer_text
 from capacity.display.tables import LINE_WIDTH, finding_text
+from capacity.display.tables_plan import date_text
 from capacity.findings import Finding
 from capacity.run import Run
 from capacity.suite.answers import read_answers
@@ -38,7 +41,7 @@ def test_the_four_answers_are_in_the_text_in_their_order(answers: Answers) -> No
         assert (finding_text(part.projected, unit=False) in line) == (part.projected.value is not None)
         assert part.broke in " ".join(said.split())
     assert "  redis: no projected peak (in another unit)" in lines
-    assert f"{answers.outgrown.day} ({answers.outgrown.earliest} to {answers.outgrown.latest})" in said
+    assert answers.plan is not None and date_text(answers.plan, answers.plan.first) in said
     assert finding_text(answers.cost) in said
     assert "Database CPU of t3.medium" in said  # which is not what was measured
     assert "the other parts cost 307 instead of 77" in said
@@ -54,24 +57,29 @@ def test_a_narrow_terminal_has_what_broke_on_a_line_of_its_own(answers: Answers)
 
 
 def test_a_limit_in_the_past_and_one_that_never_comes_are_words(answers: Answers) -> None:
-    first = answers.outgrown
-    over = replace(first.months, value=0.0, low=0.0, high=0.0)
-    assert day_text(replace(first, months=over)) == "already exceeded"
-    assert day_text(replace(first, months=replace(over, high=1.0))) == f"already exceeded (or by {first.latest})"
-    assert day_text(replace(first, months=replace(over, value=float("inf")))) == "never"
+    plan = answers.plan
+    assert plan is not None
+
+    def said(low: float, value: float, high: float) -> str:
+        text = first_limit_text(replace(answers, plan=replace(plan, first=Exhaustion(value, low, high))))
+        return text.partition(": Database CPU of t3.medium (in 93% of the simulations), or ")[0]
+
+    assert said(0.0, 0.0, 0.0) == "already exceeded"
+    assert said(0.0, 0.0, 1.0) == f"already exceeded (or by {plan.day(1.0)})"
+    assert said(3.0, math.inf, math.inf) == "never"
+    assert said(1.0, 1.0, 1.0) == f"{plan.day(1.0)}, 30 days after the measurement"
 
 
 def test_what_is_outgrown_within_a_quarter_is_said_first(answers: Answers) -> None:
     soon = "  What runs today is outgrown 4 days after the measurement: Database CPU of t3.medium"
     assert answers_text(answers)[1] == soon
-    months = replace(answers.outgrown.months, value=3.0)
-    later = replace(answers, outgrown=replace(answers.outgrown, months=months))
+    later = replace(answers, first_limit=replace(answers.first_limit, value=3.0))
     assert answers_text(later)[1] == ""
 
 
 def test_a_plan_from_a_void_measurement_does_not_count(answers: Answers) -> None:
-    void = replace(answers.outgrown.months, void="database.cpu_share: slow generator")
-    assert first_limit_text(replace(answers, outgrown=replace(answers.outgrown, months=void))) == (
+    void = replace(answers.first_limit, void="database.cpu_share: slow generator")
+    assert first_limit_text(replace(answers, first_limit=void)) == (
         "does not count, since it comes from a measurement that is void: database.cpu_share: slow generator"
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from capacity.display.answers import answers_text
+from capacity.display.answers import answers_text, choice_texts, first_limit_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
 from capacity.run import Run
@@ -29,12 +29,12 @@ def test_the_committed_recordings_answer_all_four() -> None:
         "queue_throughput",
         "gateway_pool",
     ]
-    months, first = answers.outgrown.months, answers.outgrown
+    months, plan = answers.first_limit, answers.plan
     assert months.low is not None and months.value is not None and months.high is not None
     assert months.low <= months.value <= months.high
-    assert first.earliest and first.day and first.latest and first.earliest <= first.day <= first.latest
-    assert next(iter(first.shares)) == "database_cpu"
-    assert len(answers.choices) == 4
+    assert plan is not None and next(iter(plan.binds)) == "database_cpu"
+    assert (plan.first.low, plan.first.value, plan.first.high) == (months.low, months.value, months.high)
+    assert len(plan.counted) == 4
     assert answers.cost.value is not None and answers.cost_today.value is not None
 
 
@@ -47,8 +47,10 @@ def test_a_run_of_one_notebook_says_what_it_did_not_measure_and_gives_no_zero(tm
     assert all(part.held.value is None and part.recommended.value is None for part in answers.parts)
     assert "  database, redis, queue, gateway: not measured: this run has no search of it" in said
     assert answers.cost.value is None
-    assert [choice.size for choice in answers.choices] == ["", "cache.t3.small", "", ""]
-    assert all("not measured and not judged" in choice.note for choice in answers.choices)
+    assert answers.plan is not None
+    chosen = [choice_texts(part) for part in answers.plan.counted]
+    assert [size for _, size, _, _ in chosen] == ["not known", "t3.small, 25", "not known", "not known"]
+    assert all("not measured and not judged" in note for _, _, _, note in chosen)
     assert " 0" not in said.partition("How much")[2].partition("When")[0]
 
 
@@ -58,7 +60,7 @@ def test_without_recordings_the_numbers_stay_and_the_plan_says_why_there_is_none
     assert answers.parts[0].held.value is not None
     assert answers.parts[0].broke.startswith("cannot read the search in ")
     assert answers.plan is None
-    assert answers.outgrown.months.value is None or answers.outgrown.day is None
+    assert first_limit_text(answers).startswith("not known: no recording of the findings in ")
     assert "so the day of the run is unknown" in " ".join(" ".join(answers_text(answers)).split())
 
 
@@ -71,5 +73,5 @@ def test_a_plan_that_is_given_is_in_the_place_of_the_projects_own() -> None:
     own = read_capacity_plan(RUN, PROJECT / "data" / "plan.yaml", PROJECT / "data" / "catalog", seed=2)
     answers = read_answers(RUN, own)
     assert answers.plan is own
-    assert answers.outgrown.months.value == own.first.value
+    assert answers.first_limit.value == own.first.value
     assert read_answers(RUN).plan != own

@@ -21,6 +21,7 @@ from capacity.analysis.planning.plan import make_plan
 from capacity.analysis.planning.plan_file import read_plan
 from capacity.display.answers import limit_texts
 from capacity.display.tables import finding_text
+from capacity.display.tables_plan import date_text
 from capacity.findings import Finding, read_findings, write_findings
 from capacity.recording import open_recording
 from capacity.run import Run
@@ -272,9 +273,8 @@ def test_the_first_screen_answers_all_four_questions_and_has_the_picture(
         told = [part.name.capitalize(), part.broke, *limit_texts(part, answers.plan)[:2]]
         told += [finding_text(each, unit=False) for each in (part.held, part.recommended, part.projected)]
         assert [each for each in told if each not in seen] == []
-    first = answers.outgrown
-    assert f"{first.day} ({first.earliest} to {first.latest})" in seen
-    assert next(iter(first.shares)) in seen
+    assert answers.plan is not None and date_text(answers.plan, answers.plan.first) in seen
+    assert answers.plan.title_of(next(iter(answers.plan.binds))) in seen
     assert finding_text(answers.cost, unit=False) in seen
     assert finding_text(answers.cost_today, unit=False) in seen
     shown = page.evaluate("document.querySelector('#answers img').currentSrc.length")

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from math import floor, fsum
 
 from capacity.analysis.limits.search import NOTES, Conclusion
 from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.planning.exhaustion import Event
 from capacity.analysis.planning.findings import plan_findings
-from capacity.analysis.planning.plan import CapacityPlan, PartPlan
+from capacity.analysis.planning.plan import CapacityPlan
 from capacity.analysis.planning.plan_file import QUARTER
 from capacity.findings import Finding, Judged, Verdict
 
 NOT_SEARCHED = "not measured: this run has no search of it"
-NONE_HOLDS = "no size of known price is known to hold it"
 NOT_PROJECTED = "in another unit"
 NOT_FULL = "nothing that was watched"
 HELD_BACK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.VOID, Verdict.NO_DATA)  # the worst to know first
@@ -41,46 +39,16 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Outgrown:
-    """The first limit: after how many months of growth, between which dates, and how often it is which resource.
-
-    A date is None where it never comes or is not known; `shares` are 0–1 by the resource's name, the largest first.
-    """
-
-    months: Finding
-    day: date | None
-    earliest: date | None
-    latest: date | None
-    shares: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What to run for one part, and what runs today; a size is empty and its monthly cost None where not known.
-
-    `note` says why there is no size, or what of its use was not measured and so not judged.
-    """
-
-    title: str
-    today: str
-    today_monthly: float | None
-    size: str
-    monthly: float | None
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
 class Answers:
     """All four, with the verdicts that the first comes from and the plan that the last two do.
 
-    `plan` is None where none can be made; `why_no_plan` then says why.
+    `first_limit` is in months of growth. `plan` is None where none can be made; `why_no_plan` then says why.
     """
 
     judged: Sequence[Judged]
     expected: Sequence[Judged]
     parts: Sequence[Held]
-    outgrown: Outgrown
-    choices: Sequence[Choice]
+    first_limit: Finding
     cost: Finding
     cost_today: Finding
     plan: CapacityPlan | None
@@ -94,16 +62,17 @@ class Answers:
     @property
     def soon(self) -> bool:
         """Whether what runs today is outgrown before the sizes of the next quarter are."""
-        months = self.outgrown.months
+        months = self.first_limit
         return months.value is not None and months.void is None and months.value < QUARTER
 
     @property
     def like_for_like(self) -> tuple[float, float] | None:
         """The monthly costs instead and today of the parts of which both are known; None where all are, or none."""
-        both = [(each.monthly, each.today_monthly) for each in self.choices if each.monthly and each.today_monthly]
-        return (
-            (fsum(new for new, _ in both), fsum(now for _, now in both)) if 0 < len(both) < len(self.choices) else None
-        )
+        parts = self.plan.counted if self.plan else []
+        costs = [(part.steps[0].monthly, part.current.size.monthly if part.current else None) for part in parts]
+        both = [(new, now) for new, now in costs if new and now]
+        whole = len(both) in (0, len(parts))
+        return None if whole else (fsum(new for new, _ in both), fsum(now for _, now in both))
 
     @property
     def held_back(self) -> list[Judged]:
@@ -136,29 +105,25 @@ def answers_of(
 
     `counts` is what the loads of a part count. A text in the place of a search or of the plan says why it is not there.
     """
-    by_name = {each.name: each for each in found}
-    planned = plan if isinstance(plan, CapacityPlan) else None
-    why = plan if isinstance(plan, str) else ""
-    if planned is not None:
-        by_name |= {each.name: each for each in plan_findings(planned)}
-
-    def given(name: str, why_not: str) -> Finding:
-        return by_name.get(name) or Finding(name, None, note=why_not)
-
+    planned, why = (plan, "") if isinstance(plan, CapacityPlan) else (None, plan)
+    by_name = {each.name: each for each in [*found, *(plan_findings(planned) if planned else [])]}
+    parts = [_held(name, each, planned, by_name, why) for name, each in searched.items()]
+    unknown_now = why or "no size of what runs now is known; name it in data/plan.yaml as `current`"
     return Answers(
         judged,
         expected,
-        [
-            replace(_held(name, each, planned, by_name, why), counts=(counts or {}).get(name, ""))
-            for name, each in searched.items()
-        ],
-        _outgrown(given("plan.first_limit", why), planned),
-        [_choice(each) for each in planned.counted] if planned else [],
-        given("plan.cost_first_quarter", why),
-        given("plan.cost_now", why or "no size of what runs now is known; name it in data/plan.yaml as `current`"),
+        [replace(each, counts=(counts or {}).get(each.name, "")) for each in parts],
+        _given(by_name, "plan.first_limit", why),
+        _given(by_name, "plan.cost_first_quarter", why),
+        _given(by_name, "plan.cost_now", unknown_now),
         planned,
         why,
     )
+
+
+def _given(by_name: Mapping[str, Finding], name: str, why_not: str) -> Finding:
+    """A finding by its name, or one without a value that says why."""
+    return by_name.get(name) or Finding(name, None, note=why_not)
 
 
 def _held(
@@ -174,9 +139,9 @@ def _held(
     projected = next((f"plan.{each.name}.use" for each in entries if each.limit.finding == held), "")
     return Held(
         name,
-        by_name.get(held) or Finding(held, None, note=NOT_SEARCHED),
-        _whole(by_name.get(recommended) or Finding(recommended, None, note=NOT_SEARCHED)),
-        by_name.get(projected) or Finding(projected, None, note=why_no_plan or NOT_PROJECTED),
+        _given(by_name, held, NOT_SEARCHED),
+        _whole(_given(by_name, recommended, NOT_SEARCHED)),
+        _given(by_name, projected, why_no_plan or NOT_PROJECTED),
         *((searched, "") if isinstance(searched, str) else _broke(searched)),
         tuple(limits),
     )
@@ -193,25 +158,3 @@ def _broke(found: SearchResult) -> tuple[str, str]:
         return NOTES.get(answer.conclusion, str(answer.conclusion)), answer.broke
     first = found.ranked.iloc[:1]
     return str(first["resource"].iloc[0]) if first["saturated"].any() else NOT_FULL, answer.broke
-
-
-def _outgrown(months: Finding, plan: CapacityPlan | None) -> Outgrown:
-    if plan is None:
-        return Outgrown(months, None, None, None, {})
-    first = plan.first
-    most_first = dict(
-        sorted(((name, share) for name, share in plan.binds.items() if share > 0), key=lambda pair: -pair[1])
-    )
-    return Outgrown(months, plan.day(first.value), plan.day(first.low), plan.day(first.high), most_first)
-
-
-def _choice(part: PartPlan) -> Choice:
-    now, step = part.current, part.steps[0]
-    return Choice(
-        part.part.title,
-        now.size.size if now else "",
-        now.size.monthly if now else None,
-        step.fit.size.size if step.fit else "",
-        step.monthly,
-        part.note or ("" if step.fit else NONE_HOLDS),
-    )

@@ -133,8 +133,9 @@ def events(resources: Sequence[GrowingResource], outlook: Outlook) -> list[Event
 def first_limit(resources: Sequence[GrowingResource], outlook: Outlook) -> tuple[Exhaustion, dict[str, float]]:
     """Months until the first of the limits is reached, and for each resource the share of draws in which it is first.
 
-    By one growth and one set of loads for all. Resources whose limit is not known, or only from below, take no part;
-    where no limit is ever reached, none is first. Raises ValueError where none of them is known.
+    By one growth and one set of loads for all; the largest share comes first. Resources whose limit is not known, or
+    only from below, take no part; where no limit is ever reached, none is first. Raises ValueError where none of them
+    is known.
     """
     known = [each for each in resources if each.known]
     if not known:
@@ -142,7 +143,7 @@ def first_limit(resources: Sequence[GrowingResource], outlook: Outlook) -> tuple
     drawn = np.array([_month_draws(each, each.limit, outlook) for each in known])
     first, soonest = drawn.argmin(axis=0), drawn.min(axis=0)
     shares = {each.name: float(((first == place) & np.isfinite(soonest)).mean()) for place, each in enumerate(known)}
-    return summary(first_value(known, outlook), soonest), shares
+    return summary(first_value(known, outlook), soonest), dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 
 def first_value(resources: Iterable[GrowingResource], outlook: Outlook) -> float:

@@ -46,7 +46,7 @@ def _resources(plan: CapacityPlan) -> Derived:
 def _first(plan: CapacityPlan) -> Derived:
     names = [name for each in plan.file.resources if each.name in plan.binds for name in each.findings]
     yield names, _months("first_limit", plan.first, "months until the first limit", "")
-    for name, share in sorted(plan.binds.items(), key=lambda entry: -entry[1]):
+    for name, share in plan.binds.items():
         if share > 0:
             title = f"{plan.title_of(name)} is the first limit, share of draws"
             yield names, _finding(f"first_limit.{name}", exactly(100 * share, DRAWS), "%", title, "")

@@ -42,8 +42,8 @@ def test_without_a_search_and_a_plan_each_answer_says_why() -> None:
     assert (part.held.value, part.recommended.value, part.broke, part.limits) == (None, None, "not searched", ())
     assert part.held.note == "not measured: this run has no search of it"
     assert part.projected.note == "nothing can be planned"
-    assert answers.outgrown.months.note == answers.cost.note == answers.cost_today.note == "nothing can be planned"
-    assert answers.outgrown.day is None and answers.choices == []
+    assert answers.first_limit.note == answers.cost.note == answers.cost_today.note == "nothing can be planned"
+    assert answers.plan is None
 
 
 def test_a_search_that_cannot_be_read_again_keeps_its_numbers() -> None:
