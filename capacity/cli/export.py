@@ -24,6 +24,7 @@ def export(folder: Path, into: Path, formats: tuple[str, ...]) -> None:
     for each in left_out:
         first = each.watches[0].objective
         limits = ", ".join(dict.fromkeys(watch.objective.promise for watch in each.watches))
-        rows.append((first.section, first.title, limits, " and ".join(each.kinds), each.reason))
+        kinds = " and ".join(dict.fromkeys(each.kinds))
+        rows.append((first.section, first.title, limits, kinds, each.reason))
     if rows:
         click.echo(f"\nnot exported: no metric\n{aligned(rows)}")

@@ -28,7 +28,7 @@ SHOWN = 8  # inputs in the picture of swings
 QUIET = "#666666"
 
 
-def outgrown(plan: CapacityPlan, months: int | None = None) -> Figure:
+def outgrown(plan: CapacityPlan) -> Figure:
     """Use as a share of the limit over the months, a picture a resource, with triggers, limit and its interval as band.
 
     A limit that is only known from below is dashed and named so; resources without use or limit are left out.
@@ -37,7 +37,7 @@ def outgrown(plan: CapacityPlan, months: int | None = None) -> Figure:
     rows = -(-len(shown) // COLUMNS)
     figure, grid = plt.subplots(rows, COLUMNS, figsize=(WIDTH, 1.9 * rows), sharex=True, sharey=True, squeeze=False)
     for ax, resource in zip(grid.flat, shown, strict=False):
-        _one(ax, plan, resource, months or plan.file.months)
+        _one(ax, plan, resource, plan.file.months)
     for place, ax in enumerate(grid.flat):
         if place >= len(shown):
             ax.set_visible(False)
@@ -107,9 +107,9 @@ def dated(ax: Axes, plan: CapacityPlan, every: int = 6) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(text))
 
 
-def sizes_by_quarter(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
+def sizes_by_quarter(plan: CapacityPlan) -> Axes:
     """A row a part: the size of each quarter with what it costs a month; hatched where no known size holds the load."""
-    ax = plt.subplots(figsize=(WIDTH, 1.1 + 0.75 * len(plan.parts)))[1] if ax is None else ax
+    ax = plt.subplots(figsize=(WIDTH, 1.1 + 0.75 * len(plan.parts)))[1]
     for row, part in enumerate(plan.parts):
         for _, steps in groupby(part.steps, key=lambda step: step.fit and step.fit.size.key):
             _bar(ax, row, list(steps))
@@ -146,10 +146,10 @@ def _label(part: PartPlan) -> str:
     return title if part.part.counted else f"{title}\n(not in\nthe total)"
 
 
-def swings(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
+def swings(plan: CapacityPlan) -> Axes:
     """A tornado: the months until the first limit with one input at either end of its interval, the widest on top."""
     moving = [each for each in plan.swings if each.span > 0][:SHOWN]
-    ax = plt.subplots(figsize=(WIDTH, 1.3 + 0.42 * max(1, len(moving))))[1] if ax is None else ax
+    ax = plt.subplots(figsize=(WIDTH, 1.3 + 0.42 * max(1, len(moving))))[1]
     base = plan.first.value
     for row, swing in enumerate(moving):
         for end, months, colour in (
@@ -177,9 +177,9 @@ def swings(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def cost_over_time(plan: CapacityPlan, ax: Axes | None = None) -> Axes:
+def cost_over_time(plan: CapacityPlan) -> Axes:
     """What each counted part costs a month by quarter, stacked, as far as sizes are known."""
-    ax = plt.subplots(figsize=(WIDTH, 3.2))[1] if ax is None else ax
+    ax = plt.subplots(figsize=(WIDTH, 3.2))[1]
     at = np.arange(plan.file.quarters) * QUARTER + QUARTER / 2
     bottom = np.zeros(plan.file.quarters)
     for place, part in enumerate(plan.counted):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from capacity.analysis.planning.basis import PlanBasis
 from capacity.analysis.planning.catalog import Size, sizes_of
-from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
+from capacity.analysis.planning.plan import make_plan, varied
 from capacity.analysis.planning.plan_file import PlanFile
 from capacity.display.charts_plan import limits_as_dates
 from capacity.display.tables_plan import date_text, quarter_begin, summary_text, total_text
@@ -39,20 +39,6 @@ def what_if(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], part: str =
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
-def what_if_plan(
-    file: PlanFile,
-    run: PlanBasis,
-    catalog: Sequence[Size],
-    *,
-    growth: float,
-    headroom: float,
-    peak: float,
-    **sizes: str,
-) -> CapacityPlan:
-    """The plan with another growth a month, headroom, peak (a multiple of the projected one), and sizes by part."""
-    return make_plan(varied(file, growth=growth, headroom=headroom, peak=peak, sizes=sizes), run, catalog)
-
-
 def scenarios_table(
     file: PlanFile, run: PlanBasis, catalog: Sequence[Size], growths: Sequence[float], peaks: Sequence[float]
 ) -> pd.DataFrame:
@@ -60,7 +46,7 @@ def scenarios_table(
     rows = {}
     for growth in growths:
         for peak in peaks:
-            plan = what_if_plan(file, run, catalog, growth=growth, headroom=file.headroom.value, peak=peak)
+            plan = make_plan(varied(file, growth=growth, headroom=file.headroom.value, peak=peak), run, catalog)
             most, middle = next(iter(plan.binds)), plan.file.quarters // 2
             rows[f"{growth:.0%} a month, peak × {peak:g}"] = {
                 "first limit": date_text(plan, plan.first),
@@ -99,7 +85,7 @@ def _sliders(widgets: Any, file: PlanFile, run: PlanBasis, catalog: Sequence[Siz
     def show(_: Any = None) -> None:
         nonlocal drawn
         growth, headroom, peak, size = (each.value for each in controls.values())
-        plan = what_if_plan(file, run, catalog, growth=growth, headroom=headroom, peak=peak, **{part: size})
+        plan = make_plan(varied(file, growth=growth, headroom=headroom, peak=peak, **{part: size}), run, catalog)
         text.value = f"<pre>{escape(summary_text(plan))}</pre>"
         drawn = limits_as_dates(plan, drawn)
         picture.value = _png(drawn.get_figure(root=True))

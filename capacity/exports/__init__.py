@@ -41,10 +41,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class NotExported:
-    """The watches of one finding that are in no file for `kinds`, as Prometheus, and why."""
+    """The watches of one finding that are in no file for `kinds`, as Prometheus, and why; one for both stands twice."""
 
-    watches: Sequence[Watch]
-    kinds: Sequence[str]
+    watches: list[Watch]
+    kinds: list[str]
     reason: str
 
 
@@ -72,16 +72,15 @@ def read_source(run: Run) -> Source:
 
 def not_exported(watches: Sequence[Watch], formats: Sequence[str]) -> list[NotExported]:
     """What the formats leave out, together where the finding and the reason are the same."""
-    kinds: dict[tuple[str, str], dict[str, None]] = {}
-    left: dict[tuple[str, str], dict[str, Watch]] = {}
+    left: dict[tuple[str, str], NotExported] = {}
     for watch in watches:
         reasons = {"prometheus": watch.unseen_by_prometheus, "cloudformation": watch.unseen_by_cloudwatch}
         for name, reason in reasons.items():
             if reason and name in formats:
-                key = (watch.objective.finding, reason)
-                kinds.setdefault(key, {})[KINDS[name]] = None
-                left.setdefault(key, {})[watch.name] = watch
-    return [NotExported(list(left[key].values()), list(kinds[key]), key[1]) for key in left]
+                each = left.setdefault((watch.objective.finding, reason), NotExported([], [], reason))
+                each.watches.append(watch)
+                each.kinds.append(KINDS[name])
+    return list(left.values())
 
 
 def _prometheus(source: Source) -> tuple[str, str, str]:

@@ -28,20 +28,13 @@ def literal(text: str) -> str:
     return text.replace("{{", '{{ "{{" }}')
 
 
-def condition(watch: Watch) -> str:
-    """The PromQL expression that is true when the watch fires."""
-    seen = watch.metric.prometheus
-    assert seen is not None
-    return f"({seen.expression}) {watch.broken_by} {watch.threshold(seen):.12g}"
-
-
 def _rule(watch: Watch) -> dict[str, Any]:
     seen = watch.metric.prometheus
     assert seen is not None
     value = SHARE if seen.unit == "share" else f"{VALUE} {literal(seen.unit)}".rstrip()
     return {
         "alert": watch.name,
-        "expr": condition(watch),
+        "expr": f"({seen.expression}) {watch.broken_by} {watch.threshold(seen):.12g}",
         "for": f"{watch.minutes}m",
         "labels": {"severity": watch.severity, "section": watch.objective.section, "finding": watch.objective.finding},
         "annotations": {"summary": literal(watch.summary), "description": literal(watch.description), "value": value},

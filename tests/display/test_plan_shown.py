@@ -20,7 +20,7 @@ from capacity.analysis.planning.plan import CapacityPlan, make_plan, varied
 from capacity.analysis.planning.plan_file import PlanFile, read_plan
 from capacity.analysis.planning.sizing import choose_sizes
 from capacity.display import charts_plan, tables_plan
-from capacity.display.what_if import VIEW, _sliders, scenarios_table, what_if, what_if_plan
+from capacity.display.what_if import VIEW, _sliders, scenarios_table, what_if
 from capacity.findings import read_findings
 
 mpl.use("Agg")
@@ -156,7 +156,7 @@ def test_the_sliders_make_a_plan_and_fall_back_to_text(
     inputs: tuple[PlanFile, PlanBasis, list[Size]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, run, sizes = inputs
-    plan = what_if_plan(file, run, sizes, growth=0.05, headroom=0.5, peak=2.0, database="db.r5.2xlarge")
+    plan = make_plan(varied(file, growth=0.05, headroom=0.5, peak=2.0, database="db.r5.2xlarge"), run, sizes)
     assert (plan.file.growth.value, plan.file.headroom.value) == (0.05, 0.5)
     assert plan.parts[0].current is not None and plan.parts[0].current.size.size == "db.r5.2xlarge"
     bundles: list[dict[str, object]] = []

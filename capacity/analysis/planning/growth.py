@@ -4,7 +4,6 @@ All of it is compound growth, value · (1 + rate)^months. Months are numbers; `d
 start that the caller gives. What is known with an interval is an `Estimate`; a plain number is taken as exact.
 """
 
-import calendar
 import math
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -187,21 +186,12 @@ def date_after(start: date, months: float) -> date | None:
     """
     if not months >= 0:
         raise ValueError(f"a date lies 0 or more months after its start and got {months:g}")
-    if math.isinf(months):
+    try:
+        whole = math.floor(months)
+        begin, end = (pd.Timestamp(start) + pd.DateOffset(months=whole + each) for each in (0, 1))
+    except (ValueError, OverflowError):  # what pandas raises of a year above 9999, and `floor` of what is infinite
         return None
-    whole = math.floor(months)
-    begin, end = _months_later(start, whole), _months_later(start, whole + 1)
-    if begin is None or end is None:
-        return None
-    return begin + timedelta(days=math.floor((months - whole) * (end - begin).days))
-
-
-def _months_later(start: date, months: int) -> date | None:
-    years, place = divmod(start.month - 1 + months, 12)
-    year, month = start.year + years, place + 1
-    if year > date.max.year:
-        return None
-    return date(year, month, min(start.day, calendar.monthrange(year, month)[1]))
+    return begin.date() + timedelta(days=math.floor((months - whole) * (end - begin).days))
 
 
 def ends_of(name: str, given: Known) -> Ends:

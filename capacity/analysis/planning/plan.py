@@ -1,6 +1,6 @@
 """The capacity plan of a run: when each resource is outgrown, and what to run in each quarter."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -120,9 +120,7 @@ def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int
     )
 
 
-def varied(
-    file: PlanFile, *, growth: float, headroom: float, peak: float, sizes: Mapping[str, str] | None = None
-) -> PlanFile:
+def varied(file: PlanFile, *, growth: float, headroom: float, peak: float, **sizes: str) -> PlanFile:
     """The plan's file with another growth a month (taken as exact), headroom, and peak as a multiple of its own.
 
     `sizes` are other sizes that run now, by part.
@@ -134,7 +132,7 @@ def varied(
     }
     rate = file.growth.model_copy(update=dict.fromkeys(ends, growth))
     room = file.headroom.model_copy(update={"value": headroom})
-    parts = [part.model_copy(update={"current": (sizes or {}).get(part.name, part.current)}) for part in file.parts]
+    parts = [part.model_copy(update={"current": sizes.get(part.name, part.current)}) for part in file.parts]
     return file.model_copy(update={"loads": loads, "growth": rate, "headroom": room, "parts": parts})
 
 

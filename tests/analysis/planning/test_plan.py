@@ -201,7 +201,7 @@ def test_a_higher_peak_comes_sooner_and_costs_no_less(file: PlanFile) -> None:
 
 
 def test_another_size_that_runs_now_has_another_limit(file: PlanFile) -> None:
-    larger = varied(file, growth=0.15, headroom=0.3, peak=1.0, sizes={"database": "db.m5.xlarge"})
+    larger = varied(file, growth=0.15, headroom=0.3, peak=1.0, database="db.m5.xlarge")
     limits = {each.name: each.limit for each in make_plan(larger, run_of(FOUND.values()), CATALOG).resources}
     assert limits["database_iops"] is not None and limits["database_iops"].value == 6000
 
@@ -224,7 +224,7 @@ def test_findings_that_fit_no_limit_are_refused(file: PlanFile) -> None:
 def test_a_current_size_that_the_catalogue_lacks_is_named(file: PlanFile) -> None:
     with pytest.raises(CapacityError, match=r"^the catalogue has no rds db\.t9\.huge in us-east-1; it has db\."):
         make_plan(
-            varied(file, growth=0.1, headroom=0.3, peak=1.0, sizes={"database": "db.t9.huge"}),
+            varied(file, growth=0.1, headroom=0.3, peak=1.0, database="db.t9.huge"),
             run_of(FOUND.values()),
             CATALOG,
         )
