@@ -20,11 +20,5 @@ def export(folder: Path, into: Path, formats: tuple[str, ...]) -> None:
 
     files, left_out = export_run(Run.at(folder.resolve()), into, formats)
     click.echo(aligned([(str(into / name), held) for name, held in files.items()]))
-    rows = []
-    for each in left_out:
-        first = each.watches[0].objective
-        limits = ", ".join(dict.fromkeys(watch.objective.promise for watch in each.watches))
-        kinds = " and ".join(dict.fromkeys(each.kinds))
-        rows.append((first.section, first.title, limits, kinds, each.reason))
-    if rows:
-        click.echo(f"\nnot exported: no metric\n{aligned(rows)}")
+    if left_out:
+        click.echo(f"\nnot exported: no metric\n{aligned(left_out)}")

@@ -212,7 +212,7 @@ def choice_texts(part: PartPlan) -> tuple[str, str, str, str]:
     """A part, what to run for it with its monthly cost, what runs today, and what is to be known of it."""
     fit = part.steps[0].fit
     note = part.note or ("" if fit else "no size of known price is known to hold it")
-    return part.part.title, _size(fit), _size(part.current), note
+    return part.entry.title, _size(fit), _size(part.current), note
 
 
 def _size(fit: Fit | None) -> str:

@@ -142,8 +142,8 @@ def _bar(ax: Axes, row: int, steps: Sequence[Step]) -> None:
 
 
 def _label(part: PartPlan) -> str:
-    title = part.part.title.replace(" on ", "\non ")
-    return title if part.part.counted else f"{title}\n(not in\nthe total)"
+    title = part.entry.title.replace(" on ", "\non ")
+    return title if part.entry.counted else f"{title}\n(not in\nthe total)"
 
 
 def swings(plan: CapacityPlan) -> Axes:
@@ -184,7 +184,7 @@ def cost_over_time(plan: CapacityPlan) -> Axes:
     bottom = np.zeros(plan.file.quarters)
     for place, part in enumerate(plan.counted):
         cost = np.array([step.monthly or 0.0 for step in part.steps])
-        ax.bar(at, cost, width=QUARTER * 0.86, bottom=bottom, color=PALETTE[place], alpha=0.75, label=part.part.title)
+        ax.bar(at, cost, width=QUARTER * 0.86, bottom=bottom, color=PALETTE[place], alpha=0.75, label=part.entry.title)
         bottom += cost
     for quarter, top in enumerate(bottom):
         whole = all(part.steps[quarter].fit is not None for part in plan.counted)

@@ -126,7 +126,7 @@ def sizes_table(plan: CapacityPlan) -> pd.DataFrame:
     """A row a quarter, a column a part: the size and what it costs a month; and the total of the parts that count."""
     quarters = range(plan.file.quarters)
     columns = {"in all": [total_text(plan, quarter) or "not known" for quarter in quarters]}
-    columns |= {part.part.name.capitalize(): [_step(part, quarter) for quarter in quarters] for part in plan.parts}
+    columns |= {part.entry.name.capitalize(): [_step(part, quarter) for quarter in quarters] for part in plan.parts}
     return pd.DataFrame(columns, index=pd.Index([f"from {quarter_begin(plan, quarter)}" for quarter in quarters]))
 
 
@@ -134,7 +134,7 @@ def problems_text(plan: CapacityPlan) -> str:
     """What speaks against the sizes as a Markdown list: of each kind the first, with the quarter it begins in."""
     lines = []
     for part in plan.parts:
-        title = part.part.title
+        title = part.entry.title
         if part.note:
             lines.append(f"- {title}: {part.note}.")
         if part.current is not None and part.current.fits is False:
@@ -191,7 +191,7 @@ def summary_text(plan: CapacityPlan) -> str:
     for quarter in (0, plan.file.quarters - 1):
         total = total_text(plan, quarter)
         lines.append((f"quarter {quarter + 1}", f"{total} a month" if total else "cost not known"))
-        lines += [("", f"{part.part.title}: {_step(part, quarter)}") for part in plan.counted]
+        lines += [("", f"{part.entry.title}: {_step(part, quarter)}") for part in plan.counted]
     return aligned(lines)
 
 

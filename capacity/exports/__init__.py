@@ -39,17 +39,8 @@ class Source:
         return f"Made by `capacity export` from the run {self.run} and the objectives"
 
 
-@dataclass(frozen=True, slots=True)
-class NotExported:
-    """The watches of one finding that are in no file for `kinds`, as Prometheus, and why; one for both stands twice."""
-
-    watches: list[Watch]
-    kinds: list[str]
-    reason: str
-
-
-def export_run(run: Run, folder: Path, formats: Sequence[str] = ()) -> tuple[dict[str, str], list[NotExported]]:
-    """Write a run's exports into `folder`: what each file holds, by its name, and what is in none and why.
+def export_run(run: Run, folder: Path, formats: Sequence[str] = ()) -> tuple[dict[str, str], list[tuple[str, ...]]]:
+    """Write a run's exports into `folder`: what each file holds, by its name, and what is in none.
 
     `formats` are of `FORMATS`, all where none is named. Raises CapacityError for an unknown one, a folder that is no
     run, and one that cannot be written.
@@ -70,17 +61,24 @@ def read_source(run: Run) -> Source:
     return Source(run.path.name, run.findings, judged, monitoring, all_watches(judged, monitoring))
 
 
-def not_exported(watches: Sequence[Watch], formats: Sequence[str]) -> list[NotExported]:
-    """What the formats leave out, together where the finding and the reason are the same."""
-    left: dict[tuple[str, str], NotExported] = {}
+def not_exported(watches: Sequence[Watch], formats: Sequence[str]) -> list[tuple[str, ...]]:
+    """What the formats leave out, a row for each finding and reason.
+
+    A row is the part of the system, what is watched, its limits, who does not see it (as Prometheus) and the reason.
+    """
+    left: dict[tuple[str, str], list[tuple[Watch, str]]] = {}
     for watch in watches:
         reasons = {"prometheus": watch.unseen_by_prometheus, "cloudformation": watch.unseen_by_cloudwatch}
         for name, reason in reasons.items():
             if reason and name in formats:
-                each = left.setdefault((watch.objective.finding, reason), NotExported([], [], reason))
-                each.watches.append(watch)
-                each.kinds.append(KINDS[name])
-    return list(left.values())
+                left.setdefault((watch.objective.finding, reason), []).append((watch, KINDS[name]))
+    rows: list[tuple[str, ...]] = []
+    for (_, reason), unseen in left.items():
+        first = unseen[0][0].objective
+        limits = dict.fromkeys(each.objective.promise for each, _ in unseen)
+        kinds = dict.fromkeys(kind for _, kind in unseen)
+        rows.append((first.section, first.title, ", ".join(limits), " and ".join(kinds), reason))
+    return rows
 
 
 def _prometheus(source: Source) -> tuple[str, str, str]:

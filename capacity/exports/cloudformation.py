@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from capacity.exports.cloudwatch import alarm, dashboard_body, substituted
-from capacity.exports.monitoring import Monitoring, Scaling
+from capacity.exports.monitoring import Monitoring, Scaling, named_parameters
 from capacity.exports.watches import Watch
 
 DESCRIPTION_LENGTH = 1024  # CloudFormation takes no longer one
@@ -19,7 +19,8 @@ def template(watches: Sequence[Watch], monitoring: Monitoring, made_from: str) -
     seen = [watch for watch in watches if watch.metric.cloudwatch]
     alarms = [watch for watch in seen if not watch.unseen_by_cloudwatch]
     scaled = {name: monitoring.scaling[name] for name in dict.fromkeys(watch.scales for watch in alarms) if name}
-    given = {name: each for name, each in monitoring.parameters.items() if name in _named(seen, scaled.values())}
+    named = named_parameters([*(each.metric.cloudwatch for each in seen if each.metric.cloudwatch), *scaled.values()])
+    given = {name: each for name, each in monitoring.parameters.items() if name in named}
     optional = {name for name, each in given.items() if each.default == ""}
     severities = dict.fromkeys(watch.severity for watch in alarms)
     resources: dict[str, Any] = {
@@ -46,12 +47,6 @@ def template(watches: Sequence[Watch], monitoring: Monitoring, made_from: str) -
         "Resources": resources,
         "Outputs": outputs,
     }
-
-
-def _named(watches: Iterable[Watch], scaled: Iterable[Scaling]) -> set[str]:
-    """The parameters that the resources name."""
-    named = set().union(*(each.metric.cloudwatch.parameters for each in watches if each.metric.cloudwatch))
-    return named.union(*(each.parameters for each in scaled))
 
 
 def _needs(watch: Watch, optional: set[str]) -> list[str]:

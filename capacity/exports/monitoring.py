@@ -1,6 +1,7 @@
 """How a finding is watched in production, read from `data/monitoring.yaml` and validated."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -162,11 +163,9 @@ class Monitoring(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        seen = [metric for metric in self.metrics.values() if metric.cloudwatch]
-        named = set().union(*(each.cloudwatch.parameters for each in seen if each.cloudwatch))
-        named |= set().union(*(each.parameters for each in self.scaling.values()))
+        seen = [metric.cloudwatch for metric in self.metrics.values() if metric.cloudwatch]
         exporters = {metric.prometheus.exporter for metric in self.metrics.values() if metric.prometheus}
-        refuse_unknown("parameter", named, self.parameters)
+        refuse_unknown("parameter", named_parameters([*seen, *self.scaling.values()]), self.parameters)
         refuse_unknown("exporter", exporters, self.exporters)
         refuse_unknown("metric", (watch.metric for watch in self.watches), self.metrics)
         refuse_unknown("severity", ("objective", *(watch.severity for watch in self.watches)), self.severities)
@@ -175,6 +174,11 @@ class Monitoring(Strict):
         if repeated := [pair for pair in pairs if pairs.count(pair) > 1]:
             raise ValueError(f"{repeated[0][0]} has more than one watch of the severity {repeated[0][1]!r}")
         return self
+
+
+def named_parameters(parts: Iterable[Metrics | Scaling]) -> set[str]:
+    """The parameters of the template that any of them names."""
+    return {name for each in parts for name in each.parameters}
 
 
 def read_monitoring(path: Path) -> Monitoring:

@@ -12,8 +12,6 @@ from capacity.operation import Strict
 from capacity.yaml_file import parse_model
 
 ANYWHERE = "any"
-NEEDED = ("service", "size", "region", "source", "date")
-PRICED = ("currency", "basis", "price_source", "price_date")
 HOURS = 730  # in a month, as the providers bill it: 8,760 / 12
 
 
@@ -48,7 +46,7 @@ class Size(Strict):
     price_date: str = ""
     servers: int = Field(1, ge=1)
 
-    @field_validator(*PRICED)
+    @field_validator("currency", "basis", "price_source", "price_date")
     @classmethod
     def _given_with_a_price(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.data.get("price_per_hour") is not None:
@@ -80,7 +78,8 @@ def read_catalog(folder: Path, own: Iterable[Path] = ()) -> list[Size]:
     """
     files = sorted(folder.glob("*.csv"))
     if not files:
-        raise CapacityError(f"there is no catalogue in {folder}: a CSV file with the columns {', '.join(NEEDED)}, …")
+        needed = [name for name, field in Size.model_fields.items() if field.is_required()]
+        raise CapacityError(f"there is no catalogue in {folder}: a CSV file with the columns {', '.join(needed)}, …")
     sizes: dict[tuple[str, str, str], Size] = {}
     for file in files:
         found = _read(file)

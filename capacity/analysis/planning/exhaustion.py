@@ -24,6 +24,7 @@ from capacity.analysis.planning.growth import (
 )
 from capacity.analysis.planning.plan_file import Trigger
 from capacity.analysis.statistics.estimates import Estimate, exactly
+from capacity.errors import CapacityError
 
 SMALLEST = 1e-6  # of a value: an interval that reaches 0 is drawn from here, since what grows by a share is above 0
 RATE = "growth a month"
@@ -134,12 +135,15 @@ def first_limit(resources: Sequence[GrowingResource], outlook: Outlook) -> tuple
     """Months until the first of the limits is reached, and for each resource the share of draws in which it is first.
 
     By one growth and one set of loads for all; the largest share comes first. Resources whose limit is not known, or
-    only from below, take no part; where no limit is ever reached, none is first. Raises ValueError where none of them
-    is known.
+    only from below, take no part; where no limit is ever reached, none is first.
+    Raises CapacityError where none of them is known.
     """
     known = [each for each in resources if each.known]
     if not known:
-        raise ValueError("no resource has a use and a limit that are known; measure up to the limits first")
+        raise CapacityError(
+            "the findings have no use with a limit that the plan knows, so nothing can be planned; "
+            "run the notebooks that measure first"
+        )
     drawn = np.array([_month_draws(each, each.limit, outlook) for each in known])
     first, soonest = drawn.argmin(axis=0), drawn.min(axis=0)
     shares = {each.name: float(((first == place) & np.isfinite(soonest)).mean()) for place, each in enumerate(known)}

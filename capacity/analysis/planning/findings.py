@@ -88,18 +88,18 @@ def _costs(plan: CapacityPlan) -> Derived:
     unit = f"{plan.currency}/month"
     costs = [part.current.size.monthly for part in plan.counted if part.current]
     if costs and None not in costs:
-        without = [part.part.title for part in plan.counted if part.current is None]
+        without = [part.entry.title for part in plan.counted if part.current is None]
         note = f"without {' and '.join(without)}, whose size is not known" if without else ""
         total = sum(cost for cost in costs if cost is not None)
         yield [], Finding("cost_now", total, unit, total, total, len(costs), title="what runs now", note=note)
-    names = [name for part in plan.counted for name in part.part.findings]
+    names = [name for part in plan.counted for name in part.entry.findings]
     for name, quarter, title in (
         ("cost_first_quarter", 0, "what the first quarter needs"),
         ("cost_last_quarter", plan.file.quarters - 1, f"what is needed in {plan.file.months} months"),
     ):
         value, low, high = (total_monthly(plan, quarter, which) for which in ("steps", "slow", "fast"))
         if value is None:
-            missing = [part.part.title for part in plan.counted if part.steps[quarter].fit is None]
+            missing = [part.entry.title for part in plan.counted if part.steps[quarter].fit is None]
             others = sum(part.steps[quarter].monthly or 0.0 for part in plan.counted)
             note = f"no size for {' and '.join(missing)}; the others cost {others:,.0f}"
             yield names, Finding(name, None, unit, title=title, note=note)

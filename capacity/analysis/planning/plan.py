@@ -15,7 +15,6 @@ from capacity.analysis.planning.plan_file import PartEntry, PlanFile, ResourceEn
 from capacity.analysis.planning.projection import planned_demand, planned_resource
 from capacity.analysis.planning.sensitivity import Swing, sensitivity
 from capacity.analysis.planning.sizing import Fit, Step, choose_sizes, groups_of, judge_size
-from capacity.errors import CapacityError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class PartPlan:
     `slow` and `fast` are the steps at the low and high rate of growth; `note` says what was not measured.
     """
 
-    part: PartEntry
+    entry: PartEntry
     demand: Demand
     current: Fit | None
     steps: Sequence[Step]
@@ -54,7 +53,7 @@ class CapacityPlan:
     @property
     def counted(self) -> list[PartPlan]:
         """The parts that are in the total."""
-        return [part for part in self.parts if part.part.counted]
+        return [part for part in self.parts if part.entry.counted]
 
     @property
     def currency(self) -> str:
@@ -95,11 +94,6 @@ def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int
     """
     outlook = Outlook({name: load.factor for name, load in file.loads.items()}, file.growth.over(1.0), seed)
     resources = [planned_resource(each, file, run, catalog) for each in file.resources]
-    if not any(each.known for each in resources):
-        raise CapacityError(
-            "the findings have no use with a limit that the plan knows, so nothing can be planned; "
-            "run the notebooks that measure first"
-        )
     first, binds = first_limit(resources, outlook)
     grown = growth_factor(file.months, file.growth.value)
     margins = [planned_margin(each, file, run, outlook) for each in file.margins]
@@ -138,10 +132,8 @@ def varied(file: PlanFile, *, growth: float, headroom: float, peak: float, **siz
 
 def _in_units(swing: Swing, file: PlanFile) -> Swing:
     """A swing of a load that was tested in the load's own unit, rather than as a multiple of the test."""
-    for name, load in file.loads.items():
-        if swing.name == f"projected {name}" and load.tested:
-            return replace(swing, low=swing.low * load.tested, high=swing.high * load.tested)
-    return swing
+    tested = {f"projected {name}": load.tested or 1.0 for name, load in file.loads.items()}.get(swing.name, 1.0)
+    return replace(swing, low=swing.low * tested, high=swing.high * tested)
 
 
 def total_monthly(plan: CapacityPlan, quarter: int, which: str = "steps") -> float | None:

@@ -19,6 +19,7 @@ from capacity.analysis.planning.growth import exhaustion, months_until
 from capacity.analysis.planning.plan_file import Trigger
 from capacity.analysis.planning.sensitivity import sensitivity
 from capacity.analysis.statistics.estimates import Estimate, exactly
+from capacity.errors import CapacityError
 
 EXACT = Outlook({}, exactly(0.15, 0))
 USE, LIMIT, RATE = Estimate(50.0, 40.0, 65.0, 9), Estimate(100.0, 90.0, 110.0, 9), Estimate(0.15, 0.10, 0.20, 0)
@@ -109,9 +110,7 @@ def test_a_limit_known_from_below_is_at_least_and_binds_nothing() -> None:
     first, shares = first_limit([held, resource("x", 50.0, 100.0)], EXACT)
     assert shares == {"x": 1.0}
     assert first.value == pytest.approx(months_until(50.0, 100.0))
-    with pytest.raises(
-        ValueError, match=r"^no resource has a use and a limit that are known; measure up to the limits"
-    ):
+    with pytest.raises(CapacityError, match=r"^the findings have no use with a limit that the plan knows, so nothing"):
         first_limit([held], EXACT)
 
 

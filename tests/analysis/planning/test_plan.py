@@ -116,13 +116,13 @@ def test_a_breaking_point_is_used_where_it_was_measured(file: PlanFile) -> None:
 
 def test_cpu_that_was_not_measured_is_bounded_by_the_cores_and_used_where_it_was(file: PlanFile) -> None:
     bounded = next(
-        part for part in make_plan(file, run_of(FOUND.values()), CATALOG).parts if part.part.name == "database"
+        part for part in make_plan(file, run_of(FOUND.values()), CATALOG).parts if part.entry.name == "database"
     )
     assert bounded.demand.uses["cpu"].high == pytest.approx(2 * 0.8)
     assert bounded.note == "CPU was not measured; it is no more than all cores of the machine that carried the load"
     cpu = Finding("database.cpu_share", 60.0, "%", 50.0, 70.0, 9, "database")
     known = next(
-        part for part in make_plan(file, run_of([*FOUND.values(), cpu]), CATALOG).parts if part.part.name == "database"
+        part for part in make_plan(file, run_of([*FOUND.values(), cpu]), CATALOG).parts if part.entry.name == "database"
     )
     assert known.demand.uses["cpu"].high == pytest.approx(0.70 * 0.8)
     assert known.note == ""
@@ -211,7 +211,7 @@ def test_a_run_of_redis_alone_is_planned_as_far_as_it_goes(file: PlanFile) -> No
     assert set(alone.binds) == {"redis_memory", "redis_connections"}
     found = findings_of(alone)
     assert found["plan.redis_cpu.use"].note == "not measured: no finding queue.redis_cpu_per_job"
-    database = next(part for part in alone.parts if part.part.name == "database")
+    database = next(part for part in alone.parts if part.entry.name == "database")
     assert database.steps[0].fit is None
 
 
