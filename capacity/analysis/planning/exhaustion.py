@@ -17,10 +17,10 @@ from capacity.analysis.planning.growth import (
     drawn_months,
     ends_of,
     exhaustion,
+    exhaustion_by_draws,
     growth_factor,
     log_draws,
     months_until,
-    summary,
 )
 from capacity.analysis.planning.plan_file import Trigger
 from capacity.analysis.statistics.estimates import Estimate, exactly
@@ -126,7 +126,7 @@ def events(resources: Sequence[GrowingResource], outlook: Outlook) -> list[Event
             continue
         thresholds = [(each.title, exactly(each.at, 0), each.source, False) for each in resource.triggers]
         for title, at, source, last in [*thresholds, ("limit", resource.limit, resource.why, True)]:
-            months = summary(month_value(resource, at, outlook), _month_draws(resource, at, outlook))
+            months = exhaustion_by_draws(month_value(resource, at, outlook), _month_draws(resource, at, outlook))
             found.append(Event(resource.name, title, at.value or 0.0, months, resource.floor and last, last, source))
     return found
 
@@ -147,7 +147,9 @@ def first_limit(resources: Sequence[GrowingResource], outlook: Outlook) -> tuple
     drawn = np.array([_month_draws(each, each.limit, outlook) for each in known])
     first, soonest = drawn.argmin(axis=0), drawn.min(axis=0)
     shares = {each.name: float(((first == place) & np.isfinite(soonest)).mean()) for place, each in enumerate(known)}
-    return summary(first_value(known, outlook), soonest), dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+    return exhaustion_by_draws(first_value(known, outlook), soonest), dict(
+        sorted(shares.items(), key=lambda pair: -pair[1])
+    )
 
 
 def first_value(resources: Iterable[GrowingResource], outlook: Outlook) -> float:

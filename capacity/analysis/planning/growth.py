@@ -143,7 +143,7 @@ def exhaustion(
     log_use, log_goal, log_growth = (
         log_draws(ends, generator, draws, offset) for ends, offset in ((use, 0.0), (goal, 0.0), (rate, 1.0))
     )
-    return summary(months_until(use[1], goal[1], rate[1]), drawn_months(log_goal - log_use, log_growth))
+    return exhaustion_by_draws(months_until(use[1], goal[1], rate[1]), drawn_months(log_goal - log_use, log_growth))
 
 
 def drawn_months(room: Floats, log_growth: Floats) -> Floats:
@@ -153,7 +153,7 @@ def drawn_months(room: Floats, log_growth: Floats) -> Floats:
     return months
 
 
-def summary(value: float, months: Floats) -> Exhaustion:
+def exhaustion_by_draws(value: float, months: Floats) -> Exhaustion:
     """Months by the values, with the interval of their draws."""
     low, high = drawn_interval(months)
     return Exhaustion(value, min(low, value), max(high, value))

@@ -125,7 +125,6 @@ def _problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iter
             f"{chosen.size.size} is burstable: it sustains {chosen.size.sustained_vcpu:g} of {chosen.size.vcpu:g} vCPU",
             "it was judged by that, and what a short test shows beyond it is credit that ends",
             "watch its CPU credits, or take a size that is not burstable",
-            void=False,
         )
     yield from _connection_bound(sizes, demand)
     without_price = [
@@ -138,14 +137,12 @@ def _problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iter
             f"the price of {', '.join(without_price)} is not known",
             "an unknown price is never chosen, though one of them may cost less",
             "add the price with its source to a catalogue of your own",
-            void=False,
         )
     if chosen is None:
         yield Problem(
             "no size of known price is known to hold the load with its headroom",
             "the plan has no size for it, and the cost without it is too low",
             "spread the load over more servers, or add larger sizes to the catalogue",
-            void=False,
         )
 
 
@@ -162,7 +159,6 @@ def _connection_bound(sizes: Sequence[Size], demand: Demand) -> Iterator[Problem
         f"connections bind: {instead}, and {enough.size.size} holds the rest",
         "connections grow more slowly than the price of a size, or not at all, so a bigger one does not solve it",
         "put a pooler in transaction mode in front, and lower what each client holds open",
-        void=False,
     )
 
 
