@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
+Target = Literal["postgres", "redis", "http", "bullmq"]  # each spoken by the module of that name in capacity/load
+
+
 class Strict(BaseModel):
     """A part of a workload file: unknown keys are refused and values do not change."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from capacity.errors import CapacityError
-from capacity.operation import Operation, Strict
+from capacity.operation import Operation, Strict, Target
 from capacity.shape import Shape
 from capacity.yaml_file import parse_model, read_model
 
@@ -23,7 +23,7 @@ class Workload(Strict):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
     title: str = ""
-    target: Literal["postgres", "redis", "http", "bullmq"]
+    target: Target
     connections: PositiveInt
     timeout_ms: PositiveFloat = 5000.0
     seed: int = 1

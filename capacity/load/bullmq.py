@@ -3,16 +3,19 @@
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import msgpack
 
 from capacity.clock import unix_ns
 from capacity.load.arguments import Draw, argument_streams, template
+from capacity.load.connection import Opens
 from capacity.load.redis import RedisConnection, packed_command
 from capacity.operation import Job, Operation
+from capacity.workload import Workload
 
 STANDARD = ("addStandardJob-9", ("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker"))
 DELAYED = ("addDelayedJob-6", ("marker", "meta", "id", "delayed", "completed", "events"))
@@ -29,6 +32,13 @@ class Queue:
     def key(self, part: str) -> str:
         """The key of a part of the queue, or of the job with that id."""
         return f"{self.prefix}:{self.name}:{part}"
+
+
+def connection_of(workload: Workload, url: str, draw: Draw, told: Mapping[str, Any]) -> Opens:
+    """What opens a connection that adds the workload's jobs to the `queue` told of, with ids that begin as `token`."""
+    queue, series = Queue(**told["queue"]), f"{told['token']}-{draw.shard}"
+    jobs = [packed_jobs(each, queue, f"{series}-{code}", draw) for code, each in enumerate(workload.operations)]
+    return functools.partial(BullmqConnection, url, jobs)
 
 
 def packed_jobs(operation: Operation, queue: Queue, series: str, draw: Draw) -> Iterator[bytes]:

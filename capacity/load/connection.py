@@ -1,4 +1,8 @@
-"""What the engine asks of a connection: two methods, and two ways to fail."""
+"""What the engine asks of a connection: two methods, and two ways to fail.
+
+The module of each target has `connection_of`: what opens a connection for a workload, given `error_code`, which numbers
+a class of failure, and its time limit in seconds. All connections of a process share its streams of operations.
+"""
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +12,9 @@ from urllib.parse import urlsplit
 PENDING = -1  # receive: the answer is not complete yet
 OK = 0
 CLOSES = -2  # receive: CLOSES − code is an outcome after which the server ends the connection
+
+
+Opens = Callable[[Callable[[str], int], float], "Connection"]
 
 
 class ConnectionLostError(Exception):

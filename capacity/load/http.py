@@ -5,20 +5,28 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import httptools
 
 from capacity.load.arguments import Draw, argument_streams, template
-from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError, SocketConnection
+from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError, Opens, SocketConnection
 from capacity.operation import Operation, Request
+from capacity.workload import Workload
 
 READ_BYTES = 16_384
 FAILED = 400  # the first status that is a failure; a redirection is an answer
 RETRY_AFTER = re.compile(rb"\r\nretry-after:", re.IGNORECASE)
 HEAD_END = b"\r\n\r\n"
 JSON = "application/json"
+
+
+def connection_of(workload: Workload, url: str, draw: Draw, _: Mapping[str, Any]) -> Opens:
+    """What opens a connection that sends the workload's requests."""
+    return partial(HttpConnection, url, [packed_requests(each, url, draw) for each in workload.operations])
 
 
 def packed_requests(operation: Operation, url: str, draw: Draw) -> Iterator[bytes]:

@@ -2,15 +2,16 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, cast
 
 import psycopg
 from psycopg import pq
 from psycopg.errors import lookup
 
 from capacity.load.arguments import Draw, argument_streams
-from capacity.load.connection import OK, PENDING, ConnectionLostError
+from capacity.load.connection import OK, PENDING, ConnectionLostError, Opens
 from capacity.operation import Operation
 from capacity.workload import Workload
 
@@ -19,6 +20,11 @@ SYNC = int(pq.ExecStatus.PIPELINE_SYNC)
 VALUE = re.compile(r"""\d+|"[^"]*"|'[^']*'""")
 
 Call = tuple[bytes, list[bytes]]  # prepared name or SQL, and its parameters
+
+
+def connection_of(workload: Workload, url: str, draw: Draw, told: Mapping[str, Any]) -> Opens:
+    """What opens a connection that runs the workload's transactions, as prepared statements where told `prepared`."""
+    return partial(PostgresConnection, url, PostgresStatements(workload, draw, told["prepared"]))
 
 
 class PostgresStatements:

@@ -4,22 +4,29 @@ import functools
 import itertools
 import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import write
+from typing import Any
 from urllib.parse import unquote
 
 import hiredis
 
 from capacity.load.arguments import Draw, argument_streams, template
-from capacity.load.connection import OK, PENDING, ConnectionLostError, SocketConnection
+from capacity.load.connection import OK, PENDING, ConnectionLostError, Opens, SocketConnection
 from capacity.operation import Operation
+from capacity.workload import Workload
 
 READ_BYTES = 16_384
 ERROR_CODE = re.compile("[A-Z][A-Z_]{1,29}")  # as Redis has them; a script of the caller's may begin with anything
 NOT_REDIS = "not the protocol of Redis"
 INCOMPLETE = object()  # no number, which a reply may be
 CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection of ours
+
+
+def connection_of(workload: Workload, url: str, draw: Draw, _: Mapping[str, Any]) -> Opens:
+    """What opens a connection that sends the workload's commands."""
+    return functools.partial(RedisConnection, url, [packed_commands(each, draw) for each in workload.operations])
 
 
 def packed_commands(operation: Operation, draw: Draw) -> Iterator[bytes]:

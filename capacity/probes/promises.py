@@ -1,6 +1,6 @@
 """The promises on a part of the system: which a profile cannot decide, and for which a load goes on at its look."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from capacity.analysis.measured.decisions import undecidable, undecided
@@ -11,8 +11,6 @@ from capacity.places import OBJECTIVES, WORKLOADS, in_project
 from capacity.probes.measurement import GoesOnFor
 from capacity.system.doctor import Check
 from capacity.workload import Workload, read_workload
-
-PARTS = ("database", "redis", "queue", "gateway")  # each with a workload and promises of that name
 
 
 def for_what_is_undecided(section: str, read: Callable[[Path], list[Finding]]) -> GoesOnFor:
@@ -41,11 +39,11 @@ def beforehand(profile: str, *parts: str, workloads: Path | str = "") -> str:
     return f"{said}, and may leave undecided what needs more: {needs}"
 
 
-def enough_time() -> list[Check]:
-    """Whether each profile of the project's workloads is long enough for the promises, as a check of the doctor."""
+def enough_time(parts: Collection[str]) -> list[Check]:
+    """Whether each profile of these parts' workloads is long enough for the promises, as a check of the doctor."""
     try:
-        profiles = dict.fromkeys(profile for name in PARTS for profile in _workload(name).shapes)
-        said = {profile: beforehand(profile, *PARTS) for profile in profiles}
+        profiles = dict.fromkeys(profile for name in parts for profile in _workload(name).shapes)
+        said = {profile: beforehand(profile, *parts) for profile in profiles}
     except CapacityError as error:
         return [Check("promises", False, False, str(error))]
     return [Check(f"profile {profile}", each.endswith("every promise"), False, each) for profile, each in said.items()]

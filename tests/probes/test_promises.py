@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from capacity.cli import main
 from capacity.findings import Finding
 from capacity.places import project_folder
+from capacity.probes.parts import PARTS
 from capacity.probes.promises import beforehand, enough_time, for_what_is_undecided
 
 
@@ -29,7 +30,7 @@ def test_the_doctor_says_it_of_every_profile() -> None:
 
 def test_outside_a_project_the_doctor_says_why_it_cannot_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (check,) = enough_time()
+    (check,) = enough_time(PARTS)
     assert (check.name, check.fine, check.needed) == ("promises", False, False)
     assert "is not within a project" in check.said
 
