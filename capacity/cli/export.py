@@ -14,7 +14,7 @@ def export(folder: Path, into: Path, formats: tuple[str, ...]) -> None:
 
     The formats are prometheus, grafana, cloudformation, csv and json.
     """
-    from capacity.display.tables import aligned
+    from capacity.display.text import aligned
     from capacity.exports import export_run
     from capacity.run import Run
 

@@ -8,8 +8,8 @@ from capacity.analysis.planning.answers import HELD_BACK, Answers, Held
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
 from capacity.analysis.planning.plan_file import QUARTER
 from capacity.analysis.planning.sizing import Fit
-from capacity.display.tables import LINE_WIDTH, aligned, finding_text, tally_text, wrapped
 from capacity.display.tables_plan import OVER, date_text, day_name, short_name
+from capacity.display.text import LINE_WIDTH, aligned, finding_text, tally_text, wrapped
 from capacity.findings import Finding, Objective, Verdict, judge_all, worst
 
 UNKNOWN = "not known"

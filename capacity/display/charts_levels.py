@@ -14,7 +14,8 @@ from capacity.analysis.limits.knees import Knee
 from capacity.analysis.limits.search_result import SearchResult
 from capacity.display.charts import PALETTE, WIDTH
 from capacity.display.charts_limits import limit_line
-from capacity.display.tables import COLOURS, NOT_GIVEN
+from capacity.display.tables import COLOURS
+from capacity.display.text import NOT_GIVEN
 from capacity.findings import Verdict
 
 KNEE: dict[str, Any] = {"color": "#f3d9a4", "alpha": 0.5, "linewidth": 0, "zorder": 0}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from capacity.analysis.measured.comparison import PromiseOutcome, compare_findings, issues
 from capacity.analysis.statistics.conventions import CHANCE
-from capacity.display.tables import aligned, finding_text, number_text
+from capacity.display.text import aligned, finding_text, number_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.manifest import Manifest

@@ -1,14 +1,13 @@
-"""Findings and verdicts as text and tables: units, intervals, and no more digits than the interval deserves."""
+"""Findings and verdicts as tables, in text and in HTML."""
 
-import math
 import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
+from capacity.display.text import NOT_GIVEN, aligned, finding_text, wrapped
 from capacity.findings import Finding, Judged, Objective, Verdict
 from capacity.manifest import Manifest
 
@@ -16,11 +15,7 @@ if TYPE_CHECKING:  # the command prints tables of text, which need not wait for 
     import pandas as pd
     from pandas.io.formats.style import Styler
 
-LINE_WIDTH = 110
-NARROWEST = 20  # columns in which a sentence can be read
 INTERVAL = re.compile(r"\((?:[^()\s]+ to|at least|at most) [^()\s]+\)")
-NOT_GIVEN = "not given"
-FINEST = 1e-6  # the width of an interval below which digits tell nobody more
 COLOURS = {
     Verdict.PASS: "#1b7f3b",
     Verdict.FAIL: "#b00020",
@@ -32,61 +27,6 @@ PERCENTILES = {f"{percentile_text(name)}, ms": f"response_{name}" for name in QU
 RESPONSES = {**PERCENTILES, "longest, ms": "response_max", "succeeded, %": "success_rate"}
 STAGES = {f"{stage} {percentile_text(name)}, ms": f"{stage}_{name}" for stage in ("wait", "run") for name in QUANTILES}
 ENDPOINTS = {"requests": "volume", **PERCENTILES, "errors, %": "error_rate", "shed, %": "shed_rate"}
-
-
-def number_text(value: float, spread: float = 0.0) -> str:
-    """A number rounded to two significant digits of its interval's width, or to four of its own without one."""
-    if not math.isfinite(value):
-        return "∞" if value > 0 else "−∞"
-    scale = spread if 0 < spread < math.inf else abs(value) / 100
-    whole = scale == 0 or (spread == 0 and float(value).is_integer())
-    places = 0 if whole else max(0, 1 - math.floor(math.log10(scale)))
-    return f"{value:,.{min(places, 6)}f}".replace("-", "−")
-
-
-def finding_text(finding: Finding | None, *, unit: bool = True, limit: float | None = None) -> str:
-    """The value with its unit and interval, as `4.5 ms (3.7 to 6.2)`; what was not given says so.
-
-    Where it is judged, its digits tell the interval's ends from the `limit`.
-    """
-    if finding is None:
-        return "not measured"
-    if finding.value is None:
-        return finding.note or NOT_GIVEN
-    name = f" {finding.unit}" if finding.unit and unit else ""
-    if finding.low is None or finding.high is None:
-        return f"{number_text(finding.value)}{name} (no interval)"
-    return interval_text(finding.value, finding.low, finding.high, name, limit)
-
-
-def interval_text(value: float, low: float, high: float, unit: str = "", limit: float | None = None) -> str:
-    """A value with its unit, and the ends of its interval in brackets where they are apart; all in the same digits.
-
-    An end that is not known is left out, as in `11 ms (at least 8.3)`. See `finding_text` for the `limit`.
-    """
-    spread = high - low
-    if limit is not None:
-        ends = [end for end in (low, high) if end != limit]
-        while FINEST < spread < math.inf and number_text(limit, spread) in [number_text(end, spread) for end in ends]:
-            spread /= 10
-    text = f"{number_text(value, spread)}{unit}"
-    if spread == 0 or (math.isinf(low) and math.isinf(high)):
-        return text
-    if math.isinf(low) or math.isinf(high):
-        return f"{text} ({f'at least {number_text(low)}' if math.isinf(high) else f'at most {number_text(high)}'})"
-    return f"{text} ({number_text(low, spread)} to {number_text(high, spread)})"
-
-
-def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:
-    """How many promises and expectations hold, and how many of each are broken or undecided, where there are any."""
-    said = []
-    for rows, name in ((judged, "promises"), (expected, "expectations")):
-        kept, broken = (sum(given is each for _, _, given in rows) for each in (Verdict.PASS, Verdict.FAIL))
-        rest: dict[str, int | str] = {"broken": broken or "none", "undecided": len(rows) - kept - broken}
-        words = [f"{kept} of {len(rows)} {name} hold"]
-        words += [f"{count} {word}" for word, count in rest.items() if count and kept < len(rows)]
-        said += [", ".join(words)] if rows else []
-    return "; ".join(said) or "nothing was judged"
 
 
 def findings_table(findings: Iterable[Finding]) -> str:
@@ -106,20 +46,6 @@ def verdicts_table(judged: Iterable[Judged]) -> str:
             for each, found, verdict in judged
         ]
     )
-
-
-def aligned(rows: Sequence[tuple[str, ...]], width: int = 0) -> str:
-    """Rows of text in columns of equal width; where a `width` is given, the last column fits it in several lines."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
-    lines = ["  ".join(word.ljust(size) for word, size in zip(row, widths, strict=True)).rstrip() for row in rows]
-    begin = sum(widths[:-1]) + 2 * (len(widths) - 1)
-    hanging = " " * (begin if width - begin >= NARROWEST else 4)
-    return "\n".join(wrapped(line, width, hanging) if width else line for line in lines)
-
-
-def wrapped(said: str, width: int = LINE_WIDTH, indent: str = "      ") -> str:
-    """A sentence in lines that fit a page, its further lines indented."""
-    return "\n".join(textwrap.wrap(said, width, subsequent_indent=indent, break_on_hyphens=False))
 
 
 def unbroken(text: str) -> str:

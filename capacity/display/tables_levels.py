@@ -12,17 +12,8 @@ from capacity.analysis.limits.rounds import Bracket
 from capacity.analysis.limits.search import Conclusion
 from capacity.analysis.limits.search_result import SearchResult
 from capacity.analysis.statistics.estimates import Estimate
-from capacity.display.tables import (
-    NOT_GIVEN,
-    aligned,
-    finding_text,
-    interval_text,
-    lean_style,
-    number_text,
-    rows_style,
-    verdict_style,
-    wrapped,
-)
+from capacity.display.tables import lean_style, rows_style, verdict_style
+from capacity.display.text import NOT_GIVEN, aligned, finding_text, interval_text, number_text, wrapped
 from capacity.findings import Finding, Verdict
 
 MISSED = "littles_law"

@@ -15,7 +15,8 @@ from capacity.analysis.planning.plan import CapacityPlan, PartPlan, total_monthl
 from capacity.analysis.planning.plan_file import QUARTER
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.analysis.statistics.estimates import Estimate
-from capacity.display.tables import aligned, cell_html, finding_text, interval_text
+from capacity.display.tables import cell_html
+from capacity.display.text import aligned, finding_text, interval_text
 from capacity.findings import Finding
 
 DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")

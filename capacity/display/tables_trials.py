@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from capacity.display.tables import aligned, finding_link, finding_text, rows_style, wrapped
+from capacity.display.tables import finding_link, rows_style
+from capacity.display.text import aligned, finding_text, wrapped
 from capacity.findings import Finding, Judged, Objective, Verdict, worst
 from capacity.scenarios.trial import Trial
 from capacity.scenarios.trials import StoredTrial, expected_of, scenario_label

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from capacity.display.tables import finding_text
+from capacity.display.text import finding_text
 from capacity.errors import CapacityError
 from capacity.exports.monitoring import Metric, Metrics, Monitoring, PrometheusQuery, WatchedThreshold, converted
 from capacity.findings import Judged, Objective

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from capacity.display.tables import finding_text
+from capacity.display.text import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Judged, Objective, Verdict, judge, worst
 from capacity.objectives import parse_objective

@@ -7,7 +7,7 @@ import click
 
 from capacity.analysis.planning.answers import Answers
 from capacity.display.answers import answers_text
-from capacity.display.tables import LINE_WIDTH, aligned, finding_text, wrapped
+from capacity.display.text import LINE_WIDTH, aligned, finding_text, wrapped
 from capacity.findings import Judged, Verdict
 from capacity.run import Run
 from capacity.suite.answers import read_answers

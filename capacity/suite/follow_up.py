@@ -9,7 +9,8 @@ from pandas.io.formats.style import Styler
 
 from capacity.analysis.measured.comparison import PromiseOutcome, compare_findings
 from capacity.display.comparison import MOVED, change_text, summary_text
-from capacity.display.tables import finding_text, lean_style, rows_style
+from capacity.display.tables import lean_style, rows_style
+from capacity.display.text import finding_text
 from capacity.exports.monitoring import Monitoring
 from capacity.exports.watches import OBJECTIVE, all_watches
 from capacity.findings import Finding, Judged, Objective, read_findings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from capacity.analysis.measured.decisions import seconds_to_decide
 from capacity.analysis.planning.answers import HELD_BACK
-from capacity.display.tables import finding_text
+from capacity.display.text import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Judged, Verdict
 from capacity.manifest import read_manifest

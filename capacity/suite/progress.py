@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from capacity.clock import unix_s
-from capacity.display.tables import tally_text
+from capacity.display.text import tally_text
 from capacity.findings import Verdict, judge_all, read_findings
 from capacity.objectives import read_objectives
 from capacity.places import OBJECTIVES

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pandas as pd
 
 from capacity.analysis.planning.answers import readiness
-from capacity.display.tables import tally_text
+from capacity.display.text import tally_text
 from capacity.findings import Judged, Verdict
 
 CURRENT_FOR = timedelta(days=7)  # the report asks for a deployment within a week of its measurements

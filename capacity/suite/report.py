@@ -18,7 +18,8 @@ from markupsafe import Markup, escape
 from capacity.analysis.planning.answers import HELD_BACK, Answers
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.display import answers as texts
-from capacity.display.tables import finding_link, finding_text, tally_text
+from capacity.display.tables import finding_link
+from capacity.display.text import finding_text, tally_text
 from capacity.findings import Finding, Judged, Verdict, worst
 from capacity.suite.next_steps import ToDo
 from capacity.writing import write_whole

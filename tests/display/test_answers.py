@@ -9,8 +9,8 @@ import pytest
 from capacity.analysis.planning.answers import Answers
 from capacity.analysis.planning.growth import Exhaustion
 from capacity.display.answers import answers_text, first_limit_text, part_answer_text
-from capacity.display.tables import LINE_WIDTH, finding_text
 from capacity.display.tables_plan import date_text
+from capacity.display.text import LINE_WIDTH, finding_text
 from capacity.findings import Finding
 from capacity.run import Run
 from capacity.suite.answers import read_answers

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from capacity.analysis.statistics.repetition import smallest_detectable_change
 from capacity.cli import main
-from capacity.display.tables import finding_text, number_text
+from capacity.display.text import finding_text, number_text
 from capacity.findings import read_findings
 
 PROJECT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from capacity.display.tables import finding_text
+from capacity.display.text import finding_text
 from capacity.exports import Source
 from capacity.exports.grafana import dashboard
 from capacity.exports.watches import OBJECTIVE, Watch

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from capacity.display.tables import finding_text
+from capacity.display.text import finding_text
 from capacity.exports import Source
 from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import Watch

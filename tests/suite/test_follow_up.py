@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from capacity.display.tables import finding_text, unbroken
+from capacity.display.tables import unbroken
+from capacity.display.text import finding_text
 from capacity.exports.monitoring import read_monitoring
 from capacity.findings import Finding, Objective, Verdict, write_findings
 from capacity.run import Run

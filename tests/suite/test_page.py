@@ -20,8 +20,8 @@ from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
 from capacity.analysis.planning.plan_file import read_plan
 from capacity.display.answers import limit_texts
-from capacity.display.tables import finding_text
 from capacity.display.tables_plan import date_text
+from capacity.display.text import finding_text
 from capacity.findings import Finding, read_findings, write_findings
 from capacity.recording import open_recording
 from capacity.run import Run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from capacity.display.tables import finding_text
+from capacity.display.text import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
 from capacity.objectives import read_objectives
