@@ -128,15 +128,9 @@ def measure_with_fault(
     applying, too_late = list[Future[tuple[int, int, Any]]](), threading.Event()
     seen: list[tuple[tuple[int, int, Any], bool]] = []
 
-    def work(wait_s: float) -> tuple[int, int, Any]:
-        if too_late.wait(wait_s):
-            raise CancelledError
-        begin_ns, applied = unix_ns_of(monotonic_ns()), apply()
-        return begin_ns, unix_ns_of(monotonic_ns()), applied
-
     def under_way(done_s: float) -> None:
         if not applying:
-            applying.append(thread.submit(work, max(0.0, at_s - done_s)))
+            applying.append(thread.submit(_applied, apply, max(0.0, at_s - done_s), too_late))
 
     def ended() -> None:
         seen.append((applying[0].result(), settle()))
@@ -151,6 +145,14 @@ def measure_with_fault(
     ((begin_ns, end_ns, applied), settled), recording = seen[0], open_recording(folder)
     begin_ns, end_ns = (each - recording.facts.origin_ns for each in (begin_ns, end_ns))
     return FaultRecording(recording, begin_ns, end_ns, applied, settled)
+
+
+def _applied(apply: Callable[[], Any], wait_s: float, too_late: threading.Event) -> tuple[int, int, Any]:
+    """When a fault began and ended, in ns since 1970, and what its call returned."""
+    if too_late.wait(wait_s):
+        raise CancelledError
+    begin_ns, applied = unix_ns_of(monotonic_ns()), apply()
+    return begin_ns, unix_ns_of(monotonic_ns()), applied
 
 
 def _check_moment(at_s: float, load_s: float) -> None:
