@@ -27,6 +27,7 @@ from capacity.workload import parse_workload
 
 WINDOWS = {"smoke": {"warm_up_seconds": 0.3, "seconds": 0.8, "confirm_seconds": 1.6, "share": 0.3}}
 GROWTH = [Objective("level_x.backlog_growth", "<", 2, "%", "Growth of the backlog")]
+TRIES = 3
 SLOW_S = 0.02
 
 
@@ -82,8 +83,14 @@ def rows(postgres_url: str) -> Iterator[None]:
 
 
 def ranked_at(opened: LoadTest, folder: Path, below: float, at: float) -> tuple[pd.DataFrame, list[Frames]]:
-    """The machine's own CPU is left out: while tests run, others use it."""
-    frames = [read_frames(opened.measure(rate, 0.8, 0.3, folder / f"{rate:g}")) for rate in (below, at)]
+    """The machine's own CPU is left out: while tests run, others use it. One that they made void is measured again."""
+    frames = []
+    for rate in (below, at):
+        for attempt in range(TRIES):
+            measured = read_frames(opened.measure(rate, 0.8, 0.3, folder / f"{rate:g}-{attempt}"))
+            if verdicts([measured]) != [Verdict.VOID]:
+                break
+        frames.append(measured)
     ours = [replace(each, gauges=each.gauges[each.gauges["gauge"] != "machine.cpu_share"]) for each in frames]
     return saturation(usage(ours[:1]), usage(ours[1:])), frames
 

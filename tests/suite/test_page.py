@@ -1,10 +1,12 @@
 """The page of every section, made of the committed recordings: its numbers are traced, and a browser looks at it."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +21,12 @@ from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
 from capacity.analysis.planning.plan_file import read_plan
-from capacity.display.answers import limit_texts
+from capacity.display.answers import limit_texts, today_text
 from capacity.display.tables_plan import date_text
 from capacity.display.text import finding_text
 from capacity.findings import Finding, read_findings, write_findings
+from capacity.objectives import read_objectives
+from capacity.places import OBJECTIVES
 from capacity.recording import open_recording
 from capacity.run import Run
 from capacity.suite.answers import read_answers
@@ -149,6 +153,13 @@ def computed(run: Path, readers: Readers) -> dict[str, Finding]:
 def untraced(page: str, computed: Mapping[str, Finding]) -> set[str]:
     """The names of findings that a page shows otherwise than they are computed, or does not list."""
     said = {name: {finding_text(each), finding_text(each, unit=False)} for name, each in computed.items()}
+    for each in read_objectives(PROJECT / OBJECTIVES):  # where a finding is judged, its digits tell it from the limit
+        if each.finding in computed:
+            judged = (finding_text(computed[each.finding], unit=unit, limit=each.limit) for unit in (True, False))
+            said[each.finding].update(judged)
+    for name, each in computed.items():  # a load recommended is shown in whole operations
+        if name.endswith(".recommended") and each.value is not None:
+            said[name].add(finding_text(replace(each, value=math.floor(each.value)), unit=False))
     listed = {name: (unescape(value), count) for name, _, value, count in LINE.findall(page)}
     wrong = {name for name, each in computed.items() if listed.get(name) != (finding_text(each), f"{each.count:,}")}
     wrong |= listed.keys() - computed.keys()
@@ -276,7 +287,7 @@ def test_the_first_screen_answers_all_four_questions_and_has_the_picture(
     assert answers.plan is not None and date_text(answers.plan, answers.plan.first) in seen
     assert answers.plan.title_of(next(iter(answers.plan.binds))) in seen
     assert finding_text(answers.cost, unit=False) in seen
-    assert finding_text(answers.cost_today, unit=False) in seen
+    assert today_text(answers.cost_today, unit=False) in seen
     shown = page.evaluate("document.querySelector('#answers img').currentSrc.length")
     assert shown > 10_000  # one of the two pictures, drawn
     page.close()
