@@ -86,7 +86,7 @@ READ_A_RUN = {"report", "verdict", "compare", "doctor", "export"}
 
 def in_its_tier(words: tuple[str, ...]) -> Any:
     """Those that start a kernel or read a whole run take seconds each, and run where CI is thorough."""
-    takes_long = words[0] == "papermill" or (words[0] == "capacity" and words[1] in READ_A_RUN)
+    takes_long = words[0] == "papermill" or (words[0] == "capacity" and (words[1] in READ_A_RUN or len(words) > 3))
     return pytest.param(words, id=" ".join(words), marks=[pytest.mark.thorough] if takes_long else [])
 
 

@@ -80,6 +80,7 @@ def test_a_command_that_measures_is_refused_elsewhere_and_one_that_reads_is_not(
     assert "does not follow" in audited[1]
 
 
+@pytest.mark.thorough
 def test_a_notebook_that_is_to_measure_elsewhere_says_so() -> None:
     live = "from capacity.probes.redis import run_redis_probe\nrun_redis_probe(True, 'smoke', '', '')"
     assert elsewhere(live).startswith(f"capacity.errors.CapacityError: {NEEDS}")

@@ -134,6 +134,7 @@ def written(exported: Path) -> str:
     return (exported / "cloudformation.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_cfn_lint_finds_nothing_wrong(exported: Path) -> None:
     api = pytest.importorskip("cfnlint.api", reason="cfn-lint is not installed (pip install cfn-lint)")
     assert api.lint(written(exported), regions=[REGION]) == []

@@ -112,13 +112,18 @@ def test_a_damaged_run_is_not_the_one_before(tmp_path: Path) -> None:
             "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway, failover, "
             "breaking_point, capacity_plan",
         ),
-        (
+        pytest.param(
             ["--set", "prepraed", "false"],
             "no notebook has the parameter 'prepraed'; accepted are catalog, matrix, own_catalog, parts, plan, "
             "prepared, "
             "scenarios, seed, workers, workloads",
+            marks=pytest.mark.thorough,
         ),
-        (["--set", "prepared", "no way"], "the parameter prepared is 'no way', a str, and must be a bool as True"),
+        pytest.param(
+            ["--set", "prepared", "no way"],
+            "the parameter prepared is 'no way', a str, and must be a bool as True",
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_an_unknown_name_is_one_sentence_and_exit_code_2(words: list[str], sentence: str, tmp_path: Path) -> None:

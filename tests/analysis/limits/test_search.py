@@ -168,7 +168,7 @@ def knowing(truth: float, seconds: float) -> float:
     return spent + low * SEARCH.confirm_seconds * (seconds < SEARCH.confirm_seconds)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("system", [pytest.param("queue", marks=pytest.mark.thorough), *sorted({*SYSTEMS} - {"queue"})])
 def test_the_interval_holds_the_breaking_point(system: str) -> None:
     """In at least 93 of 100 runs."""
     held = [

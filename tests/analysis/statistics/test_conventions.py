@@ -71,6 +71,7 @@ def edited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return shown(tmp_path_factory.mktemp("edited"), ("CONFIDENCE = 0.95", "CONFIDENCE = 0.8"), further)
 
 
+@pytest.mark.thorough
 def test_another_level_of_confidence_changes_every_interval_and_every_text(
     usual: dict[str, object], edited: dict[str, object]
 ) -> None:
@@ -84,6 +85,7 @@ def test_another_level_of_confidence_changes_every_interval_and_every_text(
     assert edited["share"] > usual["share"]  # type: ignore[operator]
 
 
+@pytest.mark.thorough
 def test_p99_9_in_the_tables_is_one_edit(usual: dict[str, object], edited: dict[str, object]) -> None:
     assert usual["columns"] == ["p99_ms", "p99_low_ms", "p99_high_ms"]
     assert edited["columns"] == ["p99_ms", "p99_low_ms", "p99_high_ms", "p99_9_ms", "p99_9_low_ms", "p99_9_high_ms"]
