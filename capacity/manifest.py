@@ -33,6 +33,7 @@ class StageSpan(Facts):
     step: int
     to: float
     ramp: bool = False
+    look: bool = False
     start_s: float
     end_s: float
 

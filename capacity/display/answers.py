@@ -15,6 +15,7 @@ from capacity.findings import Finding, Objective, Verdict, judge_all, worst
 UNKNOWN = "not known"
 WIDE = 110  # columns from which what broke stands beside the numbers
 MANY_DAYS = 60  # from which on months are said
+LEAST_SHARE = 0.005  # of the simulations: less would be said as 0%
 LOADS = ("holds (to what broke it)", "recommended", "projected peak")
 BROKE = "full when it broke"
 MEASURED = (
@@ -153,7 +154,7 @@ def _of_size(plan: CapacityPlan, resource: str) -> str:
 
 def _which(plan: CapacityPlan) -> str:
     """The two resources that are most often the first limit, with how often."""
-    ranked = [(limited_text(plan, name), share) for name, share in plan.binds.items() if share > 0][:2]
+    ranked = [(limited_text(plan, name), share) for name, share in plan.binds.items() if share >= LEAST_SHARE][:2]
     said = [f"{title} ({share:.0%})" for title, share in ranked]
     return ", or ".join([f"{ranked[0][0]} (in {ranked[0][1]:.0%} of the simulations)", *said[1:]]) if said else ""
 

@@ -203,7 +203,8 @@ def _facts(measurement: Measurement) -> dict[str, Any]:
     begin, stages = 0.0, []
     for step, stage in enumerate(shape.stages):
         span = {"start_s": begin, "end_s": begin + stage.seconds}
-        stages.append({"name": stage.name, "step": step, "to": stage.to, "ramp": not stage.sustained, **span})
+        kind = {"ramp": not stage.sustained, "look": stage.look}
+        stages.append({"name": stage.name, "step": step, "to": stage.to, **kind, **span})
         begin += stage.seconds
     return {
         "name": workload.name,

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from capacity.analysis.measured.database import database_findings, row_security_pairs
-from capacity.analysis.measured.summary import Sustained
 from capacity.analysis.planning.basis import read_basis
 from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
@@ -153,13 +152,3 @@ def test_the_share_that_waits_for_locks_is_of_all_looks_where_there_are_many_a_s
     many = recorded(**looks)["database.lock_wait_share"]
     assert (many.count, many.value) == (12 * len(at_s), pytest.approx(100 / (12 * len(at_s))))
     assert many.high is not None and many.high < 0.1
-
-
-def test_what_a_counter_rose_by_between_two_stages_is_in_no_second() -> None:
-    stages = [{"step": step, "to": 1, "start_s": begin, "end_s": begin + 3.0} for step, begin in enumerate((0.0, 10.0))]
-    manifest = parse_manifest({"stages": stages, "sustained_steps": [0, 1]})
-    at_s = np.array([0.5, 1.5, 2.5, 10.5, 11.5, 12.5])
-    gauges = pd.DataFrame({"at_ns": (at_s * GB).astype(int), "gauge": "redis.cpu_s", "value": [1.0, 2, 3, 50, 51, 53]})
-    samples = open_recording(DATA / "recorded" / "redis").samples.iloc[:0]
-    part = Sustained("redis", "r", manifest, samples, gauges, samples, gauges, 6.0, None)
-    assert part.rises("redis.cpu_s")[0].tolist() == [1, 1, 1, 2]
