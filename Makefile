@@ -41,7 +41,7 @@ picture: $(READY)  ## docs/report.png: the first screen of the report on the com
 	$(BIN)/python docs/picture.py
 
 test: $(READY)  ## the tests
-	$(BIN)/python -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder --durations=25
 
 thorough: $(READY)  ## the tests that repeat or vary these, as CI runs beside them
 	$(BIN)/python -m pytest -m thorough
