@@ -24,7 +24,7 @@ from capacity.system.proxy import ConnectionOutcome, Fault, Proxy, open_proxy, t
 DELAY_MS = 40.0
 TOLERANCE_MS = 10.0  # what a busy machine adds to a median
 SILENCE_S = 0.3
-LEAST_SHARE = 0.1  # of exchanges one after the other over one connection; a quarter was measured on a busy machine
+LEAST_SHARE = 0.15  # of exchanges one after the other over one connection; a quarter was measured on a busy machine
 OWNER = """
 import sys
 from capacity.system.proxy import open_proxy
