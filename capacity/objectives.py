@@ -9,7 +9,7 @@ import yaml
 
 from capacity.errors import CapacityError
 from capacity.findings import Objective
-from capacity.places import OBJECTIVES, in_project
+from capacity.project import OBJECTIVES, in_project
 from capacity.writing import write_whole
 from capacity.yaml_file import read_yaml
 

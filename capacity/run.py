@@ -8,7 +8,7 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding, Judged, finding_as_dict, judge_all, read_findings, worst
 from capacity.manifest import MANIFEST, Manifest, RunManifest, manifests_beside, read_run_manifest
 from capacity.objectives import read_expectations, read_objectives
-from capacity.places import OBJECTIVES, project_folder
+from capacity.project import OBJECTIVES, in_project, project_folder
 from capacity.writing import write_json
 
 
@@ -53,7 +53,7 @@ class Run:
     def promised(self) -> list[Judged]:
         """The project's objectives on the sections that were measured, each with its finding and verdict."""
         sections = {each.section for each in self.findings}
-        return judge_all(self.findings, read_objectives(self.project / OBJECTIVES, *sections))
+        return judge_all(self.findings, read_objectives(in_project(OBJECTIVES, self.project), *sections))
 
     @cached_property
     def expected(self) -> list[Judged]:

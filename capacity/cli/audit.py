@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from capacity.places import project_folder
+from capacity.project import in_project
 
 REFERENCE = Path("data") / "reference" / "infrastructure-load-testing-report.yaml"
 
@@ -23,7 +23,7 @@ def audit(file: Path | None, everything: bool) -> None:
     from capacity.audit.report import read_published, untranscribed
     from capacity.audit.shown import print_audit
 
-    path = file or project_folder() / REFERENCE
+    path = file or in_project(REFERENCE)
     report = read_published(path)
     judged = judge_claims(report)
     print_audit(judged, untranscribed(report, path.parent), everything=everything)

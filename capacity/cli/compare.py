@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from capacity.places import OBJECTIVES, project_folder
+from capacity.project import OBJECTIVES, in_project
 
 
 @click.command()
@@ -20,7 +20,7 @@ def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: b
     from capacity.objectives import read_objectives
 
     runs = [each.resolve() for each in (before, after, *repeated)]
-    comparison = compare_runs(*runs, objectives=read_objectives(project_folder() / OBJECTIVES), anyway=anyway)
+    comparison = compare_runs(*runs, objectives=read_objectives(in_project(OBJECTIVES)), anyway=anyway)
     for warning in comparison.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(comparison.text(everything=everything))

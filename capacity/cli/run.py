@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from capacity.clock import utc_name
-from capacity.places import project_folder
+from capacity.project import project_folder
 
 INTERRUPTED = 130  # as a shell has it of what Ctrl-C ended
 

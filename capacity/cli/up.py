@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from capacity.places import WORKLOADS, project_folder
+from capacity.project import workloads_of
 
 
 @click.command()
@@ -16,7 +16,7 @@ def up() -> None:
     from capacity.system.embedded import open_system
     from capacity.system.processes import open_application
 
-    jobs = project_folder() / WORKLOADS / "queue.yaml"
+    jobs = workloads_of("queue") / "queue.yaml"
     with open_system({}) as system:
         prepare_database(system.postgres_admin_url, DATASETS["smoke"])
         with open_application(system, jobs) as application:

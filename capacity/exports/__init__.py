@@ -15,7 +15,7 @@ from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import Watch, all_watches
 from capacity.findings import Finding, Judged, judge_all
 from capacity.objectives import read_objectives
-from capacity.places import OBJECTIVES
+from capacity.project import OBJECTIVES, in_project
 from capacity.run import Run
 from capacity.writing import write_whole
 
@@ -56,7 +56,7 @@ def export_run(run: Run, folder: Path, formats: Sequence[str] = ()) -> tuple[dic
 def read_source(run: Run) -> Source:
     """The run's findings with the objectives, judged, and what watches them."""
     run.check()
-    judged = judge_all(run.findings, read_objectives(run.project / OBJECTIVES))
+    judged = judge_all(run.findings, read_objectives(in_project(OBJECTIVES, run.project)))
     monitoring = read_monitoring(run.project / MONITORING)
     return Source(run.path.name, run.findings, judged, monitoring, all_watches(judged, monitoring))
 

@@ -13,16 +13,15 @@ from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.errors import CapacityError, chosen_names
 from capacity.findings import Objective
 from capacity.objectives import read_objectives
-from capacity.places import OBJECTIVES, WORKLOADS, in_project
 from capacity.probes.levels import LoadTest, open_load_test, read_frames
 from capacity.probes.live import run_probe
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import SearchSettings, read_searches
+from capacity.project import OBJECTIVES, SEARCHES, in_project, workloads_of
 from capacity.system.addresses import System
 from capacity.writing import write_json
 
 FILE = "search.json"
-SEARCHES = "breaking_point.yaml"
 
 
 def search_part(name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path) -> SearchResult:
@@ -100,7 +99,7 @@ def read_search_results(folder: Path) -> dict[str, SearchResult]:
     found = {each.parent.name: read_search_result(each.parent) for each in folder.glob(f"*/{FILE}")}
     if not found:
         raise CapacityError(f"there is no search in {folder}: no {FILE} is below it")
-    order = list(read_searches(in_project(WORKLOADS) / SEARCHES))
+    order = list(read_searches(in_project(SEARCHES)))
     return dict(sorted(found.items(), key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order)))
 
 
@@ -112,7 +111,7 @@ def run_breaking_point_probe(
     `workloads` is the folder (empty: the project's) of breaking_point.yaml and the workloads that it names; `parts` are
     the names of those to search (empty: all that the system has).
     """
-    searches = read_searches(in_project(workloads or WORKLOADS) / SEARCHES)
+    searches = read_searches(_searches_file(workloads))
     wanted = chosen_names(parts, searches, "part")
 
     def probe(system: System, into: Path) -> None:
@@ -125,6 +124,10 @@ def run_breaking_point_probe(
                     look(name, test, searches[name], profile, into / name)
 
     return run_probe(live, "breaking_point", folder, probe)
+
+
+def _searches_file(workloads: Path | str) -> Path:
+    return workloads_of(SEARCHES.stem, workloads) / SEARCHES.name
 
 
 def _facts(found: SearchResult) -> dict[str, Any]:

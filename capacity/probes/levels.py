@@ -9,12 +9,12 @@ from capacity.analysis.limits.levels import Frames
 from capacity.analysis.measured.jobs import job_samples
 from capacity.errors import CapacityError
 from capacity.load.fork_server import ForkServer
-from capacity.places import WORKLOADS, in_project
 from capacity.probes.measurement import GAUGES, GENERATOR, Measurement, measure
 from capacity.probes.parts import PARTS
 from capacity.probes.probe import SystemUnderTest
 from capacity.probes.queue import OBSERVER
 from capacity.probes.searches import SearchSettings
+from capacity.project import workloads_of
 from capacity.recording import open_recording
 from capacity.shape import Shape, Stage
 from capacity.system.addresses import System
@@ -70,7 +70,7 @@ def open_load_test(
     """
     if name not in PARTS:
         raise CapacityError(f"there is no part {name!r} to load; accepted are {', '.join(PARTS)}")
-    file = in_project(workloads or WORKLOADS) / f"{search.workload}.yaml"
+    file = workloads_of(search.workload, workloads) / f"{search.workload}.yaml"
     workload = parse_workload(read_workload(file).model_dump() | {"connections": search.connections})
     with ExitStack() as stack:
         fork_server = ForkServer(GENERATOR, GAUGES, OBSERVER)

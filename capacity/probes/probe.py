@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from capacity.findings import Finding
-from capacity.places import WORKLOADS, in_project
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Watcher
 from capacity.probes.searches import SearchSettings
+from capacity.project import workloads_of
 from capacity.system.addresses import System
 
 
@@ -50,6 +50,6 @@ class Probe:
         """
 
         def probe(system: System, into: Path) -> None:
-            self.measure(system, in_project(workloads or WORKLOADS), profile, into, **options)
+            self.measure(system, workloads_of(self.name, workloads), profile, into, **options)
 
         return run_probe(live, self.name, folder, probe)

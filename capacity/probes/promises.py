@@ -7,8 +7,8 @@ from capacity.analysis.measured.decisions import undecidable, undecided
 from capacity.errors import CapacityError
 from capacity.findings import Finding, judge_all
 from capacity.objectives import read_objectives
-from capacity.places import OBJECTIVES, WORKLOADS, in_project
 from capacity.probes.measurement import GoesOnFor
+from capacity.project import OBJECTIVES, in_project, workloads_of
 from capacity.system.doctor import Check
 from capacity.workload import Workload, read_workload
 
@@ -50,4 +50,4 @@ def enough_time(parts: Collection[str]) -> list[Check]:
 
 
 def _workload(name: str, folder: Path | str = "") -> Workload:
-    return read_workload(in_project(folder or WORKLOADS) / f"{name}.yaml")
+    return read_workload(workloads_of(name, folder) / f"{name}.yaml")

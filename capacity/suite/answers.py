@@ -13,9 +13,9 @@ from capacity.analysis.planning.plan_file import read_plan
 from capacity.display.tables_trials import expectation_title
 from capacity.errors import CapacityError
 from capacity.findings import Finding
-from capacity.places import WORKLOADS
-from capacity.probes.breaking_point import SEARCHES, read_search_result
+from capacity.probes.breaking_point import read_search_result
 from capacity.probes.searches import read_searches
+from capacity.project import SEARCHES, in_project
 from capacity.run import Run
 
 PLAN = Path("data") / "plan.yaml"
@@ -32,7 +32,7 @@ def read_answers(run: Run, plan: CapacityPlan | None = None) -> Answers:
         (replace(each, title=expectation_title(each, finding)), finding, verdict)
         for each, finding, verdict in run.expected
     ]
-    searches = read_searches(run.project / WORKLOADS / SEARCHES)
+    searches = read_searches(in_project(SEARCHES, run.project))
     parts = {name: _searched(run, by_name.get(f"{SECTION}.{name}.highest_sustainable")) for name in searches}
     counts = {name: each.counts for name, each in searches.items()}
     return answers_of(run.promised, expected, run.findings, parts, plan or _planned(run), counts=counts)

@@ -11,7 +11,7 @@ from capacity.display.text import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Judged, Verdict
 from capacity.manifest import read_manifest
-from capacity.places import WORKLOADS
+from capacity.project import workloads_of
 from capacity.run import Run
 from capacity.workload import Workload, read_workload
 
@@ -103,4 +103,4 @@ def _longer(row: Judged, run: Run) -> _Longer:
 
 
 def _workload(section: str, project: Path) -> Workload:
-    return read_workload(project / WORKLOADS / f"{section}.yaml")
+    return read_workload(workloads_of(section, folder=project) / f"{section}.yaml")

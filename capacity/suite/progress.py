@@ -9,7 +9,7 @@ from capacity.clock import unix_s
 from capacity.display.text import tally_text
 from capacity.findings import Verdict, judge_all, read_findings
 from capacity.objectives import read_objectives
-from capacity.places import OBJECTIVES
+from capacity.project import OBJECTIVES, in_project
 
 NO_MINUTES = "Minutes: none."
 MINUTES = r"([\d.]+) with (?:the profile )?{}\b"
@@ -34,7 +34,7 @@ def promises_kept(project: Path, findings: Path) -> Callable[[], tuple[str, str]
     def kept() -> tuple[str, str]:
         files = [each for each in sorted(findings.glob("*")) if each.stat().st_mtime >= begun]
         found = [each for file in files if file.suffix == ".json" for each in read_findings(file)]
-        promised = read_objectives(project / OBJECTIVES, *{each.section for each in found}) if found else []
+        promised = read_objectives(in_project(OBJECTIVES, project), *{each.section for each in found}) if found else []
         promised += [each for file in files if file.suffix == ".yaml" for each in read_objectives(file)]
         judged = judge_all(found, promised)
         verdicts = {verdict for _, _, verdict in judged}

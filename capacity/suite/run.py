@@ -9,8 +9,8 @@ from typing import Any
 from capacity.clock import utc_text
 from capacity.errors import CapacityError, chosen_names
 from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_manifest, read_run_manifest
-from capacity.places import OBJECTIVES
 from capacity.probes.progress import ProgressLines
+from capacity.project import OBJECTIVES, in_project
 from capacity.run import Run, write_verdicts
 from capacity.suite.kernels import environment, prepare_kernels
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
@@ -87,7 +87,7 @@ def write_report_of(made: Run) -> None:
     write_verdicts(made)
     notebooks = notebooks_in(project)
     given = {"findings": str(made.findings_folder), "recordings": str(made.recordings_folder)}
-    given |= {"objectives": str(project / OBJECTIVES), "earlier": earlier_findings(made)}
+    given |= {"objectives": str(in_project(OBJECTIVES, project)), "earlier": earlier_findings(made)}
     summary = _execute(notebooks[REPORT], run, given)
     executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts.finished]
     verdicts = {objective.finding: verdict for objective, _, verdict in made.judged}

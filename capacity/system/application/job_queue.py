@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from capacity.errors import CapacityError
 from capacity.load import bullmq
 from capacity.operation import Job
-from capacity.places import WORKLOADS, project_folder
+from capacity.project import WORKLOADS, defaults_folder
 from capacity.system.addresses import OWN_QUEUE
 from capacity.system.application.deadline import within
 from capacity.workload import read_workload
@@ -50,22 +50,14 @@ def job_options(job: Job) -> dict[str, Any]:
 def read_jobs(path: Path | None = None) -> dict[str, Job]:
     """The jobs of a workload file by their types; CapacityError where a type of the application's is missing.
 
-    Without a path it is the project's own, of the current folder's project or else of the one that holds this code.
+    Without a path it is the one that comes with the package, whatever project is measured.
     """
-    source = path or _own_workload()
+    source = path or defaults_folder() / WORKLOADS / "queue.yaml"
     jobs = {operation.name: operation.job for operation in read_workload(source).operations if operation.job}
     missing = [kind for kind in JOB_TYPES if kind not in jobs]
     if missing:
         raise CapacityError(f"the workload {source} has no jobs {', '.join(missing)}; the application needs each type")
     return jobs
-
-
-def _own_workload() -> Path:
-    try:
-        project = project_folder()
-    except CapacityError:
-        project = project_folder(Path(__file__).parent)
-    return project / WORKLOADS / "queue.yaml"
 
 
 class JobQueue:
