@@ -5,6 +5,9 @@ A project has the layout of this repository, which is the embedded system's: `da
 """
 
 import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from capacity.errors import CapacityError
@@ -15,6 +18,7 @@ WORKLOADS = DATA / "workloads"
 SEARCHES = WORKLOADS / "breaking_point.yaml"
 NOTEBOOKS = Path("notebooks")
 RECORDED = DATA / "recorded"
+LATEST = Path("runs") / "latest"
 PROJECT = "CAPACITY_PROJECT"  # names the project's folder for processes that are started elsewhere
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -47,14 +51,35 @@ def is_own(project: Path) -> bool:
 def in_project(path: Path | str, folder: Path | None = None) -> Path:
     """A path as it is where it is absolute; else that of the project, or of the package where only that has it.
 
-    `folder` is the project's; by default `project_folder()`. What was measured (`runs`, and the recordings in the
-    package's checkout) is never taken from elsewhere.
+    `folder` is the project's; by default `project_folder()`. What was measured is never taken from elsewhere: in the
+    place of the recordings in the package's checkout, a project of one's own has those of its last run. Raises
+    CapacityError where that has none.
     """
     project, default = folder or project_folder(), defaults_folder() / path
-    shared = Path(path).parts[:1] in ((str(DATA),), (str(NOTEBOOKS),)) and default.exists()
-    measured = Path(path).is_relative_to(RECORDED) and is_own(project)
     own = project / path
-    return default if shared and not measured and not own.exists() else own
+    if own.exists() or project == defaults_folder():
+        return own
+    if Path(path).is_relative_to(RECORDED) and (is_own(project) or not default.exists()):
+        return _last_measured(project, Path(path).relative_to(RECORDED))
+    shared = Path(path).parts[:1] in ((str(DATA),), (str(NOTEBOOKS),)) and default.exists()
+    return default if shared else own
+
+
+def _last_measured(project: Path, what: Path) -> Path:
+    """The findings, the recordings, or the one recording `what` of a project's last run."""
+    run = project / LATEST
+    if not run.exists():
+        raise CapacityError(f"nothing was measured in {project} yet; measure with `capacity run` in that folder")
+    if what.parts[:1] in ((), ("findings",)):
+        return run / (what if what.parts else "recordings")
+    again = re.compile(rf"{re.escape(what.parts[0])}(?:-(\d+))?")  # as a resumed run names what it measures once more
+    made = [(int(named[1] or 1), path) for path in run.glob("recordings/*") if (named := again.fullmatch(path.name))]
+    if not made:
+        name = what.parts[0]
+        raise CapacityError(
+            f"the last run of {project} has no recording of {name}; measure it with `capacity run --only {name}`"
+        )
+    return max(made)[1].joinpath(*what.parts[1:])
 
 
 def workloads_of(name: str, workloads: Path | str = "", folder: Path | None = None) -> Path:
@@ -67,3 +92,18 @@ def workloads_of(name: str, workloads: Path | str = "", folder: Path | None = No
         return in_project(workloads, folder)
     own = (folder or project_folder()) / WORKLOADS
     return own if (own / f"{name}.yaml").exists() else defaults_folder() / WORKLOADS
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Meanwhile these values are in the environment of this process, and of those that it starts."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -3,11 +3,39 @@
 import importlib
 import pkgutil
 import sys
+from pathlib import Path
 from typing import cast
 
 import click
 
 from capacity.errors import CapacityError
+from capacity.project import OBJECTIVES, PROJECT, environment, is_own, project_folder
+
+NEEDS_NO_PROJECT = {"init"}
+
+
+def _enter(ctx: click.Context, _: click.Parameter, folder: Path | None) -> None:
+    """Until the command has ended, the environment names the project and what stands in its `.env`."""
+    if folder and not (folder / OBJECTIVES).exists():
+        raise CapacityError(
+            f"there is no project in {folder}: {OBJECTIVES} is missing; make one with `capacity init {folder}`"
+        )
+    if folder:
+        ctx.with_resource(environment({PROJECT: str(folder.resolve())}))
+    if is_own(project_folder()):
+        from capacity.system.addresses import project_environment  # loads a client of PostgreSQL
+
+        ctx.with_resource(environment(project_environment()))
+
+
+THE_PROJECT = click.Option(
+    ["--project"],
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_enter,
+    help="the project's folder; by default the nearest from the current folder upwards",
+)
 
 
 class Commands(click.Group):
@@ -18,10 +46,13 @@ class Commands(click.Group):
         return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name; None where there is none."""
+        """The command of a name, with the option that names the project; None where there is none."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        return cast(click.Command, getattr(importlib.import_module(f"{__name__}.{cmd_name}"), cmd_name))
+        command = cast(click.Command, getattr(importlib.import_module(f"{__name__}.{cmd_name}"), cmd_name))
+        if cmd_name not in NEEDS_NO_PROJECT and THE_PROJECT not in command.params:
+            command.params.append(THE_PROJECT)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was asked for."""

@@ -1,7 +1,5 @@
 """`capacity prepare`: tables and keys on servers of your own."""
 
-import os
-
 import click
 
 from capacity.errors import CapacityError
@@ -18,7 +16,7 @@ def prepare(profile: str, remove: bool) -> None:
 
     if profile not in DATASETS:
         raise CapacityError(f"there is no profile {profile!r}; accepted are {', '.join(DATASETS)}")
-    system = system_from(os.environ)
+    system = system_from()
     if not (system.postgres_admin_url or system.redis_url):
         raise CapacityError("no server is named; set CAPACITY_POSTGRES_URL or CAPACITY_REDIS_URL")
     done = "removed" if remove else "filled"

@@ -57,7 +57,7 @@ def read_source(run: Run) -> Source:
     """The run's findings with the objectives, judged, and what watches them."""
     run.check()
     judged = judge_all(run.findings, read_objectives(in_project(OBJECTIVES, run.project)))
-    monitoring = read_monitoring(run.project / MONITORING)
+    monitoring = read_monitoring(in_project(MONITORING, run.project))
     return Source(run.path.name, run.findings, judged, monitoring, all_watches(judged, monitoring))
 
 

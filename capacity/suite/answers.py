@@ -59,6 +59,6 @@ def read_capacity_plan(
 def _planned(run: Run) -> CapacityPlan | str:
     """The plan by the project's own data, or why there is none."""
     try:
-        return read_capacity_plan(run, run.project / PLAN, run.project / CATALOG)
+        return read_capacity_plan(run, in_project(PLAN, run.project), in_project(CATALOG, run.project))
     except CapacityError as error:
         return str(error)

@@ -6,8 +6,7 @@ To start Python anew and import pandas, SciPy and Matplotlib takes several secon
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,18 +47,6 @@ def _server() -> ForkServer:
 @cache
 def _started_server() -> ForkServer:
     return ForkServer(__name__, *LOADED, environment=BACKEND)
-
-
-@contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Meanwhile these values are in the environment of this process, and of those that it starts."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 class ForkedProvisioner(LocalProvisioner):

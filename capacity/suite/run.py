@@ -1,6 +1,6 @@
 """Runs the notebooks with papermill against one system, and makes their findings a run with verdicts and a report."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,18 +10,18 @@ from capacity.clock import utc_text
 from capacity.errors import CapacityError, chosen_names
 from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_manifest, read_run_manifest
 from capacity.probes.progress import ProgressLines
-from capacity.project import OBJECTIVES, in_project
+from capacity.project import OBJECTIVES, PROJECT, environment, in_project
 from capacity.run import Run, write_verdicts
-from capacity.suite.kernels import environment, prepare_kernels
+from capacity.suite.kernels import prepare_kernels
+from capacity.suite.notebooks import REPORT, left_out, left_out_text, notebooks_in
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
 from capacity.suite.progress import expected_seconds, promises_kept
-from capacity.system.addresses import BATCH
+from capacity.system.addresses import BATCH, system_from
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts, require_linux
 from capacity.writing import write_json
 
 PROFILES = ("smoke", "standard", "full")
-REPORT = "readiness_report"
 TITLE = "Capacity report"
 RESERVED = frozenset({"live", "profile", "recording", "recordings", "results", "findings", "objectives", "earlier"})
 KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=40"]  # it warns of its TCP port at every start, which is on loopback
@@ -37,24 +37,19 @@ class RunPlan:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def notebooks_in(project: Path) -> dict[str, Path]:
-    """The suite's notebooks by name, as `database` for 10_database.ipynb, in their order; 00 is for people alone."""
-    found = sorted((project / "notebooks").glob("[1-9][0-9]_*.ipynb"))
-    if not found:
-        raise CapacityError(f"there are no notebooks in {project / 'notebooks'}; run this in the project's own folder")
-    return {path.stem.partition("_")[2]: path for path in found}
-
-
 def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> Run:
     """Measure by the notebooks of the plan into the folder `run`, judge, and write the report.
 
     A notebook that finished in an earlier run into the same folder is not repeated. Raises CapacityError for unknown
     names and parameters, and where a notebook fails; what was measured until then stays.
     """
-    wanted, given = _checked(plan)
+    left = [] if plan.only else left_out(plan.project, system_from())
+    wanted, given = _checked(plan, left)
     require_linux()
-    facts = _begun(run, plan)
+    facts, made = _begun(run, plan), Run.at(run, plan.project)
     kernels = prepare_kernels()
+    if left:
+        say(left_out_text(left))
     # Parameters that are given may make a notebook longer or shorter than it says.
     expected = {name: None if given[name] else expected_seconds(path, plan.profile) for name, path in wanted.items()}
     with open_system() as system, environment({**system.as_environment(), **kernels, BATCH: "1"}):
@@ -68,10 +63,9 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> R
             recording = _unused(run / "recordings", name)
             set_by_suite = {"live": True, "profile": plan.profile, "results": str(run / "findings")}
             with progress.part(name, recording, promises_kept(plan.project, run / "findings")):
-                _execute(path, run, {**given[name], **set_by_suite, "recording": str(recording)})
+                _execute(path, made, {**given[name], **set_by_suite, "recording": str(recording)})
             facts["finished"].append(name)
             write_json(run / MANIFEST, facts)
-    made = Run.at(run, plan.project)
     with progress.part("report", run / "report", lambda: ("✓", "written")):
         write_report_of(made)
     return made
@@ -88,7 +82,7 @@ def write_report_of(made: Run) -> None:
     notebooks = notebooks_in(project)
     given = {"findings": str(made.findings_folder), "recordings": str(made.recordings_folder)}
     given |= {"objectives": str(in_project(OBJECTIVES, project)), "earlier": earlier_findings(made)}
-    summary = _execute(notebooks[REPORT], run, given)
+    summary = _execute(notebooks[REPORT], made, given)
     executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts.finished]
     verdicts = {objective.finding: verdict for objective, _, verdict in made.judged}
     findings = [(each, verdicts.get(each.name)) for each in made.findings]
@@ -111,27 +105,29 @@ def earlier_findings(made: Run) -> str:
     return ""
 
 
-def _checked(plan: RunPlan) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
-    """The notebooks to run and the parameters for each."""
+def _checked(plan: RunPlan, left: Collection[str]) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
+    """The notebooks to run, without those that are `left` out where none is named, and the parameters for each."""
     if plan.profile not in PROFILES:
         raise CapacityError(f"there is no profile {plan.profile!r}; accepted are {', '.join(PROFILES)}")
     notebooks = {name: path for name, path in notebooks_in(plan.project).items() if name != REPORT}
-    names = chosen_names(plan.only, notebooks, "notebook") or list(notebooks)
+    names = chosen_names(plan.only, notebooks, "notebook") or [name for name in notebooks if name not in left]
     wanted = {name: notebooks[name] for name in names}
     accepted = {name: notebook_parameters(path) for name, path in wanted.items()}
     return wanted, chosen_parameters(accepted, plan.parameters, RESERVED)
 
 
-def _execute(path: Path, run: Path, parameters: Mapping[str, Any]) -> Path:
-    """Execute a notebook with the parameters; returns the executed copy in the run's folder."""
+def _execute(path: Path, made: Run, parameters: Mapping[str, Any]) -> Path:
+    """Execute a notebook with the parameters in the run's project; returns the executed copy in the run's folder."""
     import papermill  # takes two seconds to load, which a wrong word in the command need not wait for
     from papermill.exceptions import PapermillExecutionError
 
+    run = made.path
     output = run / "notebooks" / path.name
     options = {"progress_bar": False, "kernel_name": "python3", "extra_arguments": KERNEL_ARGUMENTS}
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        papermill.execute_notebook(path, output, dict(parameters), cwd=path.parent, **options)
+        with environment({PROJECT: str(made.project)}):
+            papermill.execute_notebook(path, output, dict(parameters), cwd=made.project, **options)
     except PapermillExecutionError as error:
         reason = error.evalue if error.ename == CapacityError.__name__ else f"{error.ename}: {error.evalue}"
         raise CapacityError(f"the notebook {path.name} failed: {reason}; see {output}") from None

@@ -4,12 +4,15 @@ import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 import psycopg
+from dotenv import dotenv_values
 from psycopg.conninfo import conninfo_to_dict
 
 from capacity.errors import CapacityError
+from capacity.project import is_own, project_folder
 
 POSTGRES_URL = "CAPACITY_POSTGRES_URL"
 POSTGRES_ADMIN_URL = "CAPACITY_POSTGRES_ADMIN_URL"
@@ -31,6 +34,8 @@ VARIABLES = {  # of the fields of a System
     "queue_prefix": QUEUE_PREFIX,
     "ledger": LEDGER,
 }
+ENV_FILE = ".env"  # of a project: addresses that git does not keep
+PREFIX = "CAPACITY_"
 REDIS_ADDRESS = "redis://[user:password@]host:port/number, without TLS or options"
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
@@ -68,8 +73,25 @@ def require(name: str, address: str) -> str:
     return address
 
 
-def system_from(environment: Mapping[str, str] = os.environ) -> System:
-    """The system that the environment names, its hosts checked before anything is opened."""
+def project_environment(project: Path | None = None) -> dict[str, str]:
+    """The environment of this process, and beside it what the file `.env` of a project of one's own names.
+
+    Of that file only names with CAPACITY_ count, and an empty value is none. What the environment has wins, an empty
+    value too. Raises CapacityError for a name with CAPACITY_ that nothing reads. No value is ever part of a message.
+    """
+    folder = project or project_folder()
+    file = folder / ENV_FILE
+    written = dotenv_values(file, interpolate=False) if is_own(folder) and file.is_file() else {}
+    named = {name: value for name, value in written.items() if value and name.startswith(PREFIX)}
+    accepted = [*VARIABLES.values(), ALLOWED]
+    if unknown := [name for name in named if name not in accepted]:
+        raise CapacityError(f"{file}: nothing reads {unknown[0]}; accepted are {', '.join(accepted)}")
+    return {**named, **os.environ}
+
+
+def system_from(environment: Mapping[str, str] | None = None) -> System:
+    """The system that the environment (by default `project_environment()`) names, its hosts checked beforehand."""
+    environment = project_environment() if environment is None else environment
     given = {name: environment[variable] for name, variable in VARIABLES.items() if environment.get(variable)}
     system = System(**given, embedded=environment.get(EMBEDDED) == "1")
     admin = system.postgres_admin_url or system.postgres_url

@@ -105,11 +105,12 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def open_system(environment: Mapping[str, str] = os.environ) -> Iterator[System]:
+def open_system(environment: Mapping[str, str] | None = None) -> Iterator[System]:
     """The system that the environment names; what it does not name is embedded, and stopped at the end.
 
-    Where it names a gateway or a queue, the system is somebody's own, and nothing is embedded beside it.
-    Raises CapacityError where an address is refused or a server cannot be started.
+    By default the environment is that of this process with the project's `.env`. Where it names a gateway or a
+    queue, the system is somebody's own, and nothing is embedded beside it. Raises CapacityError where an address is
+    refused or a server cannot be started.
     """
     named = system_from(environment)
     if (named.postgres_url and named.redis_url) or named.gateway_url or named.queue:
