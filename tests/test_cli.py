@@ -1,5 +1,6 @@
 """Every command is a module of its own, which the README names, and loads nothing that another one needs."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from capacity.cli import main
+from capacity.cli import THE_PROJECT, main
 
 PROJECT = Path(__file__).parents[1]
 COMMANDS = sorted(path.stem for path in (PROJECT / "capacity" / "cli").glob("[a-z]*.py"))
@@ -41,9 +42,43 @@ def test_an_unknown_command_is_refused() -> None:
 def test_help_loads_nothing_that_takes_long() -> None:
     code = """
 import sys
-from capacity.cli import main
+from capacity.cli import THE_PROJECT, main
 main(["--help"], standalone_mode=False)
 print(*sys.modules)
 """
     ran = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert not {*HEAVY} & {*ran.stdout.split()}
+
+
+def test_each_command_takes_the_project_but_the_one_that_makes_it() -> None:
+    without = [name for name in COMMANDS if "--project" not in CliRunner().invoke(main, [name, "--help"]).output]
+    assert without == ["init"]
+
+
+def test_the_named_project_and_its_addresses_are_there_until_the_command_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CAPACITY_PROJECT", "CAPACITY_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "objectives.yaml").write_text("[]")
+    (tmp_path / ".env").write_text("CAPACITY_REDIS_URL=redis://127.0.0.1:1")
+    seen = {}
+
+    @click.command()
+    def show() -> None:
+        seen.update(os.environ)
+
+    show.params.append(THE_PROJECT)
+    assert CliRunner().invoke(show, ["--project", str(tmp_path)]).exit_code == 0
+    assert (seen["CAPACITY_PROJECT"], seen["CAPACITY_REDIS_URL"]) == (str(tmp_path), "redis://127.0.0.1:1")
+    assert not {"CAPACITY_PROJECT", "CAPACITY_REDIS_URL"} & {*os.environ}
+
+
+def test_a_folder_that_is_no_project_is_one_sentence(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(main, ["audit", "--project", str(tmp_path)])
+    assert ran.exit_code == 2
+    assert ran.stderr == (
+        f"capacity: there is no project in {tmp_path}: data/objectives.yaml is missing; "
+        f"make one with `capacity init {tmp_path}`\n"
+    )

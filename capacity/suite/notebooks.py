@@ -8,6 +8,7 @@ from capacity.project import NOTEBOOKS, SEARCHES, WORKLOADS, defaults_folder, is
 from capacity.system.addresses import System
 
 REPORT = "readiness_report"
+CAPACITY_PLAN = "capacity_plan"
 FAILOVER = "failover"
 FEW = "few of its faults leave servers of your own in place"
 
@@ -17,7 +18,12 @@ def notebooks_in(project: Path) -> dict[str, Path]:
 
     They come with the package; a project's own ones stand in their place or beside them.
     """
-    return {_name(path): path for path in _files(project) if not path.name.startswith("0")}
+    return {notebook_name(path): path for path in _files(project) if not path.name.startswith("0")}
+
+
+def notebook_name(path: Path) -> str:
+    """The name that a notebook is asked for by: its file's without the number."""
+    return path.stem.partition("_")[2]
 
 
 def left_out(project: Path, system: System) -> list[str]:
@@ -53,7 +59,9 @@ def without_outputs(notebook: Path) -> str:
 def notebooks_for(parts: Sequence[str]) -> list[Path]:
     """The package's notebooks but those of other parts than these."""
     kept = [*parts, SEARCHES.stem]
-    return [path for path in _files(defaults_folder()) if _name(path) in kept or not _loads(_name(path))]
+    return [
+        path for path in _files(defaults_folder()) if notebook_name(path) in kept or not _loads(notebook_name(path))
+    ]
 
 
 def _loads(name: str) -> bool:
@@ -63,10 +71,6 @@ def _loads(name: str) -> bool:
 
 def _workload(project: Path, name: str) -> Path:
     return project / WORKLOADS / f"{name}.yaml"
-
-
-def _name(path: Path) -> str:
-    return path.stem.partition("_")[2]
 
 
 def _files(project: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from capacity.probes.progress import ProgressLines
 from capacity.project import OBJECTIVES, PROJECT, environment, in_project
 from capacity.run import Run, write_verdicts
 from capacity.suite.kernels import prepare_kernels
-from capacity.suite.notebooks import REPORT, left_out, left_out_text, notebooks_in
+from capacity.suite.notebooks import CAPACITY_PLAN, REPORT, left_out, left_out_text, notebook_name, notebooks_in
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
 from capacity.suite.progress import expected_seconds, promises_kept
 from capacity.system.addresses import BATCH, system_from
@@ -60,15 +60,32 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> R
             if name in facts["finished"]:
                 progress.end(name, "✓", "finished in this run before, not repeated")
                 continue
-            recording = _unused(run / "recordings", name)
-            set_by_suite = {"live": True, "profile": plan.profile, "results": str(run / "findings")}
-            with progress.part(name, recording, promises_kept(plan.project, run / "findings")):
-                _execute(path, made, {**given[name], **set_by_suite, "recording": str(recording)})
-            facts["finished"].append(name)
+            if _measured(plan, made, path, given[name], progress):
+                facts["finished"].append(name)
             write_json(run / MANIFEST, facts)
     with progress.part("report", run / "report", lambda: ("✓", "written")):
         write_report_of(made)
     return made
+
+
+def _measured(plan: RunPlan, made: Run, path: Path, given: Mapping[str, Any], progress: ProgressLines) -> bool:
+    """Execute a notebook that measures, or plans; whether it came to its end.
+
+    Where nothing can be planned by what was found, and the plan was not asked for by name, the run goes on without it:
+    the report says why. Raises CapacityError for all other failures.
+    """
+    name = notebook_name(path)
+    recording, findings = _unused(made.recordings_folder, name), made.findings_folder
+    set_by_suite = {"live": True, "profile": plan.profile, "results": str(findings), "recording": str(recording)}
+    kept, why_not = promises_kept(plan.project, findings), list[str]()
+    with progress.part(name, recording, lambda: ("–", why_not[0]) if why_not else kept()):
+        try:
+            _execute(path, made, {**given, **set_by_suite})
+        except CapacityError as error:
+            if name != CAPACITY_PLAN or plan.only:
+                raise
+            why_not.append(str(error))
+    return not why_not
 
 
 def write_report_of(made: Run) -> None:

@@ -1,9 +1,21 @@
 """Only this machine is loaded unless a host is allowed by name, and nothing is opened to find out."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.system.addresses import System, is_loopback, system_from
+from capacity.project import OBJECTIVES, PROJECT
+from capacity.system.addresses import (
+    ALLOWED,
+    ENV_FILE,
+    VARIABLES,
+    System,
+    is_loopback,
+    project_environment,
+    system_from,
+)
 
 REFUSED = [
     "postgresql://postgres@db.example.com/postgres",
@@ -67,3 +79,67 @@ def test_sockets_and_loopback_numbers_are_this_machine() -> None:
 
 def test_an_address_with_a_password_is_not_printed() -> None:
     assert "secret" not in repr(System(postgres_url="postgresql://a:secret@127.0.0.1/x"))
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of somebody's own, which is the current folder, with no address in the environment."""
+    (tmp_path / OBJECTIVES).parent.mkdir()
+    (tmp_path / OBJECTIVES).write_text("[]")
+    monkeypatch.chdir(tmp_path)
+    for name in (PROJECT, *VARIABLES.values(), ALLOWED):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_addresses_of_a_project_are_read_from_its_file(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        "# ours",
+        "CAPACITY_REDIS_URL='redis://app:p%40$' # a comment",
+        "CAPACITY_QUEUE=",
+        "OTHER=x",
+        'export CAPACITY_GATEWAY_URL="http://127.0.0.1:8000/"',
+        "CAPACITY_POSTGRES_URL=postgresql://a:${HOME}#%25@127.0.0.1/b",
+    ]
+    (own / ENV_FILE).write_text("\n".join(lines))
+    (own / "notebooks").mkdir()
+    monkeypatch.chdir(own / "notebooks")
+    with pytest.raises(CapacityError, match="CAPACITY_REDIS_URL is not an address"):
+        system_from()
+    (own / ENV_FILE).write_text((own / ENV_FILE).read_text().replace("p%40$", "p%40$@localhost/3"))
+    system = system_from()
+    assert system.redis_url == "redis://app:p%40$@localhost/3"
+    assert system.gateway_url == "http://127.0.0.1:8000"
+    assert system.postgres_url == "postgresql://a:${HOME}#%25@127.0.0.1/b"
+    assert (system.queue, "OTHER" in project_environment() and "OTHER" not in os.environ) == ("", False)
+
+
+def test_the_environment_wins_over_the_file_with_an_empty_value_too(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own / ENV_FILE).write_text("CAPACITY_REDIS_URL=redis://localhost:1\nCAPACITY_GATEWAY_URL=http://localhost:2\n")
+    monkeypatch.setenv("CAPACITY_REDIS_URL", "redis://localhost:3")
+    monkeypatch.setenv("CAPACITY_GATEWAY_URL", "")
+    assert system_from() == System(redis_url="redis://localhost:3")
+
+
+def test_a_host_that_the_file_names_needs_to_be_allowed_there_too(own: Path) -> None:
+    (own / ENV_FILE).write_text("CAPACITY_REDIS_URL=redis://:secret@10.0.0.5:6379\n")
+    with pytest.raises(CapacityError, match=r"CAPACITY_REDIS_URL is on the host 10\.0\.0\.5") as refused:
+        system_from()
+    assert "secret" not in str(refused.value)
+    with (own / ENV_FILE).open("a") as file:
+        file.write("CAPACITY_ALLOW_HOSTS=10.0.0.5\n")
+    assert system_from().redis_url.endswith("@10.0.0.5:6379")
+
+
+def test_a_name_that_nothing_reads_is_refused_without_its_value(own: Path) -> None:
+    (own / ENV_FILE).write_text("CAPACITY_POSTGRES=postgresql://a:secret@localhost/b\n")
+    sentence = f"^{own / ENV_FILE}: nothing reads CAPACITY_POSTGRES; accepted are CAPACITY_POSTGRES_URL, "
+    with pytest.raises(CapacityError, match=sentence) as refused:
+        system_from()
+    assert "secret" not in str(refused.value)
+
+
+def test_a_file_in_a_folder_that_is_no_project_is_not_read(own: Path) -> None:
+    (own / ENV_FILE).write_text("CAPACITY_REDIS_URL=redis://localhost:1\n")
+    (own / OBJECTIVES).unlink()
+    assert system_from() == System()
