@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS = never
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
-.PHONY: run lab record findings outputs picture test thorough lint types bench lock clean
+.PHONY: run lab record findings outputs picture schemas test thorough lint types bench lock clean
 
 run: $(READY)  ## measures everything with the profile smoke
 	$(BIN)/capacity run --profile smoke
@@ -39,6 +39,10 @@ outputs: $(READY)
 
 picture: $(READY)  ## docs/report.png: the first screen of the report on the committed recordings, seen by Chromium
 	$(BIN)/python docs/picture.py
+
+schemas: $(READY)  ## data/schemas and docs/files.md, from the models of the files
+	$(BIN)/capacity check --schemas data/schemas
+	$(BIN)/python docs/files.py
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder --durations=25

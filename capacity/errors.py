@@ -1,14 +1,37 @@
 """The one error that a user sees as a sentence, and lists of names that are read from what a user gave."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
+
+SHOWN = 20  # names; more than that nobody reads through
+ALIKE = 0.7  # of the letters of two names: 'wieght' is taken for weight, and 'mainframe' for nothing
 
 
 class CapacityError(Exception):
     """Something the user can put right: its text says what was wrong, what is accepted and what to do.
 
-    The command line prints the text alone and ends with exit code 2.
+    The command line prints the text alone and ends with exit code 2. Where several things are wrong, `sentences` has
+    one for each, and the text is the first and how many there are beside it.
     """
+
+    def __init__(self, text: str, sentences: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.sentences = tuple(sentences) or (text,)
+
+
+def did_you_mean(name: Any, known: Iterable[Any]) -> str:
+    """What is added to a sentence on an unknown name: the known one that is spelt nearly so; empty where none is."""
+    like = get_close_matches(str(name).lower(), by_lower := {str(each).lower(): each for each in known}, 1, ALIKE)
+    return f"; did you mean {by_lower[like[0]]!r}?" if like else ""
+
+
+def instead(name: Any, known: Iterable[Any]) -> str:
+    """What is added to a sentence on an unknown name: the one that was meant, else those that are accepted."""
+    accepted = list(known)
+    more = f", … ({len(accepted)} in all)" if len(accepted) > SHOWN else ""
+    there = f"{', '.join(map(str, accepted[:SHOWN]))}{more}" or "none"
+    return did_you_mean(name, accepted) or f"; accepted are {there}"
 
 
 def listed(given: Any) -> list[str]:
@@ -24,5 +47,5 @@ def chosen_names(given: Any, accepted: Iterable[str], what: str) -> list[str]:
     """
     known, names = list(accepted), listed(given)
     if unknown := [name for name in names if name not in known]:
-        raise CapacityError(f"there is no {what} {unknown[0]!r}; accepted are {', '.join(known)}")
+        raise CapacityError(f"there is no {what} {unknown[0]!r}{instead(unknown[0], known)}")
     return [name for name in known if name in names]

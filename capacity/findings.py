@@ -99,6 +99,7 @@ class Objective:
     Parameters
     ----------
     finding, unit : str
+        The finding's name, or a pattern of names, and its unit.
     relation : str
         One of <, <=, >, >=, ==; CapacityError for another.
     limit : float

@@ -103,7 +103,10 @@ class Manifest(Facts):
 
 
 class RunManifest(Facts):
-    """What a run says of itself; `machine` is the one that made the load, `embedded` whether the suite's own system."""
+    """What a run says of itself; `machine` is the one that made the load, `embedded` whether the suite's own system.
+
+    `workloads` is the folder of workloads that it was given, empty where it took the project's.
+    """
 
     format: int = FORMAT
     profile: str = ""
@@ -111,6 +114,7 @@ class RunManifest(Facts):
     finished: tuple[str, ...] = ()
     embedded: bool | None = None
     machine: dict[str, Any] = Field(default_factory=dict)
+    workloads: str = ""
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

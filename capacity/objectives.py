@@ -1,49 +1,125 @@
-"""Files of objectives: what is promised, and what notebooks expect, read from YAML and written to it."""
+"""Objectives in files: what is promised, in a file of its own or beside a load, and what notebooks expect."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import yaml
+from pydantic import Field, RootModel
 
-from capacity.errors import CapacityError
-from capacity.findings import Objective
-from capacity.project import OBJECTIVES, in_project
+from capacity.findings import Finding, Objective
+from capacity.project import OBJECTIVES, SEARCHES, WORKLOADS, in_project
+from capacity.validation.model import Strict
 from capacity.writing import write_whole
-from capacity.yaml_file import read_yaml
+from capacity.yaml_file import parse_model, read_model, read_yaml
 
-LIMIT = re.compile(r"^(<=|>=|==|<|>)\s*([-+]?[\d_.]+(?:e[-+]?\d+)?)\s*(.*)$")
+LIMIT = re.compile(r"^(<=|>=|==|<|>)\s*([-+]?\d+(?:_\d+)*(?:\.\d+)?(?:e[-+]?\d+)?)\s*(.*)$")
+NAME = r"^[\w*?\[\]!-]+(\.[\w*?\[\]!-]+)+$"
+IN_WORKLOAD = "objectives"  # the key of a workload's file
+
+
+class ObjectiveEntry(Strict):
+    """A promised limit on a finding, or on each finding whose name fits a pattern.
+
+    In a pattern `*` stands for any letters, `?` for one, and `[ab]` for one of these. It is on the findings that fit it
+    in name and unit; one that an entry of its own names is left to that.
+    """
+
+    finding: str = Field(
+        pattern=NAME,
+        examples=["database.response_p99", "gateway.*.response_p99"],
+        description="The whole name of a finding, as it stands at the end of a report, or a pattern.",
+    )
+    limit: str = Field(
+        pattern=LIMIT.pattern,
+        examples=["< 500 ms"],
+        description="One of `<`, `<=`, `>`, `>=`, `==`, then a number and the unit of the finding.",
+    )
+    title: str = Field("", description="What is promised, in words.")
+    source: str = Field("", description="Who says so.")
+    why: str = Field("", description="How the limit follows, where it was derived.")
+
+    @property
+    def objective(self) -> Objective:
+        """It with its limit read."""
+        relation, limit, unit = LIMIT.findall(self.limit)[0]
+        return Objective(self.finding, relation, float(limit), unit, self.title, self.source, self.why)
+
+
+class ObjectivesFile(RootModel[list[ObjectiveEntry]]):
+    """What is promised: a list of limits. A verdict is the whole interval of a finding against its limit."""
 
 
 def read_objectives(path: Path, *sections: str) -> list[Objective]:
-    """The objectives of a YAML list of `finding`, `limit` (as `< 500 ms`), `title`, `source` and `why`.
+    """The objectives of a YAML file, as `ObjectivesFile` has them; only those on `sections` where these are named.
 
-    Where `sections` are named, only those on their findings. Raises CapacityError naming the entry and what it accepts.
+    Raises CapacityError naming the entry and what it accepts.
     """
-    entries = read_yaml(path, "the file of objectives")
-    if not isinstance(entries, list):
-        raise CapacityError(f"{path} must be a list of objectives, each with `finding` and `limit`")
-    objectives = [parse_objective(entry, path) for entry in entries]
-    return [each for each in objectives if not sections or each.section in sections]
+    given = [each.objective for each in read_model(path, ObjectivesFile, "the file of objectives").root]
+    return on_sections(given, sections)
 
 
-def parse_objective(entry: Any, path: Path) -> Objective:
-    """The objective of one entry of the file `path`; CapacityError names the entry and what is accepted."""
-    accepted = {"finding", "limit", "title", "source", "why"}
-    if not isinstance(entry, Mapping) or not {"finding", "limit"} <= set(entry) <= accepted:
-        raise CapacityError(
-            f"{path}: the objective {entry!r} must have `finding` and `limit`, and may have `title`, `source`, `why`"
-        )
-    matched = LIMIT.match(str(entry["limit"]))
-    if matched is None:
-        raise CapacityError(
-            f"{path}: the limit {entry['limit']!r} of {entry['finding']} is not a relation, a number and a unit, "
-            "as '< 500 ms'"
-        )
-    relation, limit, unit = matched.groups()
-    said = {name: entry[name] for name in ("title", "source", "why") if name in entry}
-    return Objective(entry["finding"], relation, float(limit), unit, **said)
+def on_sections(objectives: Iterable[Objective], sections: Iterable[str]) -> list[Objective]:
+    """Those on findings of some sections; all where none is named."""
+    named = list(sections)
+    return [each for each in objectives if not named or any(fnmatchcase(name, each.section) for name in named)]
+
+
+def project_objectives(
+    *sections: str, findings: Iterable[Finding] = (), workloads: Path | str = "", folder: Path | None = None
+) -> list[Objective]:
+    """What a project promises, of some sections where these are named: the only place where that is put together.
+
+    It is what data/objectives.yaml has and then what the workload files have under `objectives`. `workloads` is the
+    folder of these (empty: the project's), and `folder` the project's (that which the current folder is in). Where
+    `findings` are given, patterns are objectives on those of them that they fit; see `fitted`.
+    """
+    promised = read_objectives(in_project(OBJECTIVES, folder))
+    for path in workload_files(workloads, folder):
+        if IN_WORKLOAD in path.read_text(encoding="utf-8"):
+            values = read_yaml(path, "the workload")
+            entries = values.get(IN_WORKLOAD, []) if isinstance(values, dict) else []
+            promised += [each.objective for each in parse_model(entries, ObjectivesFile, str(path)).root]
+    found = list(findings)
+    made = fitted(on_sections(promised, sections), found)
+    return [each for each in made if not (found and sections and is_pattern(each.section))]  # of another section
+
+
+def workload_files(workloads: Path | str = "", folder: Path | None = None) -> list[Path]:
+    """The workloads in a folder (empty: the project's); the searches beside them are none."""
+    there = in_project(workloads or WORKLOADS, folder).glob("*.yaml")
+    return sorted(path for path in there if path.name != SEARCHES.name)
+
+
+def is_pattern(name: str) -> bool:
+    """Whether an objective on it is on every finding whose name fits."""
+    return any(sign in name for sign in "*?[")
+
+
+def fitted(objectives: Sequence[Objective], findings: Iterable[Finding]) -> list[Objective]:
+    """The objectives, where a pattern is one on each finding that it fits in name and unit, in the findings' order.
+
+    A finding that another objective names is left to that. A pattern that fits nothing stays, and its title says so.
+    """
+    found = list({each.name: each for each in findings}.values())
+    named = {each.finding for each in objectives}
+    made: list[Objective] = []
+    for each in objectives:
+        fits = [f for f in found if f.unit == each.unit and fnmatchcase(f.name, each.finding)]
+        if not is_pattern(each.finding) or not found:
+            made.append(each)
+        elif fits:
+            made += [_on(each, f.name, f.title or f.name) for f in fits if f.name not in named]
+        else:
+            why = f"nothing that was measured fits {each.finding}{' in ' + each.unit if each.unit else ''}"
+            made.append(_on(each, each.finding, why))
+    return made
+
+
+def _on(objective: Objective, finding: str, title: str) -> Objective:
+    return replace(objective, finding=finding, title=": ".join(filter(None, [objective.title, title])))
 
 
 def write_objectives(path: Path, objectives: Iterable[Objective]) -> None:
@@ -64,8 +140,3 @@ def write_objectives(path: Path, objectives: Iterable[Objective]) -> None:
 def read_expectations(folder: Path) -> list[Objective]:
     """The objectives that notebooks wrote beside their findings in a folder: derived from settings, not promised."""
     return [each for file in sorted(folder.glob("*.yaml")) for each in read_objectives(file)]
-
-
-def project_objectives(*sections: str) -> list[Objective]:
-    """What the project that the current folder is in promises; of some sections where these are named."""
-    return read_objectives(in_project(OBJECTIVES), *sections)

@@ -4,26 +4,29 @@ import math
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from capacity.errors import did_you_mean
+from capacity.validation.model import Strict, refuse
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 
 
 Target = Literal["postgres", "redis", "http", "bullmq"]  # each spoken by the module of that name in capacity/load
 
 
-class Strict(BaseModel):
-    """A part of a workload file: unknown keys are refused and values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def operation_slug(name: str) -> str:
+    """An operation's name as a part of a finding's, as `get_api_posts` for GET /api/posts."""
+    return NOT_PLAIN.sub("_", name.lower()).strip("_")
 
 
 class Uniform(Strict):
     """A whole number between `low` and `high`, both included, each as likely."""
 
-    kind: Literal["uniform"]
-    low: int
-    high: int
+    kind: Literal["uniform"] = Field(description="`uniform`.")
+    low: int = Field(description="The smallest number.")
+    high: int = Field(description="The largest number.")
 
     @model_validator(mode="after")
     def _ordered(self) -> "Uniform":
@@ -35,30 +38,30 @@ class Uniform(Strict):
 class Zipf(Strict):
     """A whole number from `low`, number k of `count` with a chance proportional to k to the power −`exponent`."""
 
-    kind: Literal["zipf"]
-    count: Annotated[int, Field(ge=1, le=10_000_000)]
-    exponent: PositiveFloat = 1.0
-    low: int = 1
+    kind: Literal["zipf"] = Field(description="`zipf`.")
+    count: int = Field(ge=1, le=10_000_000, description="How many numbers there are.")
+    exponent: PositiveFloat = Field(1.0, description="How much more frequent the first ones are; a cache has about 1.")
+    low: int = Field(1, description="The most frequent number; the others follow it.")
 
 
 class Sequence(Strict):
     """`start`, `start` + 1, …, no number twice, whatever the number of generator processes."""
 
-    kind: Literal["sequence"]
-    start: int = 1
+    kind: Literal["sequence"] = Field(description="`sequence`.")
+    start: int = Field(1, description="The first number.")
 
 
 class Uuid(Strict):
     """A version 4 UUID from the workload's seed."""
 
-    kind: Literal["uuid"]
+    kind: Literal["uuid"] = Field(description="`uuid`.")
 
 
 class Text(Strict):
     """`length` letters and digits."""
 
-    kind: Literal["text"]
-    length: Annotated[int, Field(ge=1, le=1_000_000)]
+    kind: Literal["text"] = Field(description="`text`.")
+    length: int = Field(ge=1, le=1_000_000, description="How many letters and digits.")
 
 
 Parameter = Annotated[Uniform | Zipf | Sequence | Uuid | Text, Field(discriminator="kind")]
@@ -67,24 +70,24 @@ Parameter = Annotated[Uniform | Zipf | Sequence | Uuid | Text, Field(discriminat
 class Statement(Strict):
     """One SQL statement with `$1`, `$2`, … for the operation's parameters named in `parameters`, in that order."""
 
-    sql: Annotated[str, Field(min_length=1)]
-    parameters: list[str] = []
+    sql: str = Field(min_length=1, description="The SQL, with `$1`, `$2`, … for its parameters.")
+    parameters: list[str] = Field([], description="Names of the operation's `parameters`: the first is `$1`.")
 
 
 class Request(Strict):
     """One HTTP request; names in braces in its path, headers and body, as `/api/posts?after={post}`, are parameters."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    path: Annotated[str, Field(pattern=r"^/\S*$")]
-    headers: dict[str, str] = {}
-    body: str = ""
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field("GET", description="The method.")
+    path: str = Field(pattern=r"^/\S*$", examples=["/api/posts?after={post}"], description="The path, from its `/` on.")
+    headers: dict[str, str] = Field({}, description="Further headers, by their names.")
+    body: str = Field("", description="What is sent, as it is.")
 
 
 class ServiceTime(Strict):
-    """How long a reference worker works at a job: lognormal, by its median and its 99th percentile."""
+    """How long a reference worker works at a job, in ms: lognormal, by its median and its 99th percentile."""
 
-    median: PositiveFloat
-    p99: PositiveFloat
+    median: PositiveFloat = Field(description="Its median, in ms.")
+    p99: PositiveFloat = Field(description="Its 99th percentile, in ms.")
 
     @model_validator(mode="after")
     def _ordered(self) -> "ServiceTime":
@@ -96,8 +99,8 @@ class ServiceTime(Strict):
 class Failure(Strict):
     """A reason for which `percent` of jobs fail at first; `lasting` (0–1) of these fail at every attempt."""
 
-    percent: Annotated[float, Field(ge=0, le=100)]
-    lasting: Annotated[float, Field(ge=0, le=1)] = 0.0
+    percent: float = Field(ge=0, le=100, description="The share of jobs whose first attempt fails, in percent.")
+    lasting: float = Field(0.0, ge=0, le=1, description="The share of these that fail at every attempt, 0 to 1.")
 
 
 class Job(Strict):
@@ -107,12 +110,16 @@ class Job(Strict):
     reference workers do with it; other workers do what is theirs.
     """
 
-    data: str = "{}"
-    attempts: PositiveInt = 3
-    backoff_ms: Annotated[float, Field(ge=0)] = 1000.0
-    delay_ms: Annotated[int, Field(ge=0)] = 0
-    service_ms: ServiceTime = ServiceTime(median=1.0, p99=1.0)
-    failures: dict[str, Failure] = {}
+    data: str = Field("{}", description="JSON; names in braces are parameters.", examples=['{"owner": {owner}}'])
+    attempts: PositiveInt = Field(3, description="How often it is tried before it has failed for good.")
+    backoff_ms: float = Field(
+        1000.0, ge=0, description="The pause before the second attempt, in ms; doubled each time."
+    )
+    delay_ms: int = Field(0, ge=0, description="How long it waits before it may be done, in ms.")
+    service_ms: ServiceTime = Field(
+        ServiceTime(median=1.0, p99=1.0), description="How long a reference worker works at it, in ms."
+    )
+    failures: dict[str, Failure] = Field({}, description="Why it fails at a reference worker, by reason.")
 
     @model_validator(mode="after")
     def _at_most_all(self) -> "Job":
@@ -129,14 +136,19 @@ class Operation(Strict):
     `row_security` says that the operation's rows are filtered by row-level security.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_ /{}-]*$", max_length=60)]
-    weight: Annotated[float, Field(ge=0)]
-    statements: list[Statement] = []
-    command: list[str] = []
-    request: Request | None = None
-    job: Job | None = None
-    parameters: dict[str, Parameter] = {}
-    row_security: bool = False
+    name: str = Field(
+        pattern=r"^[A-Za-z][A-Za-z0-9_ /{}-]*$",
+        max_length=60,
+        examples=["GET /api/posts"],
+        description="Its name, which its findings have in small letters: `get_api_posts` of GET /api/posts.",
+    )
+    weight: float = Field(ge=0, description="Its share of the mix, in percent; all add up to 100.")
+    statements: list[Statement] = Field([], description="PostgreSQL: the statements of one transaction.")
+    command: list[str] = Field([], description="Redis: a command and its arguments.", examples=[["GET", "item:{key}"]])
+    request: Request | None = Field(None, description="HTTP: a request.")
+    job: Job | None = Field(None, description="BullMQ: a job.")
+    parameters: dict[str, Parameter] = Field({}, description="What is drawn for each operation, by name.")
+    row_security: bool = Field(False, description="Whether row-level security filters its rows.")
 
     @property
     def target(self) -> str:
@@ -152,10 +164,15 @@ class Operation(Strict):
             )
         used = {name for statement in self.statements for name in statement.parameters}
         used |= {name for text in self._texts() for name in PLACEHOLDER.findall(text)}
-        for name in sorted(used - set(self.parameters)):
-            raise ValueError(f"uses the parameter {name!r}, which is missing from its `parameters`")
-        for name in sorted(set(self.parameters) - used):
-            raise ValueError(f"declares the parameter {name!r} and does not use it")
+        declared = {*self.parameters}
+        meant = {name: did_you_mean(name, declared) for name in sorted(used - declared)}
+        unused = [name for name in sorted(declared - used) if not any(repr(name) in said for said in meant.values())]
+        refuse(
+            [
+                *(((), f"uses {name!r}, which is missing from its `parameters`{said}") for name, said in meant.items()),
+                *((("parameters", name), "is declared, and nothing uses it") for name in unused),
+            ]
+        )
         return self
 
     def _texts(self) -> list[str]:

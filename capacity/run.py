@@ -5,10 +5,10 @@ from functools import cached_property
 from pathlib import Path
 
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Judged, finding_as_dict, judge_all, read_findings, worst
+from capacity.findings import Finding, Judged, Objective, finding_as_dict, judge_all, read_findings, worst
 from capacity.manifest import MANIFEST, Manifest, RunManifest, manifests_beside, read_run_manifest
-from capacity.objectives import read_expectations, read_objectives
-from capacity.project import OBJECTIVES, in_project, project_folder
+from capacity.objectives import fitted, on_sections, project_objectives, read_expectations
+from capacity.project import project_folder
 from capacity.writing import write_json
 
 
@@ -50,10 +50,16 @@ class Run:
         return read_findings(self.findings_folder)
 
     @cached_property
+    def objectives(self) -> list[Objective]:
+        """All that the project promises, and that stands beside the loads that were measured."""
+        workloads = self.manifest.workloads if (self.path / MANIFEST).exists() else ""
+        return project_objectives(workloads=workloads, folder=self.project)
+
+    @cached_property
     def promised(self) -> list[Judged]:
-        """The project's objectives on the sections that were measured, each with its finding and verdict."""
-        sections = {each.section for each in self.findings}
-        return judge_all(self.findings, read_objectives(in_project(OBJECTIVES, self.project), *sections))
+        """The objectives on the sections that were measured, each with its finding and verdict."""
+        measured = on_sections(self.objectives, {each.section for each in self.findings})
+        return judge_all(self.findings, fitted(measured, self.findings))
 
     @cached_property
     def expected(self) -> list[Judged]:

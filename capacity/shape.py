@@ -6,15 +6,17 @@ All that a further form of stage needs stands here: what the file may say, and t
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, model_validator
 
-from capacity.operation import Strict
+from capacity.validation.model import Strict
 
-Times = NDArray[np.float64]
+if TYPE_CHECKING:  # NumPy takes longer to load than a workload to read
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Times = NDArray[np.float64]
 
 
 class Stage(Strict):
@@ -24,11 +26,11 @@ class Stage(Strict):
     the load ends with this stage, unless one of them is undecided and the stages that follow would decide it.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=40)]
-    seconds: PositiveFloat
-    to: Annotated[float, Field(ge=0)]
-    ramp: bool = False
-    look: bool = False
+    name: str = Field(min_length=1, max_length=40, description="What it is called in tables and pictures.")
+    seconds: PositiveFloat = Field(description="How long it is, in seconds.")
+    to: float = Field(ge=0, description="The load: operations a second of a `rate`, or how many users.")
+    ramp: bool = Field(False, description="Whether the load is reached in a straight line; a ramp is not judged.")
+    look: bool = Field(False, description="Whether the load ends here where all promises are decided; one a shape.")
 
     @property
     def sustained(self) -> bool:
@@ -42,10 +44,12 @@ class Shape(Strict):
     A user sends, waits for the answer, thinks for `think_ms` on average (exponentially) and sends again.
     """
 
-    kind: Literal["rate", "users"]
-    stages: Annotated[list[Stage], Field(min_length=1)]
-    arrivals: Literal["poisson", "uniform"] = "poisson"
-    think_ms: Annotated[float, Field(ge=0)] = 0.0
+    kind: Literal["rate", "users"] = Field(
+        description="`rate`: operations a second, whatever becomes of earlier ones; `users`: each waits for its answer."
+    )
+    stages: list[Stage] = Field(min_length=1, description="What the load is, one stage after another.")
+    arrivals: Literal["poisson", "uniform"] = Field("poisson", description="Of a `rate`: at random, or evenly apart.")
+    think_ms: float = Field(0.0, ge=0, description="Of `users`: the mean pause after an answer, in ms.")
 
     @property
     def seconds(self) -> float:
@@ -85,22 +89,28 @@ class Shape(Strict):
         """When each stage ends, in seconds from the begin."""
         return list(itertools.accumulate(stage.seconds for stage in self.stages))
 
-    def step_at(self, seconds: Times) -> NDArray[np.int64]:
+    def step_at(self, seconds: "Times") -> "NDArray[np.int64]":
         """The stage that each time falls into."""
+        import numpy as np
+
         ends = np.cumsum([stage.seconds for stage in self.stages])
         return np.minimum(np.searchsorted(ends, seconds, side="right"), len(ends) - 1)
 
-    def expected(self) -> Times:
+    def expected(self) -> "Times":
         """The cumulative number of arrivals expected by the end of each stage."""
+        import numpy as np
+
         pairs = zip(self._start_rates(), self.stages, strict=True)
         return np.cumsum([(start + stage.to) / 2 * stage.seconds for start, stage in pairs])
 
-    def times_of(self, points: Times, expected: Times) -> Times:
+    def times_of(self, points: "Times", expected: "Times") -> "Times":
         """The time at which the cumulative rate reaches each point; `expected` is given, since it is always the same.
 
         Within a stage from rate a to b over d seconds it is the root of a·t + (b−a)/(2d)·t² = y, in the form
         2y / (a + √(a² + 2(b−a)/d·y)), which stays exact where a and b are close.
         """
+        import numpy as np
+
         stage = np.minimum(np.searchsorted(expected, points), len(expected) - 1)
         seconds = np.array([each.seconds for each in self.stages])
         start, end = np.array(self._start_rates()), np.array([each.to for each in self.stages])

@@ -1,14 +1,17 @@
 """A workload: weighted operations and the shapes of their load, read from YAML and validated."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from capacity.errors import CapacityError
-from capacity.operation import Operation, Strict, Target
+from capacity.objectives import ObjectiveEntry
+from capacity.operation import Operation, Target
 from capacity.shape import Shape
+from capacity.validation.model import Place, Strict, refuse
 from capacity.yaml_file import parse_model, read_model
 
 WEIGHT_TOTAL = 100.0
@@ -21,28 +24,43 @@ class Workload(Strict):
     their weights, so that drift and warmth of a cache fall on all of them alike).
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-    title: str = ""
-    target: Target
-    connections: PositiveInt
-    timeout_ms: PositiveFloat = 5000.0
-    seed: int = 1
-    order: Literal["mix", "cycle"] = "mix"
-    operations: Annotated[list[Operation], Field(min_length=1)]
-    shapes: Annotated[dict[str, Shape], Field(min_length=1)]
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", max_length=40, examples=["my_orders"], description="Its name in recordings."
+    )
+    title: str = Field("", description="What it is, in words.")
+    target: Target = Field(description="What it is sent to.")
+    connections: PositiveInt = Field(description="How many connections all operations share.")
+    timeout_ms: PositiveFloat = Field(5000.0, description="How long an answer is waited for, in ms.")
+    seed: int = Field(1, description="The same seed gives the same arrivals and values.")
+    order: Literal["mix", "cycle"] = Field(
+        "mix", description="`mix`: drawn by weight; `cycle`: they take turns forwards and backwards."
+    )
+    operations: list[Operation] = Field(min_length=1, description="What is sent.")
+    shapes: dict[str, Shape] = Field(
+        min_length=1, description="The load over time of each profile: `smoke`, `standard`, `full`."
+    )
+    objectives: list[ObjectiveEntry] = Field(
+        [], exclude=True, description="What is promised of this load, as in `objectives.yaml`, beside what is there."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Workload":
+        refuse(self._wrong())
+        return self
+
+    def _wrong(self) -> Iterator[tuple[Place, str]]:
         total = math.fsum(operation.weight for operation in self.operations)
         if abs(total - WEIGHT_TOTAL) > 1e-6:
-            raise ValueError(f"the weights of the operations add up to {total:g} and must add up to {WEIGHT_TOTAL:g}")
+            yield ("operations",), f"the weights add up to {total:g} and must add up to {WEIGHT_TOTAL:g}"
         names = [operation.name for operation in self.operations]
-        if len(set(names)) < len(names):
-            raise ValueError(f"the operations {', '.join(names)} must have different names")
-        for operation in self.operations:
+        for number, operation in enumerate(self.operations):
+            if operation.name in names[:number]:
+                yield ("operations", number, "name"), f"the name {operation.name!r} is there twice; give it another one"
             if operation.target != self.target:
-                raise ValueError(f"the operation {operation.name!r} is not one for {self.target}")
-        return self
+                yield (
+                    ("operations", number),
+                    f"is for {operation.target}, and the target of the workload is {self.target}",
+                )
 
     def shape(self, profile: str) -> Shape:
         """The shape of `profile`; CapacityError names the accepted ones."""

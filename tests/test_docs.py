@@ -20,10 +20,10 @@ from PIL import Image
 from capacity.analysis.planning.plan_file import PlanFile
 from capacity.cli import main
 from capacity.findings import read_findings
-from capacity.objectives import parse_objective
+from capacity.objectives import ObjectivesFile
 from capacity.recording import open_recording
+from capacity.suite.notebooks import PROFILES, REPORT, RESERVED, notebooks_in
 from capacity.suite.parameters import chosen_parameters, notebook_parameters, parse_values
-from capacity.suite.run import PROFILES, REPORT, RESERVED, notebooks_in
 from capacity.workload import parse_workload
 
 PROJECT = Path(__file__).parents[1]
@@ -40,7 +40,15 @@ PROGRAMS = {"capacity", "make", "papermill", "pytest", "python", "jupyter", "pip
 MOST_BYTES = 200_000
 
 # What a command may end with; each is run on a run that is made of the committed recordings.
-RUN_HERE = {"verdict": {0, 1, 3}, "report": {0}, "compare": {0, 1}, "export": {0}, "audit": {0, 1}, "doctor": {0}}
+RUN_HERE = {
+    "check": {0},
+    "verdict": {0, 1, 3},
+    "report": {0},
+    "compare": {0, 1},
+    "export": {0},
+    "audit": {0, 1},
+    "doctor": {0},
+}
 READ_ONLY = {"run", "up", "prepare", "init"}  # these measure, stay or write: only their words are read
 INSTALLING = {  # what test_wheel.py does in other words
     "python -m venv ~/capacity",
@@ -56,7 +64,7 @@ COMMANDS_OF = {name: cast(click.Command, main.get_command(WHOLE, name)) for name
 MEASURES_NOTHING = {"capacity_plan", REPORT}
 YAML_OF: dict[str, Callable[[Any], object]] = {
     "workloads.md": parse_workload,
-    "objectives_and_verdicts.md": lambda entries: [parse_objective(each, PROJECT) for each in entries],
+    "objectives_and_verdicts.md": ObjectivesFile.model_validate,
 }
 
 

@@ -52,7 +52,7 @@ def test_a_newer_format_is_one_sentence(tmp_path: Path, given: object) -> None:
 
 def test_a_value_of_another_kind_is_one_sentence(tmp_path: Path) -> None:
     folder = with_facts(tmp_path / "wrong", connections="many")
-    said = r"manifest.json: connections: input should be a valid integer.* and is 'many'; restore it, or measure again$"
+    said = r"manifest.json: connections: must be a whole number and is 'many'; restore it, or measure again$"
     with pytest.raises(CapacityError, match=said):
         read_manifest(folder)
 

@@ -18,7 +18,7 @@ from capacity.scenarios.matrix import chosen_rows
 from capacity.scenarios.overload import BREAKER, read_overload
 from capacity.scenarios.trial import settings_of
 from capacity.scenarios.trials import failover_expectations, read_trials, trial_expectations
-from capacity.suite.run import notebooks_in
+from capacity.suite.notebooks import notebooks_in
 from capacity.workload import Workload, parse_workload, read_workload
 
 PROJECT = Path(__file__).parents[1]

@@ -58,14 +58,14 @@ def test_a_good_workload_is_read() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (changed("conections", to=5), "w.yaml: unknown key 'conections'; remove it or correct its spelling"),
+        (changed("conections", to=5), "w.yaml: conections: there is no such key; did you mean 'connections'?"),
         (
             changed("operations", 0, "weight", to=60),
-            "w.yaml: the file: the weights of the operations add up to 60 and must add up to 100",
+            "w.yaml: operations: the weights add up to 60 and must add up to 100",
         ),
         (
             changed("shapes", "smoke", "stages", 0, "to", to=-1),
-            "w.yaml: shapes.smoke.stages.0.to: input should be greater than or equal to 0 and is -1",
+            "w.yaml: shapes.smoke.stages.0.to: must be 0 or more and is -1",
         ),
         (
             looked(1, 2),

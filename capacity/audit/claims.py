@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from capacity.audit.expressions import Expression, Operand, Operands
 from capacity.objectives import LIMIT
-from capacity.operation import Strict
+from capacity.validation.model import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Quantile = Annotated[float, Field(gt=0, lt=1)]

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from capacity.audit.quantities import Quantity, extreme, mean, quantity_text, read_quantity
-from capacity.operation import Strict
+from capacity.validation.model import Strict
 
 REFERENCE = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")
 OPERATORS = {"sum": ("+", add), "difference": ("−", sub), "product": ("×", mul), "ratio": ("/", truediv)}

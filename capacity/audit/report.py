@@ -14,7 +14,7 @@ from capacity.audit.quantities import Quantity, read_quantity
 from capacity.audit.rules import RULES
 from capacity.audit.transcript import left_over
 from capacity.errors import CapacityError
-from capacity.operation import Strict
+from capacity.validation.model import Strict
 from capacity.yaml_file import first_problem, read_yaml
 
 Stated = Annotated[Quantity, PlainValidator(read_quantity)]

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import click
 
-from capacity.project import OBJECTIVES, in_project
-
 
 @click.command()
 @click.argument("before", metavar="A", type=click.Path(path_type=Path))
@@ -17,10 +15,10 @@ from capacity.project import OBJECTIVES, in_project
 def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: bool, anyway: bool) -> None:
     """Compare run B with run A: exit code 1 where a promise that A kept is broken in B."""
     from capacity.display.comparison import compare_runs
-    from capacity.objectives import read_objectives
+    from capacity.run import Run
 
     runs = [each.resolve() for each in (before, after, *repeated)]
-    comparison = compare_runs(*runs, objectives=read_objectives(in_project(OBJECTIVES)), anyway=anyway)
+    comparison = compare_runs(*runs, objectives=Run.at(runs[1]).objectives, anyway=anyway)
     for warning in comparison.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(comparison.text(everything=everything))

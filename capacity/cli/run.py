@@ -25,13 +25,18 @@ def run(
 
     Names in a list are apart by commas or spaces, or their option is repeated.
     """
-    from capacity.suite.closing import print_closing
+    from capacity.suite.check.project import refuse_problems
     from capacity.suite.parameters import parse_values
-    from capacity.suite.run import RunPlan, run_suite
 
     project = project_folder()
     folder = (into or project / "runs" / utc_name()).resolve()
-    plan = RunPlan(project, profile, only, parse_values(given))
+    parameters = parse_values(given)
+    refuse_problems(project, profile, only, parameters)  # at once: what follows takes seconds to load
+
+    from capacity.suite.closing import print_closing
+    from capacity.suite.run import RunPlan, run_suite
+
+    plan = RunPlan(project, profile, only, parameters)
     try:
         made = run_suite(plan, folder, partial(click.echo, err=True))
     except KeyboardInterrupt:

@@ -11,11 +11,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from capacity.analysis.measured.summary import operation_slug
 from capacity.display.charts_limits import LIMIT_COLOUR, LIMIT_LINE, LIMIT_NAME, on_response_times, response_limits
 from capacity.display.tables import COLOURS
 from capacity.findings import Finding, Judged, Objective, Verdict
 from capacity.manifest import StageSpan
+from capacity.operation import operation_slug
 from capacity.units import NS_PER_S
 
 PALETTE = sns.color_palette("colorblind")

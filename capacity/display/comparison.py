@@ -13,6 +13,7 @@ from capacity.display.text import aligned, finding_text, number_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective
 from capacity.manifest import Manifest
+from capacity.objectives import fitted, on_sections
 from capacity.run import Run
 
 HOST = ("system", "processor", "cpus", "memory_gib")
@@ -67,7 +68,7 @@ def compare_runs(
         warnings += problems
     old, new = first.findings, second.findings
     sections = {each.section for each in (*old, *new)}
-    promised = [each for each in objectives if each.section in sections]
+    promised = fitted(on_sections(objectives, sections), [*old, *new])
     compared = compare_findings(old, new, promised, [each.findings for each in further])
     return Comparison(compared, old, new, warnings, remarks(first, second), bool(further))
 

@@ -14,8 +14,8 @@ from capacity.exports.monitoring import Monitoring, read_monitoring
 from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import Watch, all_watches
 from capacity.findings import Finding, Judged, judge_all
-from capacity.objectives import read_objectives
-from capacity.project import OBJECTIVES, in_project
+from capacity.objectives import fitted
+from capacity.project import in_project
 from capacity.run import Run
 from capacity.writing import write_whole
 
@@ -56,7 +56,7 @@ def export_run(run: Run, folder: Path, formats: Sequence[str] = ()) -> tuple[dic
 def read_source(run: Run) -> Source:
     """The run's findings with the objectives, judged, and what watches them."""
     run.check()
-    judged = judge_all(run.findings, read_objectives(in_project(OBJECTIVES, run.project)))
+    judged = judge_all(run.findings, fitted(run.objectives, run.findings))
     monitoring = read_monitoring(in_project(MONITORING, run.project))
     return Source(run.path.name, run.findings, judged, monitoring, all_watches(judged, monitoring))
 

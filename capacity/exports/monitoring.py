@@ -1,22 +1,24 @@
 """How a finding is watched in production, read from `data/monitoring.yaml` and validated."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from capacity.objectives import LIMIT
-from capacity.operation import Strict
 from capacity.units import read_unit
-from capacity.yaml_file import read_model, refuse_unknown
+from capacity.validation.model import Place, Strict, refuse, unknown_names
+from capacity.yaml_file import read_model
 
 PARAMETER = re.compile(r"\$\{(\w+)\}")
 Text = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z]\w*(\.\w+)+$")]
-Identifier = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$")]
-ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z]\w*(\.\w+)+$", examples=["redis.response_p99"])]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$", examples=["waiting"])]
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$", examples=["CacheCluster"])]
+Source = Annotated[str, Field(min_length=1, description="Who says so.")]
+MetricUnit = Annotated[str, Field(description="The unit of its value, as in `objectives.yaml`; a `share` is 0 to 1.")]
 
 
 def converted(limit: float, unit: str, into: str) -> float:
@@ -33,26 +35,30 @@ def converted(limit: float, unit: str, into: str) -> float:
 class PrometheusQuery(Strict):
     """A PromQL expression, the unit of its value and whose metrics it reads."""
 
-    expression: Text
-    unit: str
-    exporter: Text
+    expression: Text = Field(description="The PromQL.")
+    unit: MetricUnit
+    exporter: Text = Field(description="Whose metric it is, by its name under `exporters`.")
 
 
 class Series(Strict):
     """A CloudWatch metric with its dimensions and statistic."""
 
-    namespace: Text
-    metric: Text
-    dimensions: dict[Text, Text]
-    statistic: Annotated[str, Field(pattern=r"^(Average|Maximum|Minimum|Sum|SampleCount|p\d+(\.\d+)?)$")]
+    namespace: Text = Field(description="Its namespace.", examples=["AWS/RDS"])
+    metric: Text = Field(description="Its name.", examples=["ReadLatency"])
+    dimensions: dict[Text, Text] = Field(description="Its dimensions; `${Name}` is one of `parameters`.")
+    statistic: str = Field(
+        pattern=r"^(Average|Maximum|Minimum|Sum|SampleCount|p\d+(\.\d+)?)$",
+        examples=["Average", "p99"],
+        description="Average, Maximum, Minimum, Sum, SampleCount or a percentile.",
+    )
 
 
 class Metrics(Strict):
     """CloudWatch metrics by the name that `expression` has for them; a single one needs no expression."""
 
-    series: Annotated[dict[Identifier, Series], Field(min_length=1)]
-    expression: str = ""
-    unit: str
+    series: dict[Identifier, Series] = Field(min_length=1, description="Metrics by a name of their own.")
+    expression: str = Field("", description="What makes one of several, in CloudWatch's words.")
+    unit: MetricUnit
 
     @property
     def parameters(self) -> set[str]:
@@ -72,12 +78,12 @@ class Metrics(Strict):
 class Metric(Strict):
     """Where a finding is seen: in Prometheus, in CloudWatch, in both, or nowhere, and then why."""
 
-    title: str = ""
-    note: str = ""
-    no_alert: str = ""
-    unseen: str = ""
-    prometheus: PrometheusQuery | None = None
-    cloudwatch: Metrics | None = None
+    title: str = Field("", description="What it is, in words: only of a metric that no finding has.")
+    note: str = Field("", description="In what it differs from the finding.")
+    no_alert: str = Field("", description="Why it is drawn, and a promise on it raises no alert.")
+    unseen: str = Field("", description="Why there is no metric of it.")
+    prometheus: PrometheusQuery | None = Field(None, description="Where Prometheus sees it.")
+    cloudwatch: Metrics | None = Field(None, description="Where CloudWatch sees it.")
 
     @model_validator(mode="after")
     def _seen(self) -> Self:
@@ -89,12 +95,12 @@ class Metric(Strict):
 class WatchedThreshold(Strict):
     """A threshold beside the objectives: the limit that `fires`, or the one that is held as a `promise`."""
 
-    metric: Name
-    severity: Text
-    source: Text
-    fires: str = ""
-    promise: str = ""
-    scales: str = ""
+    metric: Name = Field(description="The metric, by its name under `metrics`.")
+    severity: Text = Field(description="How severe it is, by its name under `severities`.")
+    source: Source
+    fires: str = Field("", description="The limit that fires.", examples=["> 500 ms"])
+    promise: str = Field("", description="The limit that is held, in place of `fires`.", examples=["< 300 ms"])
+    scales: str = Field("", description="What is scaled by it, by its name under `scaling`.")
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
@@ -109,30 +115,30 @@ class WatchedThreshold(Strict):
 class Severity(Strict):
     """How many minutes a threshold is passed before it counts, and what it means."""
 
-    minutes: PositiveInt
-    means: Text
+    minutes: PositiveInt = Field(description="For how many minutes a threshold is passed before it counts.")
+    means: Text = Field(description="What it means, in words.")
 
 
 class Parameter(Strict):
     """A parameter of the CloudFormation template; a text without a default may be left empty."""
 
-    description: Text
-    type: Literal["String", "Number"] = "String"
-    default: str | int = ""
+    description: Text = Field(description="What it is.")
+    type: Literal["String", "Number"] = Field("String", description="Its type.")
+    default: str | int = Field("", description="What it is where nothing is given.")
 
 
 class Scaling(Strict):
     """What is scaled by a watch: the resource, its bounds (names of parameters), how much is added, and the pause."""
 
-    resource: Text
-    namespace: Text
-    dimension: Text
-    least: ParameterName
-    most: ParameterName
-    needs: ParameterName
-    add: PositiveInt
-    cooldown_s: NonNegativeInt
-    source: Text
+    resource: Text = Field(description="What is scaled; `${Name}` is one of `parameters`.")
+    namespace: Text = Field(description="The service's namespace.", examples=["ecs"])
+    dimension: Text = Field(description="What of it is scaled.", examples=["ecs:service:DesiredCount"])
+    least: ParameterName = Field(description="The parameter that is the fewest.")
+    most: ParameterName = Field(description="The parameter that is the most.")
+    needs: ParameterName = Field(description="The parameter without which nothing is scaled.")
+    add: PositiveInt = Field(description="How many are added at a time.")
+    cooldown_s: NonNegativeInt = Field(description="The pause until the next, in seconds.")
+    source: Source
 
     @property
     def parameters(self) -> set[str]:
@@ -143,37 +149,45 @@ class Scaling(Strict):
 class Review(Strict):
     """When the capacity is looked at again: so long after the measurement, and `every` so many months from then on."""
 
-    title: Text
-    source: Text
-    weeks: NonNegativeInt = 0
-    months: NonNegativeInt = 0
-    every: NonNegativeInt = 0
+    title: Text = Field(description="What is looked at.")
+    source: Source
+    weeks: NonNegativeInt = Field(0, description="How many weeks after the measurement.")
+    months: NonNegativeInt = Field(0, description="How many months after the measurement, beside the weeks.")
+    every: NonNegativeInt = Field(0, description="How many months apart from then on; 0 is once.")
 
 
 class Monitoring(Strict):
-    """Metrics by the finding that they show, the thresholds beside the objectives, and what both refer to."""
+    """How promises are watched in production: metrics by finding, and thresholds beside the objectives."""
 
-    exporters: dict[Text, Text]
-    parameters: dict[ParameterName, Parameter]
-    severities: dict[Identifier, Severity]
-    scaling: dict[Identifier, Scaling] = Field(default_factory=dict)
-    watches: list[WatchedThreshold]
-    reviews: list[Review] = Field(default_factory=list)
-    metrics: dict[Name, Metric]
+    exporters: dict[Text, Text] = Field(description="The pages of the exporters whose metrics are read, by name.")
+    parameters: dict[ParameterName, Parameter] = Field(description="The parameters of the CloudFormation template.")
+    severities: dict[Identifier, Severity] = Field(description="How severe it is; `objective` is that of promises.")
+    scaling: dict[Identifier, Scaling] = Field(default_factory=dict, description="What is scaled by a watch.")
+    watches: list[WatchedThreshold] = Field(description="The thresholds beside the objectives.")
+    reviews: list[Review] = Field(default_factory=list, description="When the capacity is looked at again.")
+    metrics: dict[Name, Metric] = Field(description="Where a finding is seen, by its name.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        seen = [metric.cloudwatch for metric in self.metrics.values() if metric.cloudwatch]
-        exporters = {metric.prometheus.exporter for metric in self.metrics.values() if metric.prometheus}
-        refuse_unknown("parameter", named_parameters([*seen, *self.scaling.values()]), self.parameters)
-        refuse_unknown("exporter", exporters, self.exporters)
-        refuse_unknown("metric", (watch.metric for watch in self.watches), self.metrics)
-        refuse_unknown("severity", ("objective", *(watch.severity for watch in self.watches)), self.severities)
-        refuse_unknown("scaling", (watch.scales for watch in self.watches), self.scaling)
-        pairs = [(watch.metric, watch.severity) for watch in self.watches]
-        if repeated := [pair for pair in pairs if pairs.count(pair) > 1]:
-            raise ValueError(f"{repeated[0][0]} has more than one watch of the severity {repeated[0][1]!r}")
+        refuse(self._wrong())
         return self
+
+    def _wrong(self) -> Iterator[tuple[Place, str]]:
+        uses: list[tuple[Place, Metrics | Scaling]] = [(("scaling", name), each) for name, each in self.scaling.items()]
+        uses += [(("metrics", name, "cloudwatch"), m.cloudwatch) for name, m in self.metrics.items() if m.cloudwatch]
+        for place, each in uses:
+            named = ((place, name) for name in sorted(each.parameters))
+            yield from unknown_names("parameter", named, self.parameters)
+        yield from unknown_names("exporter", self.values_of("exporter"), self.exporters)
+        watched = [(place, name) for place, name in self.values_of("metric") if place[0] == "watches"]
+        yield from unknown_names("metric", watched, self.metrics)
+        severities = [(("severities",), "objective"), *self.values_of("severity")]
+        yield from unknown_names("severity", severities, self.severities)
+        yield from unknown_names("scaling", self.values_of("scales"), self.scaling)
+        pairs = [(watch.metric, watch.severity) for watch in self.watches]
+        for number, (metric, severity) in enumerate(pairs):
+            if (metric, severity) in pairs[:number]:
+                yield ("watches", number), f"{metric} has more than one watch of the severity {severity!r}; keep one"
 
 
 def named_parameters(parts: Iterable[Metrics | Scaling]) -> set[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +11,32 @@ from capacity.analysis.limits.levels import Level, level_of
 from capacity.analysis.limits.rounds import next_in_round
 from capacity.analysis.limits.search import Conclusion, Search
 from capacity.analysis.limits.search_result import SECTION, SearchResult
+from capacity.analysis.measured.figures import level_figures
 from capacity.errors import CapacityError, chosen_names
 from capacity.findings import Objective
-from capacity.objectives import read_objectives
+from capacity.objectives import project_objectives
 from capacity.probes.levels import LoadTest, open_load_test, read_frames
 from capacity.probes.live import run_probe
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import SearchSettings, read_searches
-from capacity.project import OBJECTIVES, SEARCHES, in_project, workloads_of
+from capacity.project import SEARCHES, in_project, workloads_of
 from capacity.system.addresses import System
 from capacity.writing import write_json
 
 FILE = "search.json"
 
 
-def search_part(name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path) -> SearchResult:
+def search_part(
+    name: str, test: LoadTest, settings: SearchSettings, profile: str, folder: Path, *, workloads: Path | str = ""
+) -> SearchResult:
     """Measure levels of a part until its breaking point is known, each into a new recording below `folder`.
 
-    Where rounds are to follow, the load recommended is measured once more. The objectives are those on level_<name> in
-    data/objectives.yaml. search.json is kept up with every level, so that what was measured before an interruption can
-    be read.
+    Where rounds are to follow, the load recommended is measured once more. The objectives are those on level_<name>, in
+    data/objectives.yaml or in a workload of the folder `workloads` (empty: the project's). search.json is kept up with
+    every level, so that what was measured before an interruption can be read.
     """
-    objectives = tuple(read_objectives(in_project(OBJECTIVES), f"level_{name}"))
+    figures = level_figures(name)
+    objectives = tuple(project_objectives(f"level_{name}", findings=figures, workloads=workloads))
     search, windows = settings.search(profile), settings.window(profile)
     found = SearchResult(name, search, (), objectives)
 
@@ -119,7 +124,7 @@ def run_breaking_point_probe(
         rounds = {name: searches[name].window(profile).rounds for name in present}
         for number in range(max(rounds.values(), default=0)):
             for name in (each for each in present if number < rounds[each]):
-                look = search_again if number else search_part
+                look = search_again if number else partial(search_part, workloads=workloads)
                 with open_load_test(name, searches[name], system, workloads, profile) as test:
                     look(name, test, searches[name], profile, into / name)
 

@@ -46,7 +46,7 @@ def measure_database(system: System, workloads: Path, profile: str, folder: Path
     told = {"postgres": system.postgres_admin_url}
     processes = {} if pid is None else {"server": f"postgres={pid}"}
     beside = [gauges_of(**told, **processes, locks=system.postgres_admin_url)]
-    promises = for_what_is_undecided("database", read_database_findings)
+    promises = for_what_is_undecided("database", read_database_findings, workloads)
     url, (first, second) = system.postgres_url, (Measurement(each, profile, prepared=prepared) for each in (mix, pairs))
     measure(first, url, beside, folder, goes_on_for=promises)
     measure(second, url, [gauges_of(**told)], folder / ROW_SECURITY)

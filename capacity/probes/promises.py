@@ -4,20 +4,25 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from capacity.analysis.measured.decisions import undecidable, undecided
+from capacity.analysis.measured.figures import operation_figures
 from capacity.errors import CapacityError
 from capacity.findings import Finding, judge_all
-from capacity.objectives import read_objectives
+from capacity.objectives import project_objectives
 from capacity.probes.measurement import GoesOnFor
-from capacity.project import OBJECTIVES, in_project, workloads_of
+from capacity.project import workloads_of
 from capacity.system.doctor import Check
 from capacity.workload import Workload, read_workload
 
 
-def for_what_is_undecided(section: str, read: Callable[[Path], list[Finding]]) -> GoesOnFor:
-    """Of a recording under way, as `read` gives its findings: the promises on `section` that going on would decide."""
+def for_what_is_undecided(section: str, read: Callable[[Path], list[Finding]], workloads: Path | str = "") -> GoesOnFor:
+    """Of a recording under way, as `read` gives its findings: the promises on `section` that going on would decide.
+
+    `workloads` is the folder of the workload files (empty: the project's), which may promise something, too.
+    """
 
     def promises(folder: Path, seconds: float, at_most: float) -> list[str]:
-        judged = judge_all(read(folder), read_objectives(in_project(OBJECTIVES), section))
+        found = read(folder)
+        judged = judge_all(found, project_objectives(section, findings=found, workloads=workloads))
         return [each.objective.finding for each in undecided(judged, seconds) if each.seconds <= at_most]
 
     return promises
@@ -29,7 +34,10 @@ def beforehand(profile: str, *parts: str, workloads: Path | str = "") -> str:
     `workloads` is the folder (empty: the project's) of their workload files.
     """
     read = {name: _workload(name, workloads) for name in parts}
-    promised = {name: read_objectives(in_project(OBJECTIVES), name) for name in parts}
+    promised = {
+        name: project_objectives(name, findings=operation_figures(name, workload), workloads=workloads)
+        for name, workload in read.items()
+    }
     left = [each for name, workload in read.items() for each in undecidable(workload, profile, promised[name])]
     planned = " or ".join(sorted({f"{each.shape(profile).sustained_seconds:g}" for each in read.values()}, key=float))
     said = f"{profile} has at most {planned} s at a constant load"

@@ -54,7 +54,7 @@ def measure_queue(system: System, workloads: Path, profile: str, folder: Path, *
                 add_ledger(folder, read_ledger(Path(running.ledger)))
 
         measurement = Measurement(workload, profile, more=told_of(queue))
-        promises = for_what_is_undecided("queue", read_queue_findings)
+        promises = for_what_is_undecided("queue", read_queue_findings, workloads)
         watchers = watchers_of(application)
         return measure(measurement, url, watchers, folder, settle=settle, goes_on_for=promises)
 

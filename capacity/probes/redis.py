@@ -37,7 +37,7 @@ def measure_redis(system: System, workloads: Path, profile: str, folder: Path) -
     commands, reads = (read_workload(workloads / f"{name}.yaml") for name in ("redis", "redis_reconnection"))
     url = require(REDIS_URL, system.redis_url)
     prepare_cache(url, ITEMS[profile])
-    promises = for_what_is_undecided("redis", read_redis_findings)
+    promises = for_what_is_undecided("redis", read_redis_findings, workloads)
     measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, goes_on_for=promises)
     with _connections_ended(url):
         measure(Measurement(reads, profile), url, [gauges_of(redis=url)], folder / RECONNECTION)

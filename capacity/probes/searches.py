@@ -1,14 +1,13 @@
 """Where each part is searched for its breaking point: read from YAML and validated."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, RootModel, model_validator
 
 from capacity.analysis.limits.search import Search
 from capacity.errors import CapacityError
-from capacity.operation import Strict
-from capacity.yaml_file import parse_model, read_yaml
+from capacity.validation.model import Strict, refuse
+from capacity.yaml_file import read_model
 
 
 class Windows(Strict):
@@ -18,11 +17,11 @@ class Windows(Strict):
     had theirs, looks again near what it found. With more than one, each measures the load recommended once more.
     """
 
-    warm_up_seconds: PositiveFloat
-    seconds: PositiveFloat
-    confirm_seconds: PositiveFloat
-    share: Annotated[float, Field(ge=0, lt=1)]
-    rounds: PositiveInt = 1
+    warm_up_seconds: PositiveFloat = Field(description="How long the load of a level rises from rest, in seconds.")
+    seconds: PositiveFloat = Field(description="How long a level is held, in seconds.")
+    confirm_seconds: PositiveFloat = Field(description="How long it is held before it is the answer, in seconds.")
+    share: float = Field(ge=0, lt=1, description="To what share of itself the answer is wanted, 0 to 1.")
+    rounds: PositiveInt = Field(1, description="How often the breaking point is looked for.")
 
 
 class SearchSettings(Strict):
@@ -32,21 +31,28 @@ class SearchSettings(Strict):
     `workers` are the reference application's worker processes, each with `slots_per_worker` jobs at a time.
     """
 
-    workload: str
-    counts: str = "operations"
-    connections: PositiveInt
-    generators: PositiveInt = 1
-    workers: PositiveInt = 1
-    slots_per_worker: PositiveInt = 50
-    start: PositiveFloat
-    limit: PositiveFloat
-    step: PositiveFloat
-    windows: dict[str, Windows]
+    workload: str = Field(
+        pattern=r"^\w+$", examples=["database"], description="The workload, by its file's name without `.yaml`."
+    )
+    counts: str = Field("operations", description="What its rates count, in words.")
+    connections: PositiveInt = Field(description="Over how many connections, in place of the workload's own.")
+    generators: PositiveInt = Field(1, description="How many processes make the load.")
+    workers: PositiveInt = Field(1, description="How many processes of the reference workers do the jobs.")
+    slots_per_worker: PositiveInt = Field(50, description="How many jobs each of these does at a time.")
+    start: PositiveFloat = Field(description="The first level, in operations a second.")
+    limit: PositiveFloat = Field(description="The highest level that is tried, in operations a second.")
+    step: PositiveFloat = Field(description="Levels are whole multiples of it, in operations a second.")
+    windows: dict[str, Windows] = Field(min_length=1, description="How long levels take, by profile.")
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> "SearchSettings":
-        for profile in self.windows:
-            self.search(profile)
+        late = [(("start",), f"is {self.start:g}, above the limit {self.limit:g}")] if self.start > self.limit else []
+        windows = ((name, each) for name, each in self.windows.items() if each.seconds > each.confirm_seconds)
+        long = (
+            (("windows", name, "seconds"), f"is {each.seconds:g}, more than confirm_seconds {each.confirm_seconds:g}")
+            for name, each in windows
+        )
+        refuse([*late, *long])
         return self
 
     def search(self, profile: str) -> Search:
@@ -63,10 +69,10 @@ class SearchSettings(Strict):
         return self.windows[profile]
 
 
-class _Searches(Strict):
-    parts: Annotated[dict[str, SearchSettings], Field(min_length=1)]
+class SearchesFile(RootModel[dict[str, SearchSettings]]):
+    """Where each part is searched for its breaking point, by the part: database, redis, queue or gateway."""
 
 
 def read_searches(path: Path) -> dict[str, SearchSettings]:
-    """The searches of the YAML file `path` by part, in its order; CapacityError is one sentence with key and value."""
-    return parse_model({"parts": read_yaml(path, "the file of searches")}, _Searches, str(path)).parts
+    """The searches of the YAML file `path` by part, in its order; CapacityError names the key and the value."""
+    return read_model(path, SearchesFile, "the file of searches").root

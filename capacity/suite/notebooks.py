@@ -3,12 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capacity.project import NOTEBOOKS, SEARCHES, WORKLOADS, defaults_folder, is_own
-from capacity.system.addresses import System
 
+if TYPE_CHECKING:
+    from capacity.system.addresses import System
+
+PROFILES = ("smoke", "standard", "full")
 REPORT = "readiness_report"
 CAPACITY_PLAN = "capacity_plan"
+RESERVED = frozenset({"live", "profile", "recording", "recordings", "results", "findings", "earlier"})  # by the suite
 FAILOVER = "failover"
 FEW = "few of its faults leave servers of your own in place"
 
@@ -26,7 +31,7 @@ def notebook_name(path: Path) -> str:
     return path.stem.partition("_")[2]
 
 
-def left_out(project: Path, system: System) -> list[str]:
+def left_out(project: Path, system: "System") -> list[str]:
     """The names of the notebooks that a run leaves out where none is named.
 
     In a project of one's own these are the ones of parts that it has no workload of, and the faults, unless the suite
@@ -34,7 +39,7 @@ def left_out(project: Path, system: System) -> list[str]:
     """
     if not is_own(project):
         return []
-    ours = system.embedded or system == System()
+    ours = system.embedded or system == type(system)()
     missing = [name for name in notebooks_in(project) if _loads(name) and not _workload(project, name).exists()]
     return missing if ours else [*missing, FAILOVER]
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from capacity.clock import unix_s
 from capacity.display.text import tally_text
 from capacity.findings import Verdict, judge_all, read_findings
-from capacity.objectives import read_objectives
-from capacity.project import OBJECTIVES, in_project
+from capacity.objectives import project_objectives, read_objectives
 
 NO_MINUTES = "Minutes: none."
 MINUTES = r"([\d.]+) with (?:the profile )?{}\b"
@@ -24,17 +23,19 @@ def expected_seconds(notebook: Path, profile: str) -> float | None:
     return 60 * float(stated[1]) if stated else None
 
 
-def promises_kept(project: Path, findings: Path) -> Callable[[], tuple[str, str]]:
+def promises_kept(project: Path, findings: Path, workloads: str = "") -> Callable[[], tuple[str, str]]:
     """What says, later, with a mark and in words, how many promises hold on what is written to `findings` from now on.
 
-    Promises are the project's, and what the notebook expected itself.
+    Promises are the project's, those of `workloads` (a folder, empty: the project's), and what the notebook expected
+    itself.
     """
     begun = unix_s()
 
     def kept() -> tuple[str, str]:
         files = [each for each in sorted(findings.glob("*")) if each.stat().st_mtime >= begun]
         found = [each for file in files if file.suffix == ".json" for each in read_findings(file)]
-        promised = read_objectives(in_project(OBJECTIVES, project), *{each.section for each in found}) if found else []
+        sections = {each.section for each in found}
+        promised = project_objectives(*sections, findings=found, workloads=workloads, folder=project) if found else []
         promised += [each for file in files if file.suffix == ".yaml" for each in read_objectives(file)]
         judged = judge_all(found, promised)
         verdicts = {verdict for _, _, verdict in judged}

@@ -10,10 +10,19 @@ from capacity.clock import utc_text
 from capacity.errors import CapacityError, chosen_names
 from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_manifest, read_run_manifest
 from capacity.probes.progress import ProgressLines
-from capacity.project import OBJECTIVES, PROJECT, environment, in_project
+from capacity.project import PROJECT, environment
 from capacity.run import Run, write_verdicts
+from capacity.suite.check.project import refuse_problems
 from capacity.suite.kernels import prepare_kernels
-from capacity.suite.notebooks import CAPACITY_PLAN, REPORT, left_out, left_out_text, notebook_name, notebooks_in
+from capacity.suite.notebooks import (
+    CAPACITY_PLAN,
+    REPORT,
+    RESERVED,
+    left_out,
+    left_out_text,
+    notebook_name,
+    notebooks_in,
+)
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
 from capacity.suite.progress import expected_seconds, promises_kept
 from capacity.system.addresses import BATCH, system_from
@@ -21,9 +30,7 @@ from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts, require_linux
 from capacity.writing import write_json
 
-PROFILES = ("smoke", "standard", "full")
 TITLE = "Capacity report"
-RESERVED = frozenset({"live", "profile", "recording", "recordings", "results", "findings", "objectives", "earlier"})
 KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=40"]  # it warns of its TCP port at every start, which is on loopback
 
 
@@ -77,7 +84,8 @@ def _measured(plan: RunPlan, made: Run, path: Path, given: Mapping[str, Any], pr
     name = notebook_name(path)
     recording, findings = _unused(made.recordings_folder, name), made.findings_folder
     set_by_suite = {"live": True, "profile": plan.profile, "results": str(findings), "recording": str(recording)}
-    kept, why_not = promises_kept(plan.project, findings), list[str]()
+    workloads = str(plan.parameters.get("workloads", ""))
+    kept, why_not = promises_kept(plan.project, findings, workloads), list[str]()
     with progress.part(name, recording, lambda: ("–", why_not[0]) if why_not else kept()):
         try:
             _execute(path, made, {**given, **set_by_suite})
@@ -98,7 +106,7 @@ def write_report_of(made: Run) -> None:
     write_verdicts(made)
     notebooks = notebooks_in(project)
     given = {"findings": str(made.findings_folder), "recordings": str(made.recordings_folder)}
-    given |= {"objectives": str(in_project(OBJECTIVES, project)), "earlier": earlier_findings(made)}
+    given |= {"earlier": earlier_findings(made)}
     summary = _execute(notebooks[REPORT], made, given)
     executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts.finished]
     verdicts = {objective.finding: verdict for objective, _, verdict in made.judged}
@@ -124,8 +132,7 @@ def earlier_findings(made: Run) -> str:
 
 def _checked(plan: RunPlan, left: Collection[str]) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
     """The notebooks to run, without those that are `left` out where none is named, and the parameters for each."""
-    if plan.profile not in PROFILES:
-        raise CapacityError(f"there is no profile {plan.profile!r}; accepted are {', '.join(PROFILES)}")
+    refuse_problems(plan.project, plan.profile, plan.only, plan.parameters)
     notebooks = {name: path for name, path in notebooks_in(plan.project).items() if name != REPORT}
     names = chosen_names(plan.only, notebooks, "notebook") or [name for name in notebooks if name not in left]
     wanted = {name: notebooks[name] for name in names}
@@ -171,6 +178,7 @@ def _begun(run: Path, plan: RunPlan) -> dict[str, Any]:
             raise CapacityError(f"{run} is a run with the profile {resumed.profile}; resume it with that one")
         return resumed.model_dump(mode="json")
     facts = {"format": FORMAT, "profile": plan.profile, "started_at": utc_text(), "finished": []}
+    facts |= {"workloads": str(plan.parameters.get("workloads", ""))}
     write_json(run / MANIFEST, facts)
     with suppress(OSError):  # a file system without links has no latest
         latest = run.parent / "latest"

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-import psycopg
 from dotenv import dotenv_values
-from psycopg.conninfo import conninfo_to_dict
 
 from capacity.errors import CapacityError
 from capacity.project import is_own, project_folder
@@ -111,6 +109,9 @@ def _check_postgres(url: str, environment: Mapping[str, str], name: str) -> None
 
     libpq also looks at `hostaddr`, at lists of hosts and at PGHOST, PGHOSTADDR and PGSERVICE. Raises CapacityError.
     """
+    import psycopg  # it takes longer to load than the files of a project to check
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         parts = conninfo_to_dict(url)
     except psycopg.Error:

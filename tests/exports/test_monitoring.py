@@ -100,13 +100,13 @@ def test_every_threshold_stands_in_the_section_of_the_report_that_it_names() -> 
             {"parameters": {}, "metrics": {"a.b": {"cloudwatch": {"unit": "s", "series": {"one": SERIES}}}}},
             "there is no parameter 'Cache'; accepted are none",
         ),
-        ({"metric": {}}, "unknown key 'metric'; remove it or correct its spelling"),
+        ({"metric": {}}, "metric: there is no such key; did you mean 'metrics'?"),
     ],
 )
 def test_what_is_wrong_in_the_data_is_one_sentence(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
     path = tmp_path / "monitoring.yaml"
     path.write_text(yaml.safe_dump({**SMALL, **change}), encoding="utf-8")
-    with pytest.raises(CapacityError, match=rf"^{re.escape(str(path))}: .*{re.escape(sentence)}$"):
+    with pytest.raises(CapacityError, match=rf"^{re.escape(str(path))}, line \d+: .*{re.escape(sentence)}"):
         read_monitoring(path)
 
 

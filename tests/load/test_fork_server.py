@@ -66,7 +66,7 @@ def test_what_it_is_told_in_secret_stands_in_its_environment_alone(server: ForkS
 
 def test_a_failure_is_told_as_the_last_words_of_the_process(server: ForkServer) -> None:
     child = server.start(GENERATOR, {"workload": {}}, {})
-    with pytest.raises(CapacityError, match="workload: the key 'name' is missing"):
+    with pytest.raises(CapacityError, match="workload: name: the key is missing"):
         child.wait_ready()
     child.close()
     broken = server.start(GENERATOR, {}, {})

@@ -7,8 +7,8 @@ import pytest
 
 from capacity.findings import Finding, Objective, write_findings
 from capacity.objectives import write_objectives
+from capacity.suite.notebooks import PROFILES, REPORT, notebooks_in
 from capacity.suite.progress import expected_seconds, promises_kept
-from capacity.suite.run import PROFILES, REPORT, notebooks_in
 
 PROJECT = Path(__file__).parents[2]
 MEASURED = Finding("database.response_p99", 5.5, "ms", 4.4, 9.3, 1000, "database")

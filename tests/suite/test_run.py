@@ -88,8 +88,8 @@ def test_a_folder_with_another_manifest_is_no_run(finished: Path, tmp_path: Path
 
 
 def test_a_run_that_was_broken_off_says_on_which_machine_it_was(tmp_path: Path) -> None:
-    plan = RunPlan(PROJECT, "smoke", ["redis"], {"workloads": str(tmp_path / "nowhere")})
-    with pytest.raises(CapacityError, match=r"^the notebook 20_redis.ipynb failed: cannot read the workload "):
+    plan = RunPlan(PROJECT, "smoke", ["breaking_point"], {"parts": "mainframe"})
+    with pytest.raises(CapacityError, match=r"^the notebook 60_breaking_point.ipynb failed: there is no part"):
         run_suite(plan, tmp_path / "run")
     facts = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert (facts["embedded"], facts["machine"]["cpus"] > 0, facts["finished"]) == (True, True, [])

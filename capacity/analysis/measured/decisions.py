@@ -4,11 +4,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from capacity.analysis.measured.summary import operation_slug
 from capacity.analysis.statistics.conventions import CHANCE, QUANTILES
 from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.findings import Finding, Judged, Objective, Verdict
-from capacity.operation import Operation
+from capacity.operation import Operation, operation_slug
 from capacity.shape import Shape
 from capacity.streams import LOOKS_PER_S
 from capacity.workload import Workload

@@ -12,7 +12,6 @@ from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.ledger import reconcile
 from capacity.analysis.measured.summary import (
     Sustained,
-    operation_slug,
     prefix_and_title,
     response_findings,
     rows_of,
@@ -21,6 +20,7 @@ from capacity.analysis.measured.summary import (
 from capacity.analysis.statistics.estimates import backlog_slope, exactly, peak, ratio
 from capacity.findings import Finding
 from capacity.manifest import Manifest
+from capacity.operation import operation_slug
 from capacity.units import MB, NS_PER_S
 
 SECTION = "queue"

@@ -1,7 +1,6 @@
 """Findings that every part of the system has: response times, success, throughput, and what the server counted."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
 
@@ -17,9 +16,8 @@ from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate,
 from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.findings import Finding
 from capacity.manifest import Manifest
+from capacity.operation import operation_slug
 from capacity.units import NS_PER_S
-
-NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +131,6 @@ def rows_of(samples: pd.DataFrame, clock: Clock = "response") -> "list[tuple[str
     """The rows of `latency_table` of each operation by name, and of all together as `all`."""
     table = pd.concat([latency_table(samples, clock=clock), latency_table(samples, by=None, clock=clock)])
     return [(str(name), row) for name, row in table.iterrows()]
-
-
-def operation_slug(name: str) -> str:
-    """An operation's name as a part of a finding's, as `get_api_posts` for GET /api/posts."""
-    return NOT_PLAIN.sub("_", name.lower()).strip("_")
 
 
 def prefix_and_title(name: str, together: str = "all operations") -> tuple[str, str]:

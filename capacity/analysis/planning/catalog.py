@@ -2,13 +2,13 @@
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationInfo, field_validator
 
-from capacity.errors import CapacityError
-from capacity.operation import Strict
+from capacity.errors import CapacityError, did_you_mean, instead
+from capacity.validation.model import Strict
 from capacity.yaml_file import parse_model
 
 ANYWHERE = "any"
@@ -26,25 +26,25 @@ class Size(Strict):
 
     model_config = ConfigDict(allow_inf_nan=False, validate_default=True)
 
-    service: str
-    size: str
-    region: str
-    vcpu: PositiveFloat | None = None
-    memory_gib: PositiveFloat | None = None
-    burstable: bool = False
-    baseline_share: float | None = Field(None, ge=0, le=1)
-    network_gbps: PositiveFloat | None = None
-    max_connections: PositiveFloat | None = None
-    pooler_clients: PositiveFloat | None = None
-    iops: PositiveFloat | None = None
-    price_per_hour: NonNegativeFloat | None = None
-    currency: str = ""
-    basis: str = ""
-    source: str
-    date: str
-    price_source: str = ""
-    price_date: str = ""
-    servers: int = Field(1, ge=1)
+    service: str = Field(description="The service.", examples=["rds"])
+    size: str = Field(description="The size's name.", examples=["db.t3.medium"])
+    region: str = Field(description="The region, or `any`.", examples=["us-east-1"])
+    vcpu: PositiveFloat | None = Field(None, description="How many virtual CPUs it has.")
+    memory_gib: PositiveFloat | None = Field(None, description="The memory that its user can fill, in GiB.")
+    burstable: bool = Field(False, description="Whether its CPU is full only while it has credits.")
+    baseline_share: float | None = Field(None, ge=0, le=1, description="The share of each vCPU it sustains, 0 to 1.")
+    network_gbps: PositiveFloat | None = Field(None, description="What its network carries without end, in Gbit/s.")
+    max_connections: PositiveFloat | None = Field(None, description="How many connections it takes.")
+    pooler_clients: PositiveFloat | None = Field(None, description="How many clients its pooler takes.")
+    iops: PositiveFloat | None = Field(None, description="How many operations a second its disk sustains.")
+    price_per_hour: NonNegativeFloat | None = Field(None, description="What an hour of it costs.")
+    currency: str = Field("", description="Of the price; given with it.", examples=["USD"])
+    basis: str = Field("", description="What is paid for; given with the price.", examples=["on demand"])
+    source: str = Field(description="Where its figures come from.")
+    date: str = Field(description="Of which date these are.")
+    price_source: str = Field("", description="Where its price comes from; given with it.")
+    price_date: str = Field("", description="Of which date that is; given with it.")
+    servers: int = Field(1, ge=1, description="How many equal servers it is, of which all figures are the sum.")
 
     @field_validator("currency", "basis", "price_source", "price_date")
     @classmethod
@@ -82,12 +82,12 @@ def read_catalog(folder: Path, own: Iterable[Path] = ()) -> list[Size]:
         raise CapacityError(f"there is no catalogue in {folder}: a CSV file with the columns {', '.join(needed)}, …")
     sizes: dict[tuple[str, str, str], Size] = {}
     for file in files:
-        found = _read(file)
+        found = read_sizes(file)
         if twice := sorted(set(found) & set(sizes)):
             raise CapacityError(f"{file}: {' '.join(twice[0])} is in another file of {folder} too; keep one of them")
         sizes |= found
     for file in own:
-        sizes |= _read(file)
+        sizes |= read_sizes(file)
     return list(sizes.values())
 
 
@@ -114,21 +114,41 @@ def find_size(catalog: Iterable[Size], service: str, size: str, region: str) -> 
     return found
 
 
-def _read(file: Path) -> dict[tuple[str, str, str], Size]:
-    """The sizes of one file, in which an empty cell is not known."""
-    sizes: dict[tuple[str, str, str], Size] = {}
+def read_sizes(file: Path) -> dict[tuple[str, str, str], Size]:
+    """The sizes of one file, in which an empty cell is not known; CapacityError has a sentence for each bad line."""
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             reader = csv.DictReader(lines, strict=True)
+            wrong = [f"{file}, line 1: {each}" for each in _wrong_columns(reader.fieldnames or [])]
             rows = [(f"{file}, line {reader.line_num}", row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CapacityError(f"cannot read the catalogue {file}: {error}") from None
-    for where, row in rows:
-        if None in row or None in row.values():
-            raise CapacityError(f"{where}: the row has not as many values as the header; quote a text that has a comma")
-        cells = {name: cell.strip() for name, cell in row.items()}
-        size = parse_model({name: cell for name, cell in cells.items() if cell}, Size, where)
-        if size.key in sizes:
-            raise CapacityError(f"{where}: {' '.join(size.key)} is there twice; keep one of them")
-        sizes[size.key] = size
+    sizes: dict[tuple[str, str, str], Size] = {}
+    for where, row in rows if not wrong else []:
+        try:
+            size = _size(where, row)
+            if size.key in sizes:
+                raise CapacityError(f"{where}: {' '.join(size.key)} is there twice; keep one of them")
+            sizes[size.key] = size
+        except CapacityError as error:
+            wrong += error.sentences
+    if wrong:
+        raise CapacityError(wrong[0] + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""), wrong)
     return sizes
+
+
+def _wrong_columns(names: Sequence[str]) -> Iterator[str]:
+    known = list(Size.model_fields)
+    unknown = [name for name in names if name not in known]
+    like = {name: did_you_mean(name, known) for name in unknown}
+    yield from (f"there is no column {name!r}{instead(name, known)}" for name in unknown)
+    needed = [name for name in known if Size.model_fields[name].is_required() and name not in names]
+    misspelt = "".join(like.values())
+    yield from (f"the column {name!r} is missing" for name in needed if f"{name!r}" not in misspelt)
+
+
+def _size(where: str, row: dict[str, str]) -> Size:
+    if None in row or None in row.values():
+        raise CapacityError(f"{where}: the row has not as many values as the header; quote a text that has a comma")
+    cells = {name: cell.strip() for name, cell in row.items()}
+    return parse_model({name: cell for name, cell in cells.items() if cell}, Size, where)

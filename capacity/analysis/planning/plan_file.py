@@ -1,33 +1,39 @@
 """The plan's own data: projected loads, growth, thresholds and parts."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from capacity.analysis.statistics.estimates import Estimate
-from capacity.operation import Strict
-from capacity.yaml_file import read_model, refuse_unknown
+from capacity.validation.model import Strict, given_twice, refuse, unknown_names
+from capacity.yaml_file import read_model
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+if TYPE_CHECKING:
+    from capacity.analysis.statistics.estimates import Estimate
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", examples=["redis_memory"])]
 Text = Annotated[str, Field(min_length=1)]
+Source = Annotated[str, Field(min_length=1, description="Who says so.")]
+Title = Annotated[str, Field(min_length=1, description="What it is, in words.")]
+OwnName = Annotated[Name, Field(description="Its name in findings, in small letters and digits.")]
+OneLoad = Annotated[Name, Field(description="The load, by its name under `loads`, that it grows with.")]
 QUARTER = 3  # months
 
 
 class Headroom(Strict):
     """The share of a size's capacity that stays free, and who says so."""
 
-    value: Annotated[float, Field(ge=0, lt=1)]
-    source: Text
+    value: float = Field(ge=0, lt=1, description="The share, 0 to 1.")
+    source: Source
 
 
 class Ranged(Strict):
     """A number with its low and high end, and where they come from."""
 
-    value: float
-    low: float
-    high: float
-    source: Text
+    value: float = Field(description="The number.")
+    low: float = Field(description="The least that it may be.")
+    high: float = Field(description="The most that it may be.")
+    source: Source
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -35,26 +41,30 @@ class Ranged(Strict):
             raise ValueError(f"the value {self.value:g} is not between low {self.low:g} and high {self.high:g}")
         return self
 
-    def over(self, base: float) -> Estimate:
+    def over(self, base: float) -> "Estimate":
         """It as a multiple of a base."""
+        from capacity.analysis.statistics.estimates import Estimate  # loads NumPy, without which a plan is read
+
         return Estimate(self.value / base, self.low / base, self.high / base, 0)
 
 
 class Growth(Ranged):
-    """The monthly rate."""
+    """The monthly rate of growth, with its low and high end: 0.15 is 15 % a month."""
 
-    low: Annotated[float, Field(gt=-1)]
+    low: float = Field(gt=-1, description="The least that it may be.")
 
 
 class Load(Ranged):
     """A projected peak; as a multiple of what was `tested`, where that is given."""
 
-    low: PositiveFloat
-    unit: Text
-    tested: PositiveFloat | None = None
+    low: PositiveFloat = Field(description="The least that it may be.")
+    unit: Text = Field(description="What the numbers count.")
+    tested: PositiveFloat | None = Field(
+        None, description="The load that was measured; findings are of that load then."
+    )
 
     @property
-    def factor(self) -> Estimate:
+    def factor(self) -> "Estimate":
         """What a term is multiplied by: the load over what was tested where that is given, else as it is."""
         return self.over(self.tested or 1.0)
 
@@ -62,10 +72,10 @@ class Load(Ranged):
 class Use(Strict):
     """One term of a use: a finding (or a constant) times `scale`, times the load where one is named."""
 
-    finding: str = ""
-    constant: PositiveFloat | None = None
-    load: Name | None = None
-    scale: PositiveFloat = 1.0
+    finding: str = Field("", description="A finding, by its name.")
+    constant: PositiveFloat | None = Field(None, description="A number in place of a finding.")
+    load: Name | None = Field(None, description="The load, by its name under `loads`, that it is multiplied by.")
+    scale: PositiveFloat = Field(1.0, description="What it is multiplied by, to come to the unit that is wanted.")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -77,13 +87,15 @@ class Use(Strict):
 class Limit(Strict):
     """What a use may reach: a value, a finding (or at least another finding), or a column of the size that runs."""
 
-    why: Text
-    value: PositiveFloat | None = None
-    finding: str = ""
-    at_least: str = ""
-    part: Name | None = None
-    column: Literal["iops", "memory_gib", "max_connections", "sustained_vcpu"] | None = None
-    scale: PositiveFloat = 1.0
+    why: Text = Field(description="Why it is the limit.")
+    value: PositiveFloat | None = Field(None, description="A number, in the unit of the resource.")
+    finding: str = Field("", description="A finding, by its name.")
+    at_least: str = Field("", description="A finding that the limit is not below.")
+    part: Name | None = Field(None, description="A part, by its name under `parts`, whose size has the limit.")
+    column: Literal["iops", "memory_gib", "max_connections", "sustained_vcpu"] | None = Field(
+        None, description="The column of the catalogue that is the limit of that size."
+    )
+    scale: PositiveFloat = Field(1.0, description="What the column is multiplied by, to come to the resource's unit.")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -97,21 +109,21 @@ class Limit(Strict):
 class Trigger(Strict):
     """What is done when a use passes `at`."""
 
-    title: Text
-    at: PositiveFloat
-    source: Text
+    title: Text = Field(description="What is done.")
+    at: PositiveFloat = Field(description="The use at which it is done, in the unit of the resource.")
+    source: Source
 
 
 class ResourceEntry(Strict):
     """What grows until its limit; `of` is the part that it belongs to, by its name in breaking_point.yaml."""
 
-    name: Name
-    title: Text
-    unit: str
-    use: Annotated[list[Use], Field(min_length=1)]
-    limit: Limit
-    of: str = ""
-    triggers: list[Trigger] = Field(default_factory=list)
+    name: OwnName
+    title: Title
+    unit: str = Field(description="The unit of its use and limit.")
+    use: list[Use] = Field(min_length=1, description="What its use is the sum of.")
+    limit: Limit = Field(description="What its use may reach.")
+    of: str = Field("", description="The part that it belongs to, by its name in `breaking_point.yaml`.")
+    triggers: list[Trigger] = Field(default_factory=list, description="What is done on the way to the limit.")
 
     @property
     def findings(self) -> list[str]:
@@ -122,49 +134,49 @@ class ResourceEntry(Strict):
 class Signal(Strict):
     """What does not grow in proportion, and the threshold on it; `measured` is the load it was measured at."""
 
-    name: Name
-    title: Text
-    finding: Text
-    above: PositiveFloat
-    unit: str
-    load: Name
-    does: Text
-    source: Text
-    measured: str = ""
+    name: OwnName
+    title: Title
+    finding: Text = Field(description="The finding, by its name.")
+    above: PositiveFloat = Field(description="The threshold, in the unit of the finding.")
+    unit: str = Field(description="The unit of the threshold.")
+    load: OneLoad
+    does: Text = Field(description="What is done then.")
+    source: Source
+    measured: str = Field("", description="The finding that is the load it was measured at.")
 
 
 class MarginEntry(Strict):
     """A row of the comparison: a finding over a projected load, or a limit over a finding."""
 
-    name: Name
-    title: Text
-    load: Name
-    source: Text
-    finding: str = ""
-    limit: PositiveFloat | None = None
-    measured: str = ""
-    grows: bool = False
+    name: OwnName
+    title: Title
+    load: OneLoad
+    source: Source
+    finding: str = Field("", description="A finding, by its name.")
+    limit: PositiveFloat | None = Field(None, description="The limit, in the unit of the finding.")
+    measured: str = Field("", description="The finding that is the load it was measured at.")
+    grows: bool = Field(False, description="Whether the finding grows with the load.")
 
 
 class ServiceFindings(Strict):
     """Findings in ms that give a mean: the mean itself, or three percentiles."""
 
-    mean: str = ""
-    p50: str = ""
-    p95: str = ""
-    p99: str = ""
+    mean: str = Field("", description="The finding that is the mean, in ms.")
+    p50: str = Field("", description="The finding that is the median, in ms.")
+    p95: str = Field("", description="The finding that is the 95th percentile, in ms.")
+    p99: str = Field("", description="The finding that is the 99th percentile, in ms.")
 
 
 class Wait(Strict):
     """How many servers keep `probability` of waits within `wait_ms`."""
 
-    name: Name
-    title: Text
-    rate: Use
-    service_ms: ServiceFindings
-    wait_ms: PositiveFloat
-    probability: Annotated[float, Field(gt=0, lt=1)]
-    source: Text
+    name: OwnName
+    title: Title
+    rate: Use = Field(description="How many come a second.")
+    service_ms: ServiceFindings = Field(description="How long a server takes for one, in ms.")
+    wait_ms: PositiveFloat = Field(description="How long one may wait, in ms.")
+    probability: float = Field(gt=0, lt=1, description="The share that waits no longer, 0 to 1.")
+    source: Source
 
     @property
     def findings(self) -> list[str]:
@@ -176,15 +188,17 @@ class Wait(Strict):
 class PartEntry(Strict):
     """A part of the system, the service it runs on, and what it uses by resource."""
 
-    name: Name
-    title: Text
-    service: Name
-    current: str
-    uses: dict[Literal["cpu", "memory_gib", "connections", "iops"], list[Use]]
-    counted: bool = True
-    servers: Annotated[int, Field(ge=1, le=64)] = 1
-    threads: PositiveFloat | None = None
-    bound: Use | None = None
+    name: OwnName
+    title: Title
+    service: Name = Field(description="The service it runs on, as the catalogue has it.")
+    current: str = Field(description="The size that runs now; empty where it is not known.")
+    uses: dict[Literal["cpu", "memory_gib", "connections", "iops"], list[Use]] = Field(
+        description="What it uses of a size: cores, GiB, connections, operations a second."
+    )
+    counted: bool = Field(True, description="Whether its cost is in the total.")
+    servers: int = Field(1, ge=1, le=64, description="Among how many servers it can be spread.")
+    threads: PositiveFloat | None = Field(None, description="How many cores one server can use.")
+    bound: Use | None = Field(None, description="What stands in for CPU that was not measured.")
 
     @property
     def terms(self) -> list[Use]:
@@ -198,19 +212,19 @@ class PartEntry(Strict):
 
 
 class PlanFile(Strict):
-    """The whole file; see its own comments for the words."""
+    """What the capacity plan reckons with beside the findings of a run."""
 
-    months: PositiveInt
-    region: Text
-    headroom: Headroom
-    growth: Growth
-    loads: dict[Name, Load]
-    resources: list[ResourceEntry]
-    signals: list[Signal]
-    margins: list[MarginEntry]
-    waits: list[Wait]
-    parts: list[PartEntry]
-    change_cost: Annotated[float, Field(ge=0)] = 0.0
+    months: PositiveInt = Field(description="How many months are planned.")
+    region: Text = Field(description="The region of the catalogue whose sizes are chosen from.")
+    headroom: Headroom = Field(description="The share of a size that stays free.")
+    growth: Growth = Field(description="The monthly rate of growth.")
+    loads: dict[Name, Load] = Field(description="The projected peaks, by name.")
+    resources: list[ResourceEntry] = Field(description="What grows until its limit.")
+    signals: list[Signal] = Field(description="Thresholds on what does not grow in proportion.")
+    margins: list[MarginEntry] = Field(description="What was measured over what is projected or promised.")
+    waits: list[Wait] = Field(description="How many servers keep waiting within an objective.")
+    parts: list[PartEntry] = Field(description="What runs where, and the size that runs now.")
+    change_cost: float = Field(0.0, ge=0, description="What a move to another size costs, in the prices' currency.")
 
     @property
     def quarters(self) -> int:
@@ -219,15 +233,15 @@ class PlanFile(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        terms = [term for entry in self.resources for term in entry.use]
-        terms += [term for part in self.parts for term in part.terms] + [wait.rate for wait in self.waits]
-        loads = [each.load for each in terms] + [each.load for each in self.signals]
-        refuse_unknown("load", [*loads, *(each.load for each in self.margins)], self.loads)
         resources, parts = ([each.name for each in entries] for entries in (self.resources, self.parts))
-        refuse_unknown("part", (each.limit.part for each in self.resources), parts)
-        for names in (resources, parts):
-            if twice := [name for name in names if names.count(name) > 1]:
-                raise ValueError(f"the name {twice[0]!r} is there twice; keep one of them")
+        refuse(
+            [
+                *unknown_names("load", self.values_of("load"), self.loads),
+                *unknown_names("part", self.values_of("part"), parts),
+                *given_twice("resources", resources),
+                *given_twice("parts", parts),
+            ]
+        )
         return self
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from capacity.analysis.statistics.conventions import CONFIDENCE
 
@@ -42,6 +41,8 @@ def proportion(successes: float, total: float) -> Estimate:
         raise ValueError(f"a proportion needs 0 <= successes <= total and got {successes} of {total}")
     if total == 0:
         return Estimate(None, None, None, 0)
+    from scipy import stats  # takes longer to load than all else that reads a plan
+
     tail = (1 - CONFIDENCE) / 2
     low = float(stats.beta.ppf(tail, successes, total - successes + 1)) if successes else 0.0
     high = float(stats.beta.isf(tail, successes + 1, total - successes)) if successes < total else 1.0
@@ -141,6 +142,8 @@ def peak(values: npt.ArrayLike) -> Estimate:
 
 def student(degrees: int) -> float:
     """How many standard errors the interval of a mean reaches to either side, by Student's t."""
+    from scipy import stats
+
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees))
 
 

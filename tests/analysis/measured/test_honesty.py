@@ -511,8 +511,8 @@ def test_a_plan_that_cannot_be_drawn_again_is_a_note() -> None:
     _, samples, manifest = planned()
     manifest["workload"] = manifest["workload"] | {"speed": 3}
     assert seen(samples, manifest) == [
-        "the plan cannot be drawn again: the recording's workload: unknown key 'speed'; remove it or correct its "
-        "spelling"
+        "the plan cannot be drawn again: the recording's workload: speed: there is no such key; accepted are name, "
+        "title, target, connections, timeout_ms, seed, order, operations, shapes, objectives"
     ]
     assert seen(samples, {"name": "made by another tool"}) == []
 

@@ -76,26 +76,26 @@ def test_an_empty_cell_is_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "header", "sentence"),
     [
-        (["ec2,x,us-east-1,s"], "service,size,region,source", "line 2: the key 'date' is missing"),
-        ([ROW + ",red"], HEADER + ",colour", "line 2: unknown key 'colour'; remove it or correct its spelling"),
+        (["ec2,x,us-east-1,s"], "service,size,region,source", "line 1: the column 'date' is missing"),
+        ([ROW + ",red"], HEADER + ",colour", "line 1: there is no column 'colour'; accepted are service, size,"),
         (
             [ROW.replace(",0.1,", ",ten,")],
             HEADER,
-            "line 2: price_per_hour: input should be a valid number, unable to parse string as a number and is 'ten'",
+            "line 2: price_per_hour: must be a number and is 'ten'",
         ),
-        ([ROW.replace(",0.1,", ",inf,")], HEADER, "line 2: price_per_hour: input should be a finite number and is"),
-        ([ROW.replace(",2,8,", ",0,8,")], HEADER, "line 2: vcpu: input should be greater than 0 and is '0'"),
+        ([ROW.replace(",0.1,", ",inf,")], HEADER, "line 2: price_per_hour: must be a finite number and is"),
+        ([ROW.replace(",2,8,", ",0,8,")], HEADER, "line 2: vcpu: must be more than 0 and is '0'"),
         (
             [ROW.replace(",no,,", ",yes,1.5,")],
             HEADER,
-            "line 2: baseline_share: input should be less than or equal to 1 and is '1.5'",
+            "line 2: baseline_share: must be 1 or less and is '1.5'",
         ),
-        ([ROW.replace(",no,,", ",maybe,,")], HEADER, "line 2: burstable: input should be a valid boolean"),
+        ([ROW.replace(",no,,", ",maybe,,")], HEADER, "line 2: burstable: must be true or false and is 'maybe'"),
         ([ROW.replace(",USD,", ",,")], HEADER, "line 2: currency: must be given with a price and is ''"),
         (
             [ROW.replace("my invoice,2026-11-01,my", ",2026-11-01,my")],
             HEADER,
-            "line 2: the key 'source' is missing",
+            "line 2: source: the key is missing: where its figures come from.",
         ),
         ([ROW, ROW], HEADER, "line 3: ec2 own.large us-east-1 is there twice; keep one of them"),
         (

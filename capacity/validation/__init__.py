@@ -1,0 +1,1 @@
+"""Data of a file against its model: what is wrong with them, in sentences."""
