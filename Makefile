@@ -15,8 +15,8 @@ export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 run: $(READY)  ## measures everything with the profile smoke
 	$(BIN)/capacity run --profile smoke
 
-lab: $(READY)  ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: $(READY)  ## JupyterLab on the notebooks; PORT=8890 where it is to be that port and no other
+	$(BIN)/jupyter lab notebooks --allow-root $(if $(PORT),--port=$(PORT) --ServerApp.port_retries=0)
 
 record: $(READY)  ## the recordings that the notebooks open on, measured anew, and the notebooks' kept outputs
 	rm -rf build/record build/breaking

@@ -4,8 +4,8 @@ The public names are here, each loaded on first use: `from capacity import laten
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as type checkers know it; typing loads for as long as all else that a command needs at first
 if TYPE_CHECKING:
     from capacity.analysis.limits.queueing import erlang_c, servers_needed
     from capacity.analysis.limits.scalability_fit import fit_usl

@@ -23,7 +23,7 @@ from capacity.findings import read_findings
 from capacity.objectives import ObjectivesFile
 from capacity.recording import open_recording
 from capacity.suite.notebooks import PROFILES, REPORT, RESERVED, notebooks_in
-from capacity.suite.parameters import chosen_parameters, notebook_parameters, parse_values
+from capacity.suite.parameters import chosen_parameters, notebook_parameters, texts_by_name
 from capacity.workload import parse_workload
 
 PROJECT = Path(__file__).parents[1]
@@ -150,7 +150,7 @@ def read_run_words(given: dict[str, Any]) -> None:
     assert given["profile"] in PROFILES
     assert set(wanted) <= set(notebooks)
     accepted = {name: notebook_parameters(notebooks[name]) for name in wanted}
-    chosen_parameters(accepted, parse_values(given["given"]), RESERVED)
+    chosen_parameters(accepted, texts_by_name(given["given"]), RESERVED)
 
 
 def check_capacity(words: list[str], place: dict[str, str]) -> None:
@@ -171,7 +171,7 @@ def check_papermill(words: list[str], place: dict[str, str]) -> None:
     assert words[1] in notebooks
     given = [(words[at + 1], words[at + 2]) for at, word in enumerate(words) if word == "-p"]
     parameters = notebook_parameters(PROJECT / words[1])
-    chosen_parameters({words[1]: parameters}, parse_values(given), frozenset())
+    chosen_parameters({words[1]: parameters}, texts_by_name(given), frozenset())
     if notebooks[words[1]] in MEASURES_NOTHING:
         run_here([with_places(word, place) for word in words], {0})
 

@@ -1,15 +1,21 @@
 """The `capacity` command: each module here is one of its commands, a function of the module's name."""
 
-import importlib
-import pkgutil
 import sys
-from pathlib import Path
-from typing import cast
 
-import click
+try:
+    import importlib
+    import pkgutil
+    from contextlib import suppress
+    from pathlib import Path
+    from typing import Any, cast
 
-from capacity.errors import CapacityError
-from capacity.project import OBJECTIVES, PROJECT, environment, is_own, project_folder
+    import click
+
+    from capacity.errors import CapacityError
+    from capacity.project import OBJECTIVES, PROJECT, environment, is_own, project_folder
+    from capacity.system.interruption import Interrupted, end_when_asked, end_without_a_word
+except KeyboardInterrupt:  # nothing has begun yet of which anything is to be said
+    sys.exit(130)
 
 NEEDS_NO_PROJECT = {"init"}
 
@@ -61,6 +67,19 @@ class Commands(click.Group):
         except CapacityError as error:
             click.echo(f"capacity: {error}", err=True)
             sys.exit(2)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Be the whole process: whenever it is asked to end, it says so in one line and leaves nothing behind."""
+        try:
+            end_when_asked()
+            return self.main(*args, **kwargs)
+        except Interrupted as interrupted:
+            end_without_a_word(ignoring=True)
+            with suppress(OSError):  # the terminal may be gone
+                click.echo(f"capacity: {interrupted}", err=True)
+            sys.exit(interrupted.exit_code)
+        finally:
+            end_without_a_word()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -24,9 +24,9 @@ def check(profile: str, only: tuple[str, ...], given: tuple[tuple[str, str], ...
         click.echo("\n".join(map(str, write_schemas(schemas))))
         return
     from capacity.suite.check.project import check_project
-    from capacity.suite.parameters import parse_values
+    from capacity.suite.parameters import texts_by_name
 
-    files = check_project(project_folder(), profile, only, parse_values(given))
+    files = check_project(project_folder(), profile, only, texts_by_name(given))
     for each in files:
         click.echo("\n".join(f"WRONG  {said}" for said in each.problems) or f"ok     {each.name}: {each.holds}")
     sys.exit(2 if any(each.problems for each in files) else 0)

@@ -1,15 +1,18 @@
 """`capacity run`: the whole suite, or some of its notebooks."""
 
-import sys
+import shlex
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from capacity.clock import utc_name
+from capacity.errors import CapacityError
 from capacity.project import project_folder
-
-INTERRUPTED = 130  # as a shell has it of what Ctrl-C ended
+from capacity.suite.run_folder import RunBrokenOffError, kept_text
+from capacity.system.interruption import Interrupted
 
 
 @click.command()
@@ -25,22 +28,42 @@ def run(
 
     Names in a list are apart by commas or spaces, or their option is repeated.
     """
-    from capacity.suite.check.project import refuse_problems
-    from capacity.suite.parameters import parse_values
-
     project = project_folder()
     folder = (into or project / "runs" / utc_name()).resolve()
-    parameters = parse_values(given)
-    refuse_problems(project, profile, only, parameters)  # at once: what follows takes seconds to load
-
-    from capacity.suite.closing import print_closing
-    from capacity.suite.run import RunPlan, run_suite
-
-    plan = RunPlan(project, profile, only, parameters)
     try:
+        from capacity.suite.check.project import refuse_problems
+        from capacity.suite.parameters import texts_by_name
+
+        parameters = texts_by_name(given)
+        refuse_problems(project, profile, only, parameters)  # at once: what follows takes seconds to load
+
+        from capacity.suite.closing import print_closing
+        from capacity.suite.run import RunPlan, run_suite
+
+        plan = RunPlan(project, profile, only, parameters)
         made = run_suite(plan, folder, partial(click.echo, err=True))
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; the same command with --into {folder} goes on from here", err=True)
-        sys.exit(INTERRUPTED)
-    print_closing(made, everything=everything)
-    click.echo(f"\nreport: {folder / 'report.html'}")
+        print_closing(made, everything=everything)
+        click.echo(f"\nreport: {folder / 'report.html'}")
+    except Interrupted as asked:
+        raise Interrupted(asked.number, f"interrupted; {kept_text(folder, _again(folder))}") from None
+    except RunBrokenOffError as error:
+        raise CapacityError(f"{error}; {kept_text(folder, _again(folder))}") from None
+
+
+def _again(folder: Path) -> str:
+    """The command that was given, as it goes on in the folder."""
+    return shlex.join([*_given(click.get_current_context()), "--into", str(folder)])
+
+
+def _given(context: click.Context) -> Iterator[str]:
+    """The words of the command as they were given, and of those before it, but for the run's folder."""
+    yield from _given(context.parent) if context.parent else ()
+    yield str(context.info_name) if context.parent else "capacity"
+    for option in context.command.params:
+        name = str(option.name)
+        if name == "into" or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        given = context.params.get(name, project_folder())  # the project alone is in no parameter
+        for value in given if option.multiple else [given]:
+            yield option.opts[-1]
+            yield from () if value is True else map(str, value if option.nargs > 1 else [value])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import click
 
 from capacity.project import workloads_of
+from capacity.system.interruption import Interrupted
 
 
 @click.command()
@@ -31,5 +32,7 @@ def _stay(environment: Mapping[str, str]) -> None:
     sys.stdout.flush()
     try:
         signal.pause()
-    except KeyboardInterrupt:
+    except Interrupted as asked:
+        if asked.number != signal.SIGINT:
+            raise
         click.echo("stopped", err=True)

@@ -67,10 +67,10 @@ class ForkServer:
             raise CapacityError("the process that starts others has ended; run this again")
         return ForkedProcess(int(answer), *mine)
 
-    def close(self) -> None:
-        """End it."""
+    def close(self, seconds: float = START_SECONDS) -> None:
+        """End it, by force where it has not ended after so many seconds, as while it imports."""
         self._socket.close()
-        ended(self._process, START_SECONDS)
+        ended(self._process, seconds)
 
 
 def main(words: list[str]) -> None:

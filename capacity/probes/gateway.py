@@ -14,7 +14,7 @@ from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.queue import wait_until_drained
 from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
-from capacity.system.addresses import System
+from capacity.system.addresses import POSTGRES_URL, REDIS_URL, System, require
 from capacity.system.application.database import DATASETS, prepare_database
 from capacity.system.processes import open_application
 from capacity.workload import read_workload
@@ -33,12 +33,19 @@ def measure_gateway(system: System, workloads: Path, profile: str, folder: Path)
     if profile not in DATASETS:
         raise CapacityError(f"there is no dataset for the profile {profile!r}; it has {', '.join(DATASETS)}")
     if not system.gateway_url:
-        prepare_database(system.postgres_admin_url, DATASETS[profile])
+        _fill(system, profile)
     with open_application(system, workloads / JOBS, workers=0 if system.gateway_url else WORKERS) as application:
         watchers = [watcher_of(application.system, application.processes)]
         promises = for_what_is_undecided("gateway", read_gateway_findings, workloads)
         url, measurement = application.system.gateway_url, Measurement(workload, profile)
         return measure(measurement, url, watchers, folder, goes_on_for=promises)
+
+
+def _fill(system: System, profile: str) -> None:
+    """Fill the tables of the gateway that is started; CapacityError where an address is not given that it needs."""
+    require(POSTGRES_URL, system.postgres_url)  # an empty one would be the server that libpq finds by itself
+    require(REDIS_URL, system.redis_url)
+    prepare_database(system.postgres_admin_url, DATASETS[profile])
 
 
 def watcher_of(system: System, *processes: str) -> Watcher:
@@ -62,7 +69,7 @@ def ready_gateway(
 ) -> SystemUnderTest:
     """A gateway with its database, queue and workers, which is at rest when its queue is drained."""
     if not system.gateway_url:
-        prepare_database(system.postgres_admin_url, DATASETS[profile])
+        _fill(system, profile)
         tidy(system.postgres_admin_url)
     workers = 0 if system.gateway_url else search.workers
     application = stack.enter_context(open_application(system, file.with_name(JOBS), workers=workers))

@@ -1,8 +1,7 @@
-"""The progress of measurements, a line a part: live in a terminal and a notebook, two plain lines elsewhere."""
+"""The progress of measurements, a line a part: live in a terminal and a notebook, plain lines elsewhere."""
 
 import contextlib
 import math
-import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,8 +12,10 @@ from rich.text import Text
 
 from capacity.clock import monotonic_s
 from capacity.probes.under_way import Follower, UnderWay
+from capacity.system.interruption import Interrupted, deferred
 
 LOOKS_PER_S = 2.0
+PLAIN_S = 30.0  # between two plain lines: a log is read later
 WIDE = 100  # columns from which a bar has room beside the share done
 BAR = 16
 NARROWEST = 8  # columns for what is measured; in a terminal that has less the line is cut
@@ -25,22 +26,6 @@ Outcome = Callable[[], tuple[str, str]]  # a mark of COLOURS, and in words what 
 def measured() -> tuple[str, str]:
     """The outcome of a part of which no more is to be said."""
     return "✓", "measured"
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """An interrupt of the main thread meanwhile comes at the end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        for number in came[:1]:
-            signal.raise_signal(number)
 
 
 class ProgressLines:
@@ -62,20 +47,12 @@ class ProgressLines:
     def part(self, name: str, recording: Path, outcome: Outcome = measured) -> Iterator[None]:
         """Meanwhile a part measures into `recording` or below it; then a line says how long it took and its outcome."""
         self._part, self._part_begun, self._follower = name, monotonic_s(), Follower(recording)
-        if not self._lively:
-            expected = self._expected.get(name)
-            self._say(f"{name}: under way" + (f", about {clock_text(expected)}" if expected else ""))
         mark, said = "✗", "failed"
         try:
-            with contextlib.ExitStack() as shown:
-                if self._lively:
-                    live = self._live()
-                    with uninterrupted():  # one that began by half would leave its thread, or no cursor, behind
-                        live.start(refresh=True)
-                        shown.callback(live.stop)
+            with self._shown_live() if self._lively else self._shown_plainly():
                 yield
             mark, said = outcome()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Interrupted):
             mark, said = "–", "interrupted"
             raise
         finally:
@@ -90,48 +67,101 @@ class ProgressLines:
         else:
             self._say(f"{name}: {', '.join(filter(None, (took, said)))}")
 
-    def _live(self) -> Live:
+    @contextlib.contextmanager
+    def _shown_live(self) -> Iterator[None]:
         # The ^C that a terminal writes at the end of a line must not begin another one, which nothing would clear.
-        return Live(
+        live = Live(
             console=self._console,
             get_renderable=lambda: Group(*self.lines(self._console.width - len("^C"))),
             refresh_per_second=LOOKS_PER_S,
             transient=True,
             redirect_stdout=False,  # which need not be this terminal
         )
+        with contextlib.ExitStack() as shown:
+            with deferred():  # one that began by half would leave its thread, or no cursor, behind
+                live.start(refresh=True)
+                shown.callback(live.stop)
+            yield
+
+    @contextlib.contextmanager
+    def _shown_plainly(self) -> Iterator[None]:
+        expected, ended = self._expected.get(self._part), threading.Event()
+        self._say(f"{self._part}: under way" + (f", about {clock_text(expected)}" if expected else ""))
+
+        def tell() -> None:
+            while not ended.wait(PLAIN_S):
+                with contextlib.suppress(OSError):  # nobody reads them any more
+                    if line := self.plain_line():
+                        self._say(line)
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            teller.join()
 
     def lines(self, width: int) -> list[Text]:
-        """The part under way, and where there are several the whole run, in lines of at most `width` columns."""
-        seen, now = self._follower.look(), monotonic_s()
-        expected, shown = self._expected.get(self._part), []
-        here = 0.0 if seen.planned_s is None else seen.planned_s - seen.done_s
-        left = max(here, (expected or 0.0) - (now - self._part_begun))
-        known = expected is not None and left > here
-        shown.append(part_line(self._part.ljust(self._width), seen, left_text(left, known=known), width))
+        """The part under way, its failures, and where there are several the whole run, in at most `width` columns."""
+        seen = self._follower.look()
+        left, rest = self._left(seen)
+        shown = [part_line(self._part.ljust(self._width), seen, left, width)]
+        if seen.failed:
+            shown.append(Text(f"  {failures_text(seen)}", "red"))
         if len(self._expected) > 1:
-            later = [each for name, each in self._expected.items() if name not in (*self._ended, self._part)]
-            rest = left_text(left + sum(each or 0.0 for each in later), known=known and None not in later)
-            done = f"{len(self._ended)} of {len(self._expected)} parts in {clock_text(now - self._begun)}"
+            done = f"{len(self._ended)} of {len(self._expected)} parts in {clock_text(monotonic_s() - self._begun)}"
             shown.append(Text(f"  {done}{rest and f', {rest}'}", "dim"))
         for line in shown:
             line.truncate(width, overflow="ellipsis")
         return shown
 
+    def plain_line(self) -> str:
+        """The same in one line without a width; empty where nothing is loaded at present."""
+        seen = self._follower.look()
+        if seen.planned_s is None:
+            return ""
+        left, rest = self._left(seen)
+        said = [seen.what, *figures_of(seen), failures_text(seen), left]
+        said += [f"{rest} in all" if rest and len(self._expected) > 1 else ""]
+        return f"{self._part}: {', '.join(filter(None, said))}"
+
+    def _left(self, seen: UnderWay) -> tuple[str, str]:
+        """The time left of the part under way, and of the whole run."""
+        expected, now = self._expected.get(self._part), monotonic_s()
+        here = 0.0 if seen.planned_s is None else seen.planned_s - seen.done_s
+        left = max(here, (expected or 0.0) - (now - self._part_begun))
+        known = expected is not None and left > here
+        later = [each for name, each in self._expected.items() if name not in (*self._ended, self._part)]
+        rest = left + sum(each or 0.0 for each in later)
+        return left_text(left, known=known), left_text(rest, known=known and None not in later)
+
+
+def figures_of(seen: UnderWay) -> list[str]:
+    """How far a part is, and of its last second the successes, the p95 and the failures; empty what is not known."""
+    if seen.planned_s is None:
+        return ["", "", "", ""]
+    failing = seen.failing or 0.0
+    errors = "0 errors" if not failing else "<1% err" if failing < 0.01 else f"{failing:.0%} err"
+    rate = "" if seen.rate_per_s is None else f"{seen.rate_per_s:,.0f}/s"
+    return [f"{seen.done_s / seen.planned_s:.0%}", rate, milliseconds_text(seen.p95_ms), errors]
+
+
+def failures_text(seen: UnderWay) -> str:
+    """How many operations failed so far, and why most of those in the last second; empty where none did."""
+    if not seen.failed:
+        return ""
+    return f"{seen.failed:,} of {seen.count:,} failed so far" + (f", now for: {seen.reason}" if seen.reason else "")
+
 
 def part_line(name: str, seen: UnderWay, left: str, width: int) -> Text:
-    """A part that is measured in `width` columns: what, how far, successes a second, p95 and failures so far, rest."""
-    figures = ["", "", "", ""]
+    """A part that is measured in `width` columns: what, how far, successes a second, p95 and failures, time left."""
     bar = ""
-    if seen.planned_s is not None:
-        share = seen.done_s / seen.planned_s
-        filled = round(share * BAR)
-        bar = f"{'━' * filled}{'─' * (BAR - filled)} " if width >= WIDE else ""
-        failed = seen.failed / seen.count if seen.count else 0.0
-        errors = "0 errors" if not seen.failed else "<1% err" if failed < 0.01 else f"{failed:.0%} err"
-        rate = "" if seen.rate_per_s is None else f"{seen.rate_per_s:,.0f}/s"
-        figures = [f"{share:.0%}", rate, milliseconds_text(seen.p95_ms), errors]
+    if seen.planned_s is not None and width >= WIDE:
+        filled = round(seen.done_s / seen.planned_s * BAR)
+        bar = f"{'━' * filled}{'─' * (BAR - filled)} "
     widths = (4, 9, 10, 8)
-    end = " ".join(f"{each:>{size}}" for each, size in zip(figures, widths, strict=True)) + f" {left:>10}"
+    end = " ".join(f"{each:>{size}}" for each, size in zip(figures_of(seen), widths, strict=True)) + f" {left:>10}"
     room = max(NARROWEST, width - len(name) - len(bar) - len(end) - 4)
     what = seen.what if len(seen.what) <= room else f"{seen.what[: room - 1]}…"
     return Text.assemble(("▸", "cyan"), f" {name} {what:{room}} ", (bar, "cyan"), end)

@@ -3,10 +3,11 @@
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from capacity.clock import unix_s
@@ -21,6 +22,7 @@ RESTING = "coming to rest"
 LAG_S = 0.5  # samples are on disk at most 250 ms after their end; twice that on a busy machine
 P95 = 0.95
 FEWEST = 59  # samples that bound a p95, as `minimum_samples` has it; its module loads SciPy
+RECENT_S = 60  # seconds that a p95 may be of, where one second has fewer samples
 PER_DOUBLING = 32  # buckets of response time: each is 2.2 % wide
 BUCKETS = 64 * PER_DOUBLING
 CENSORED = BUCKETS - 1  # took longer than it was waited for
@@ -28,9 +30,11 @@ CENSORED = BUCKETS - 1  # took longer than it was waited for
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """What is measured now, how far it is, and its operations so far; None is what cannot be told yet.
+    """What is measured now, how far it is, and its operations; None is what cannot be told yet.
 
-    `rate_per_s` is of those that succeeded in the last whole second, `p95_ms` of all responses from the schedule.
+    `rate_per_s` is of those that succeeded in the last whole second, `failing` the share of the others in it, most of
+    them for this `reason`. `p95_ms` is of the responses from the schedule in it, or in as many seconds before it as
+    have enough of them. `count` and `failed` are of all so far.
     """
 
     what: str
@@ -38,8 +42,19 @@ class UnderWay:
     planned_s: float | None = None
     rate_per_s: float | None = None
     p95_ms: float | None = None
+    failing: float | None = None
+    reason: str = ""
     count: int = 0
     failed: int = 0
+
+
+@dataclass(slots=True)
+class _Second:
+    """The operations that ended in one second: their response times in buckets, and the failures by their reason."""
+
+    responses: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
+    count: int = 0
+    failed: Counter[tuple[Path, int]] = field(default_factory=Counter)  # by stream and the code in it
 
 
 class Follower:
@@ -56,9 +71,8 @@ class Follower:
 
     def _begin(self) -> None:
         self._offsets: Counter[Path] = Counter()  # of each stream, where its next batch begins
-        self._responses = np.zeros(BUCKETS, dtype=np.int64)
-        self._seconds: Counter[int] = Counter()
-        self._failed = 0
+        self._seconds: dict[int, _Second] = {}
+        self._total = self._failed = 0
 
     def look(self) -> UnderWay:
         """How the measurement under way stands now; whatever cannot be read is passed over."""
@@ -70,12 +84,11 @@ class Follower:
             return UnderWay(" ".join([*below, PREPARING]))
         for stream in sorted(self._current.glob("samples-*.arrows")):
             for batch in self._new_batches(stream):
-                self._count(batch)
+                self._count(batch, stream)
         planned = facts.planned_seconds or 0.0
         elapsed = max(0.0, unix_s() - facts.origin_unix_ns / 1e9)
         what = " ".join([*below, _stage(facts, elapsed)])
-        count = int(self._responses.sum())
-        return UnderWay(what, min(elapsed, planned), planned, self._rate(elapsed), self._p95(), count, self._failed)
+        return UnderWay(what, min(elapsed, planned), planned, *self._last_second(elapsed), self._total, self._failed)
 
     def _facts(self) -> Manifest | None:
         """The manifest of the recording under way, the next one where that has ended; None while there is none."""
@@ -108,30 +121,50 @@ class Follower:
                     yield pa.ipc.read_record_batch(message, STREAM_SCHEMA)
                 self._offsets[stream] = source.tell()
 
-    def _count(self, batch: pa.RecordBatch) -> None:
-        columns = {name: batch.column(name).to_numpy() for name in ("scheduled_ns", "finished_ns", "outcome")}
-        outcome, finished = columns["outcome"], columns["finished_ns"]
-        response = np.maximum(finished - columns["scheduled_ns"], 1)
+    def _count(self, batch: pa.RecordBatch, stream: Path) -> None:
+        names = ("scheduled_ns", "finished_ns", "outcome", "error")
+        scheduled, finished, outcome, error = (batch.column(name).to_numpy() for name in names)
+        response = np.maximum(finished - scheduled, 1)
         bucket = np.minimum((np.log2(response) * PER_DOUBLING).astype(np.int64), CENSORED - 1)
         bucket[outcome >= Outcome.TIMEOUT] = CENSORED
-        self._responses += np.bincount(bucket, minlength=BUCKETS)
-        ok = outcome == Outcome.OK
-        self._failed += len(ok) - int(ok.sum())
-        seconds, counts = np.unique(finished[ok] // 1_000_000_000, return_counts=True)
-        self._seconds.update(dict(zip(seconds.tolist(), counts.tolist(), strict=True)))
+        ended, failed = finished // 1_000_000_000, outcome != Outcome.OK
+        self._total, self._failed = self._total + len(failed), self._failed + int(failed.sum())
+        for number in np.unique(ended).tolist():
+            second, here = self._seconds.setdefault(number, _Second()), ended == number
+            second.responses += np.bincount(bucket[here], minlength=BUCKETS)
+            second.count += int(here.sum())
+            second.failed.update((stream, code) for code in error[here & failed].tolist())
 
-    def _rate(self, elapsed: float) -> float | None:
+    def _last_second(self, elapsed: float) -> tuple[float | None, float | None, float | None, str]:
+        """The rate, the p95, the share of failures and the reason of most of them."""
         last = int(elapsed - LAG_S) - 1
-        for second in [each for each in self._seconds if each < last]:
-            del self._seconds[second]
-        return float(self._seconds[last]) if last >= 0 else None
+        for number in [each for each in self._seconds if each <= last - RECENT_S]:
+            del self._seconds[number]
+        if last < 0:
+            return None, None, None, ""
+        second = self._seconds.get(last, _Second())
+        failed = second.failed.total()
+        reason = _reason(*second.failed.most_common(1)[0][0]) if failed else ""
+        share = failed / second.count if second.count else 0.0
+        return float(second.count - failed), self._p95(last), share, reason
 
-    def _p95(self) -> float | None:
-        total = int(self._responses.sum())
-        if total < FEWEST:
-            return None
-        bucket = int(np.searchsorted(np.cumsum(self._responses), P95 * total))
-        return float("inf") if bucket == CENSORED else 2 ** ((bucket + 0.5) / PER_DOUBLING) / 1e6
+    def _p95(self, last: int) -> float | None:
+        responses, total = np.zeros(BUCKETS, dtype=np.int64), 0
+        for number in sorted((each for each in self._seconds if each <= last), reverse=True):
+            responses += self._seconds[number].responses
+            total += self._seconds[number].count
+            if total >= FEWEST:
+                bucket = int(np.searchsorted(np.cumsum(responses), P95 * total))
+                return float("inf") if bucket == CENSORED else 2 ** ((bucket + 0.5) / PER_DOUBLING) / 1e6
+        return None
+
+
+def _reason(stream: Path, code: int) -> str:
+    """The class of failure of a code; its generator has written it before the first sample that has it."""
+    with contextlib.suppress(OSError, IndexError):
+        names = stream.with_name(stream.name.replace("samples-", "errors-")).with_suffix(".txt")
+        return names.read_text(encoding="utf-8").splitlines()[code - 1] if code else ""
+    return ""
 
 
 def _stage(facts: Manifest, elapsed: float) -> str:

@@ -22,7 +22,9 @@ def execution_log(recordings: Path) -> pd.DataFrame:
     """
     folders = sorted(each for each in recordings.glob("*") if each.is_dir()) if recordings.is_dir() else []
     rows = [_row(folder, manifests) for folder in folders if (manifests := sorted(folder.rglob(MANIFEST)))]
-    log = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("started", ignore_index=True)
+    log = pd.DataFrame(rows, columns=list(COLUMNS))
+    times = {name: pd.to_datetime(log[name], utc=True) for name in ("started", "ended")}  # also where there are none
+    log = log.assign(**times).sort_values("started", ignore_index=True)
     numbered = [_numbered(part) for part in log["part"]]
     last = dict(sorted(numbered))
     return log.assign(repeated=[number < last[name] for name, number in numbered])

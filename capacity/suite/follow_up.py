@@ -39,12 +39,16 @@ def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> Styler:
 
 
 def review_dates(monitoring: Monitoring, measured: datetime) -> pd.DataFrame:
-    """The reviews of the year after the measurement in the order of their dates: `date`, `review`, `source`."""
+    """The reviews of the year after the measurement in the order of their dates: `date`, `review`, `source`.
+
+    Where nothing was recorded the moment of the measurement is NaT, and the dates are unknown.
+    """
     rows = []
     for review in monitoring.reviews:
         months = range(review.months, HORIZON_MONTHS + 1, review.every) if review.every else [review.months]
         dates = [pd.Timestamp(measured) + pd.DateOffset(weeks=review.weeks, months=each) for each in months]
-        rows += [(f"{date:%Y-%m-%d}", review.title, review.source) for date in dates]
+        texts = [f"{date:%Y-%m-%d}" if pd.notna(date) else "unknown" for date in dates]
+        rows += [(text, review.title, review.source) for text in texts]
     return pd.DataFrame(sorted(rows), columns=["date", "review", "source"])
 
 

@@ -2,26 +2,38 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from capacity.errors import CapacityError, listed
 
 TAG = "parameters"
+TRUTHS = {"true": True, "yes": True, "false": False, "no": False}
+NUMBERS = {int: re.compile(r"[+-]?[0-9]+"), float: re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")}
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "one text"}
 
 
 def notebook_parameters(path: Path) -> dict[str, Any]:
     """The names and default values of a notebook's cell tagged `parameters`.
 
-    Raises CapacityError where an assignment there is not a name and a literal.
+    Raises CapacityError where an assignment there is not a name and a literal, and where it is no notebook.
     """
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:  # nbformat takes a second and a half to load
-        if TAG in cell["metadata"].get("tags", []):
-            return dict(_assigned(statement, path) for statement in ast.parse("".join(cell["source"])).body)
-    return {}
+    try:
+        cells = [each for each in notebook_cells(path) if TAG in each["metadata"].get("tags", [])][:1]
+        return dict(_assigned(each, path) for cell in cells for each in ast.parse("".join(cell["source"])).body)
+    except (LookupError, TypeError, AttributeError, SyntaxError) as error:
+        raise CapacityError(f"cannot read the parameters of {path}: {error}; restore the notebook") from None
+
+
+def notebook_cells(path: Path) -> list[dict[str, Any]]:
+    """The cells of a notebook; CapacityError where it is none."""
+    try:
+        cells: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]  # nbformat loads for long
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CapacityError(f"cannot read the notebook {path}: {error}; restore it") from None
+    return cells
 
 
 def _assigned(statement: ast.stmt, path: Path) -> tuple[str, Any]:
@@ -33,18 +45,12 @@ def _assigned(statement: ast.stmt, path: Path) -> tuple[str, Any]:
     raise CapacityError(f"{path.name}: line {statement.lineno} of its parameters must assign a literal to a name")
 
 
-def parse_values(words: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Values by their names, given as text and read as YAML reads them: true, 3, 2.5 or text.
-
-    The values of a name that is given more than once are a list. Raises CapacityError for what is not YAML.
-    """
-    values: dict[str, list[Any]] = {}
+def texts_by_name(words: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Texts by the names of their parameters; those of a name that is given more than once are a list."""
+    texts: dict[str, list[str]] = {}
     for name, word in words:
-        try:
-            values.setdefault(name, []).append(yaml.safe_load(word))
-        except yaml.YAMLError:
-            raise CapacityError(f"the parameter {name} is {word!r}, which YAML cannot read; put it in quotes") from None
-    return {name: given[0] if len(given) == 1 else given for name, given in values.items()}
+        texts.setdefault(name, []).append(word)
+    return {name: given[0] if len(given) == 1 else given for name, given in texts.items()}
 
 
 def chosen_parameters(
@@ -52,7 +58,8 @@ def chosen_parameters(
 ) -> dict[str, dict[str, Any]]:
     """The given values that each notebook takes, by the notebook's name; `accepted` are the parameters of each.
 
-    Where the default is a list, a value is read as one of names: `a,b`, `a b`, or given more than once.
+    A text is read by the type of the default: where that is a text as it is, as true, false, yes or no, as a number, or
+    as a list of names: `a,b`, `a b`, or given more than once. Other values are of the default's type already.
     Raises CapacityError for a name that no notebook has, one that the suite sets itself, and a value of another type
     than the default (a whole number will do for a fraction).
     """
@@ -62,22 +69,27 @@ def chosen_parameters(
             raise CapacityError(f"the parameter {name!r} is set by the suite itself; accepted are {', '.join(names)}")
         if name not in names:
             raise CapacityError(f"no notebook has the parameter {name!r}; accepted are {', '.join(names)}")
-    chosen: dict[str, dict[str, Any]] = {}
-    for notebook, parameters in accepted.items():
-        chosen[notebook] = {
-            name: listed(value) if isinstance(parameters[name], list) else value
-            for name, value in given.items()
-            if name in parameters
-        }
-        for name, value in chosen[notebook].items():
-            _check_type(name, value, parameters[name])
-    return chosen
+    return {
+        notebook: {name: _read(name, value, parameters[name]) for name, value in given.items() if name in parameters}
+        for notebook, parameters in accepted.items()
+    }
 
 
-def _check_type(name: str, value: Any, default: Any) -> None:
-    wanted = type(default)
-    if not (type(value) is wanted or (wanted is float and type(value) is int)):
-        got = type(value).__name__
-        raise CapacityError(
-            f"the parameter {name} is {value!r}, a {got}, and must be a {wanted.__name__} as {default!r}"
-        )
+def _read(name: str, value: Any, default: Any) -> Any:
+    """A value of the default's type, read from text where it is one."""
+    if isinstance(default, list):
+        return listed(value)
+    wanted, read = type(default), value
+    if isinstance(value, str) and wanted is bool:
+        read = TRUTHS.get(value.lower(), value)
+    elif isinstance(value, str) and wanted in NUMBERS and NUMBERS[wanted].fullmatch(value):
+        read = wanted(value)
+    if type(read) is wanted or (wanted is float and type(read) is int):
+        return read
+    what = KINDS.get(wanted, f"a {wanted.__name__}")
+    raise CapacityError(f"the parameter {name} is {value!r} and must be {what}, as its default {shown(default)}")
+
+
+def shown(value: Any) -> str:
+    """A default as it is given on the command line."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)

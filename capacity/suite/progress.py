@@ -1,6 +1,5 @@
 """What the progress of a run says of its parts: how long each is expected to take, and what its promises came to."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from capacity.clock import unix_s
 from capacity.display.text import tally_text
 from capacity.findings import Verdict, judge_all, read_findings
 from capacity.objectives import project_objectives, read_objectives
+from capacity.suite.parameters import notebook_cells
 
 NO_MINUTES = "Minutes: none."
 MINUTES = r"([\d.]+) with (?:the profile )?{}\b"
@@ -16,7 +16,7 @@ MINUTES = r"([\d.]+) with (?:the profile )?{}\b"
 
 def expected_seconds(notebook: Path, profile: str) -> float | None:
     """The time that the first cell of a notebook states for measuring with a profile; None where it states none."""
-    said = "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"])
+    said = "".join("".join(cell["source"]) for cell in notebook_cells(notebook)[:1])
     if NO_MINUTES in said:
         return 0.0
     stated = re.search(MINUTES.format(re.escape(profile)), said)

@@ -10,10 +10,11 @@ from capacity.clock import utc_text
 from capacity.errors import CapacityError, chosen_names
 from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_manifest, read_run_manifest
 from capacity.probes.progress import ProgressLines
-from capacity.project import PROJECT, environment
+from capacity.project import environment
 from capacity.run import Run, write_verdicts
 from capacity.suite.check.project import refuse_problems
 from capacity.suite.kernels import prepare_kernels
+from capacity.suite.notebook_execution import execute_notebook
 from capacity.suite.notebooks import (
     CAPACITY_PLAN,
     REPORT,
@@ -25,13 +26,13 @@ from capacity.suite.notebooks import (
 )
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
 from capacity.suite.progress import expected_seconds, promises_kept
+from capacity.suite.run_folder import RunBrokenOffError, only_here
 from capacity.system.addresses import BATCH, system_from
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts, require_linux
 from capacity.writing import write_json
 
 TITLE = "Capacity report"
-KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=40"]  # it warns of its TCP port at every start, which is on loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +49,43 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> R
     """Measure by the notebooks of the plan into the folder `run`, judge, and write the report.
 
     A notebook that finished in an earlier run into the same folder is not repeated. Raises CapacityError for unknown
-    names and parameters, and where a notebook fails; what was measured until then stays.
+    names and parameters and a folder that is not for this run, RunBrokenOffError where a notebook fails; what was
+    measured until then stays.
     """
     left = [] if plan.only else left_out(plan.project, system_from())
     wanted, given = _checked(plan, left)
     require_linux()
-    facts, made = _begun(run, plan), Run.at(run, plan.project)
-    kernels = prepare_kernels()
-    if left:
-        say(left_out_text(left))
+    with only_here(run):
+        facts = _begun(run, plan)
+        if left:
+            say(left_out_text(left))
+        try:
+            return _run(plan, run, say, facts, {name: (path, given[name]) for name, path in wanted.items()})
+        except CapacityError as error:
+            raise RunBrokenOffError(str(error)) from None
+
+
+def _run(
+    plan: RunPlan,
+    run: Path,
+    say: Callable[[str], None],
+    facts: dict[str, Any],
+    wanted: Mapping[str, tuple[Path, Mapping[str, Any]]],
+) -> Run:
+    """Execute the notebooks that are `wanted`, by name with their parameters, and write the report."""
+    made = Run.at(run, plan.project)
+    prepare_kernels()
     # Parameters that are given may make a notebook longer or shorter than it says.
-    expected = {name: None if given[name] else expected_seconds(path, plan.profile) for name, path in wanted.items()}
-    with open_system() as system, environment({**system.as_environment(), **kernels, BATCH: "1"}):
+    expected = {name: None if given else expected_seconds(path, plan.profile) for name, (path, given) in wanted.items()}
+    progress = ProgressLines(expected, say)
+    with open_system() as system, environment({**system.as_environment(), BATCH: "1"}):
         facts |= {"embedded": system.embedded, "machine": machine_facts()}
         write_json(run / MANIFEST, facts)
-        progress = ProgressLines(expected, say)
-        for name, path in wanted.items():
+        for name, (path, given) in wanted.items():
             if name in facts["finished"]:
                 progress.end(name, "✓", "finished in this run before, not repeated")
                 continue
-            if _measured(plan, made, path, given[name], progress):
+            if _measured(plan, made, path, given, progress):
                 facts["finished"].append(name)
             write_json(run / MANIFEST, facts)
     with progress.part("report", run / "report", lambda: ("✓", "written")):
@@ -141,27 +159,8 @@ def _checked(plan: RunPlan, left: Collection[str]) -> tuple[dict[str, Path], dic
 
 
 def _execute(path: Path, made: Run, parameters: Mapping[str, Any]) -> Path:
-    """Execute a notebook with the parameters in the run's project; returns the executed copy in the run's folder."""
-    import papermill  # takes two seconds to load, which a wrong word in the command need not wait for
-    from papermill.exceptions import PapermillExecutionError
-
-    run = made.path
-    output = run / "notebooks" / path.name
-    options = {"progress_bar": False, "kernel_name": "python3", "extra_arguments": KERNEL_ARGUMENTS}
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with environment({PROJECT: str(made.project)}):
-            papermill.execute_notebook(path, output, dict(parameters), cwd=made.project, **options)
-    except PapermillExecutionError as error:
-        reason = error.evalue if error.ename == CapacityError.__name__ else f"{error.ename}: {error.evalue}"
-        raise CapacityError(f"the notebook {path.name} failed: {reason}; see {output}") from None
-    except OSError as error:  # of the disk that it is kept on, or of its kernel
-        reason = error.strerror or str(error)
-        raise CapacityError(
-            f"the notebook {path.name} could not be executed into {output}: {reason}; put that right, and "
-            f"--into {run} goes on from here"
-        ) from None
-    return output
+    """Execute a notebook in the run's project; returns the executed copy in the run's folder."""
+    return execute_notebook(path, made.path / "notebooks" / path.name, parameters, made.project)
 
 
 def _unused(folder: Path, name: str) -> Path:
@@ -201,12 +200,14 @@ def _report_facts(run: Path, facts: RunManifest) -> dict[str, str]:
         servers.add(read_manifest(manifest.parent).system.get("server", ""))
     machine = facts.machine
     named = ", ".join(sorted(servers - {""}))
-    processor = f"{machine['cpus']} cores {machine.get('processor', machine['system'])}, {machine['memory_gib']} GiB"
+    made_on = "unknown: the run was broken off before it began"
+    if machine:
+        made_on = f"{machine['cpus']} cores {machine.get('processor', machine['system'])}, {machine['memory_gib']} GiB"
     whose = "started by the suite, on the machine that also made the load" if facts.embedded else "your own"
     return {
         "Measured": facts.started_at.replace("T", " ").replace("+00:00", " UTC"),
         "Profile": facts.profile,
         "Servers": f"{named}; {whose}" if named else whose,
-        "Load made on": processor,
+        "Load made on": made_on,
         "Run": run.name,
     }

@@ -25,6 +25,7 @@ import psutil
 
 from capacity.clock import monotonic_s
 from capacity.load.child import ended
+from capacity.system.interruption import deferred
 
 PREFIX = "capacity-"
 NAME = re.compile(rf"{PREFIX}(\d+)-([0-9a-f]+)-\d+")  # the owner's process, its start, and which of its own it is
@@ -76,7 +77,7 @@ class ServerDirectory:
 
     def close(self) -> None:
         """Stop the servers and remove the folder; further signals wait until that is done."""
-        with _signals_ignored():
+        with deferred():
             for process in _processes_in(self.folder):
                 _tell(process, signal.SIGCONT)  # one that is stopped would hear of its end only then
             while self._servers:
@@ -88,8 +89,9 @@ class ServerDirectory:
 def open_server_directory() -> Iterator[ServerDirectory]:
     """A directory for the time of a with-block, after sweeping away those whose owner was killed."""
     remove_orphans()
-    directory = ServerDirectory()
-    atexit.register(directory.close)
+    with deferred():
+        directory = ServerDirectory()
+        atexit.register(directory.close)
     try:
         with _termination_raises():
             yield directory
@@ -184,17 +186,3 @@ def _termination_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _signals_ignored() -> Iterator[None]:
-    """Keep a second Ctrl-C from leaving servers behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+from capacity.clock import wait_until
+from capacity.probes import progress
 from capacity.probes.progress import ProgressLines, clock_text, left_text, milliseconds_text, part_line
-from capacity.probes.under_way import UnderWay
+from capacity.probes.under_way import Follower, UnderWay
 from capacity.recording import create_recording
 
-LONGEST = UnderWay("network_redis_black_hole sustain", 1799, 1800, 123_456, 999, 1_000_000, 1_000_000)
+LONGEST = UnderWay("network_redis_black_hole sustain", 1799, 1800, 123_456, 999, 1, "WRONGPASS", 1_000_000, 1_000_000)
+FAILS = UnderWay("sustain", 30, 60, 400.0, 12.3, 0.6, "ReadOnlySqlTransaction", 22_637, 13_599)
 SHOWS = """
 import sys, time
 from pathlib import Path
@@ -118,6 +121,32 @@ def test_without_a_terminal_a_part_is_a_line_at_its_begin_and_one_at_its_end(rec
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     said = ["redis: under way, about 1:00", "begun", "redis: 0:00, 9 of 10 promises hold, 1 undecided"]
     assert (ran.stdout.splitlines(), ran.stderr) == (said, "")
+
+
+def test_without_a_terminal_a_load_is_told_now_and_then_in_plain_lines(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_S", 0.05)
+    said: list[str] = []
+    shown = ProgressLines({"redis": 60.0, "queue": 30.0}, said.append)
+    with shown.part("redis", recording):
+        assert wait_until(lambda: len(said) >= 3, 60)
+    first, *between, last = said
+    assert (first, last) == ("redis: under way, about 1:00", "redis: 0:00, measured")
+    assert all(re.fullmatch(r"redis: sustain, 25%, .*≥12:\d\d left, ≥1\d:\d\d left in all", line) for line in between)
+
+
+def test_what_fails_is_a_line_of_its_own_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Follower, "look", lambda _: FAILS)
+    shown = ProgressLines({"database": None}, print)
+    lines = [line.plain for line in shown.lines(80)]
+    assert re.search(r"sustain +50% +400/s +p95 12 ms +60% err +≥0:30 left$", lines[0])
+    assert lines[1] == "  13,599 of 22,637 failed so far, now for: ReadOnlySqlTransaction"
+    assert max(map(len, lines)) <= 80
+    assert shown.plain_line().endswith(
+        "sustain, 50%, 400/s, p95 12 ms, 60% err, 13,599 of 22,637 failed so far, now for: ReadOnlySqlTransaction, "
+        "≥0:30 left"
+    )
 
 
 def test_a_part_that_fails_says_so(tmp_path: Path) -> None:

@@ -27,11 +27,15 @@ def begin(folder: Path, ago_s: float) -> Path:
 
 
 def write(
-    writer: SampleWriter, responses_ms: Sequence[float], finished_s: float, outcome: Outcome = Outcome.OK
+    writer: SampleWriter,
+    responses_ms: Sequence[float],
+    finished_s: float,
+    outcome: Outcome = Outcome.OK,
+    error: int = 0,
 ) -> None:
     finished = int(finished_s * 1e9)
     for response in responses_ms:
-        row = (writer.rows, finished - int(response * 1e6), finished, finished, 0, int(outcome), 0, 0)
+        row = (writer.rows, finished - int(response * 1e6), finished, finished, 0, int(outcome), error, 0)
         ROW.pack_into(writer.buffer, writer.position, *row)
         writer.position += ROW.size
     writer.flush()
@@ -67,11 +71,31 @@ def test_what_was_written_is_counted_once_whatever_processes_wrote_it(tmp_path: 
     for number, some in enumerate(np.array_split(responses, 8)):
         write(writers[number % 2], some.tolist(), finished_s=4.5)
         follower.look()
-    write(writers[0], [1.0] * 40, 3.5, Outcome.ERROR)
+    write(writers[0], [1000.0] * 400, 3.5, Outcome.ERROR)
     seen = follower.look()
-    assert (seen.count, seen.failed, seen.rate_per_s) == (4_040, 40, 4_000.0)  # a whole second, and only what succeeded
-    exact = np.quantile([*responses, *[1.0] * 40], 0.95)
-    assert seen.p95_ms == pytest.approx(exact, rel=0.025)  # the width of a bucket
+    assert (seen.count, seen.failed, seen.rate_per_s) == (4_400, 400, 4_000.0)  # a whole second, and what succeeded
+    assert (seen.failing, seen.reason) == (0.0, "")  # the failures were before it
+    assert seen.p95_ms == pytest.approx(np.quantile(responses, 0.95), rel=0.025)  # the width of a bucket
+
+
+def test_the_last_second_says_what_fails_and_for_which_reason_mostly(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "redis", 5.6)
+    writers = [SampleWriter(folder, 0), SampleWriter(folder, 1)]
+    for writer, reason, count in ((writers[0], "OOM", 10), (writers[0], "LOADING", 30), (writers[1], "READONLY", 20)):
+        write(writer, [1.0] * count, 4.5, Outcome.ERROR, writer.error_code(reason))
+    write(writers[1], [1.0] * 180, 4.5)
+    write(writers[1], [1.0] * 500, 3.5, Outcome.ERROR, writers[1].error_code("READONLY"))  # a second before
+    seen = Follower(folder).look()
+    assert (seen.rate_per_s, seen.failing, seen.reason) == (180.0, 0.25, "LOADING")
+    assert (seen.count, seen.failed) == (740, 560)
+
+
+def test_a_slow_load_has_a_p95_of_as_many_seconds_as_have_enough_responses(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "redis", 5.6)
+    follower, writer = Follower(folder), SampleWriter(folder, 0)
+    for second, response in ((1.5, 900.0), (2.5, 20.0), (3.5, 20.0), (4.5, 20.0)):
+        write(writer, [response] * 20, second)
+    assert follower.look().p95_ms == pytest.approx(20.0, rel=0.025)
 
 
 def test_a_batch_that_is_only_half_there_is_read_when_it_is_whole(tmp_path: Path) -> None:

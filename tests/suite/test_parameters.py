@@ -6,10 +6,10 @@ import nbformat
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.suite.parameters import chosen_parameters, notebook_parameters, parse_values
+from capacity.suite.parameters import chosen_parameters, notebook_parameters, texts_by_name
 
 ACCEPTED = {
-    "database": {"live": False, "prepared": True, "limit": 1.5},
+    "database": {"live": False, "prepared": True, "limit": 1.5, "seed": 1},
     "redis": {"live": False, "name": "x"},
     "failover": {"scenarios": []},
 }
@@ -34,15 +34,26 @@ def test_a_parameter_that_is_a_list_takes_names_in_any_form(given: object) -> No
     [
         (
             {"preparde": False},
-            "no notebook has the parameter 'preparde'; accepted are limit, name, prepared, scenarios",
+            "no notebook has the parameter 'preparde'; accepted are limit, name, prepared, scenarios, seed",
         ),
-        ({"prepared": "no"}, "the parameter prepared is 'no', a str, and must be a bool as True"),
-        ({"prepared": 1}, "the parameter prepared is 1, a int, and must be a bool as True"),
-        ({"name": ["y", "z"]}, "the parameter name is ['y', 'z'], a list, and must be a str as 'x'"),
-        ({"limit": True}, "the parameter limit is True, a bool, and must be a float as 1.5"),
+        ({"prepared": "no way"}, "the parameter prepared is 'no way' and must be true or false, as its default true"),
+        ({"prepared": ""}, "the parameter prepared is '' and must be true or false, as its default true"),
+        ({"prepared": 1}, "the parameter prepared is 1 and must be true or false, as its default true"),
+        ({"prepared": "1"}, "the parameter prepared is '1' and must be true or false, as its default true"),
+        (
+            {"prepared": ["yes", "no"]},
+            "the parameter prepared is ['yes', 'no'] and must be true or false, as its default true",
+        ),
+        ({"name": ["y", "z"]}, "the parameter name is ['y', 'z'] and must be one text, as its default 'x'"),
+        ({"limit": True}, "the parameter limit is True and must be a number, as its default 1.5"),
+        ({"limit": "fast"}, "the parameter limit is 'fast' and must be a number, as its default 1.5"),
+        ({"limit": "nan"}, "the parameter limit is 'nan' and must be a number, as its default 1.5"),
+        ({"seed": "1.5"}, "the parameter seed is '1.5' and must be a whole number, as its default 1"),
+        ({"seed": "0x10"}, "the parameter seed is '0x10' and must be a whole number, as its default 1"),
+        ({"seed": ""}, "the parameter seed is '' and must be a whole number, as its default 1"),
         (
             {"live": True},
-            "the parameter 'live' is set by the suite itself; accepted are limit, name, prepared, scenarios",
+            "the parameter 'live' is set by the suite itself; accepted are limit, name, prepared, scenarios, seed",
         ),
     ],
 )
@@ -52,11 +63,49 @@ def test_a_wrong_one_is_one_sentence(given: dict[str, object], sentence: str) ->
     assert str(refused.value) == sentence
 
 
-def test_values_are_read_as_yaml_reads_them() -> None:
-    words = [("a", "true"), ("b", "3"), ("c", "2.5"), ("d", "text"), ("e", "x"), ("e", "y")]
-    assert parse_values(words) == {"a": True, "b": 3, "c": 2.5, "d": "text", "e": ["x", "y"]}
-    with pytest.raises(CapacityError, match=r"^the parameter a is 'x: \[', which YAML cannot read; put it in quotes$"):
-        parse_values([("a", "x: [")])
+TEXTS = [
+    "2026-11-30",
+    "@runs",
+    "*",
+    "my load #2",
+    "",
+    " ",
+    "null",
+    "yes",
+    "true",
+    "1e3",
+    "0123",
+    "x: [",
+    "a,b",
+    "~",
+    "'",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_stays_the_text_that_it_is(text: str) -> None:
+    assert chosen(**texts_by_name([("name", text)]))["redis"] == {"name": text}
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "value"),
+    [
+        *(("prepared", word, True) for word in ("true", "True", "yes", "YES")),
+        *(("prepared", word, False) for word in ("false", "FALSE", "no", "No")),
+        ("limit", "2", 2.0),
+        ("limit", "1e3", 1000.0),
+        ("limit", "-.5", -0.5),
+        ("seed", "0123", 123),
+        ("seed", "-7", -7),
+    ],
+)
+def test_truth_values_and_numbers_are_read_where_the_default_is_one(name: str, word: str, value: object) -> None:
+    read = chosen(**texts_by_name([(name, word)]))["database"][name]
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_a_name_that_is_given_more_than_once_has_all_its_texts() -> None:
+    assert texts_by_name([("a", "1"), ("b", "x"), ("b", "y")]) == {"a": "1", "b": ["x", "y"]}
 
 
 def written(path: Path, source: str) -> Path:
@@ -74,3 +123,10 @@ def test_the_parameters_of_a_notebook_are_its_literals(tmp_path: Path) -> None:
 def test_anything_else_is_one_sentence(tmp_path: Path, source: str) -> None:
     with pytest.raises(CapacityError, match=r"^10_x\.ipynb: line 1 of its parameters must assign a literal to a name$"):
         notebook_parameters(written(tmp_path / "10_x.ipynb", source))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"cells": 3}', '{"cells": [3]}', '{"cells": [{}]}'])
+def test_what_is_no_notebook_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "10_x.ipynb").write_text(text)
+    with pytest.raises(CapacityError, match=r"^cannot read the (notebook|parameters of) .*10_x\.ipynb: .*restore "):
+        notebook_parameters(tmp_path / "10_x.ipynb")

@@ -57,8 +57,8 @@ def test_a_notebook_that_cannot_be_kept_is_a_sentence_that_says_how_to_go_on(fin
     shutil.copytree(finished, run, ignore=shutil.ignore_patterns("notebooks"))
     (run / "notebooks").touch()
     kept = run / "notebooks" / "80_readiness_report.ipynb"
-    sentence = f"the notebook {kept.name} could not be executed into {kept}: File exists; put that right, and --into "
-    with pytest.raises(CapacityError, match=f"^{re.escape(sentence)}"):
+    sentence = f"cannot write {kept}: File exists; make room, or give a folder that may be written"
+    with pytest.raises(CapacityError, match=f"^{re.escape(sentence)}$"):
         write_report_of(Run.at(run, PROJECT))
 
 
@@ -112,6 +112,15 @@ def test_a_damaged_run_is_not_the_one_before(tmp_path: Path) -> None:
             "there is no notebook 'mainframe'; accepted are database, redis, queue, gateway, failover, "
             "breaking_point, capacity_plan",
         ),
+        *(
+            pytest.param(
+                ["--only", nothing],
+                "--only names no notebook; accepted are database, redis, queue, gateway, failover, breaking_point, "
+                "capacity_plan, or leave it out for all",
+                marks=[pytest.mark.thorough] if nothing else [],
+            )
+            for nothing in ("", ",", " , ")
+        ),
         pytest.param(
             ["--set", "prepraed", "false"],
             "no notebook has the parameter 'prepraed'; accepted are catalog, matrix, own_catalog, parts, plan, "
@@ -121,7 +130,7 @@ def test_a_damaged_run_is_not_the_one_before(tmp_path: Path) -> None:
         ),
         pytest.param(
             ["--set", "prepared", "no way"],
-            "the parameter prepared is 'no way', a str, and must be a bool as True",
+            "the parameter prepared is 'no way' and must be true or false, as its default true",
             marks=pytest.mark.thorough,
         ),
     ],
@@ -143,6 +152,8 @@ def test_a_server_that_is_down_is_one_sentence_and_exit_code_2(tmp_path: Path) -
     assert ran.returncode == 2
     assert "Traceback" not in ran.stderr
     assert "PostgreSQL does not answer" in ran.stderr
+    kept = f"no notebook is finished, and what was measured is kept in {tmp_path / 'run'}; go on with: "
+    assert ran.stderr.endswith(f"; {kept}capacity run --only database --into {tmp_path / 'run'}\n")
 
 
 @pytest.mark.parametrize(("into", "code"), [("finished", (0, 1, 3)), ("missing", (2,))])

@@ -39,6 +39,15 @@ def refuse_problems(project: Path, profile: str, only: Iterable[str], parameters
         raise CapacityError(problems[0])
 
 
+def named_notebooks(only: Iterable[str], notebooks: Iterable[str]) -> list[str]:
+    """The notebooks that --only names, none where it is not given; CapacityError where it names none or another."""
+    given, accepted = tuple(only), list(notebooks)
+    names = chosen_names(given, accepted, "notebook")
+    if given and not names:
+        raise CapacityError(f"--only names no notebook; accepted are {', '.join(accepted)}, or leave it out for all")
+    return names
+
+
 def _words(
     project: Path, profile: str, only: Iterable[str], given: Mapping[str, Any]
 ) -> tuple[ReadFile, Sequence[str]]:
@@ -53,7 +62,7 @@ def _words(
     if profile not in PROFILES:
         words.problems.append(f"there is no profile {profile!r}{instead(profile, PROFILES)}")
     try:
-        wanted = chosen_names(tuple(only), notebooks, "notebook") or wanted
+        wanted = named_notebooks(only, notebooks) or wanted
     except CapacityError as error:
         words.problems.append(str(error))
     for name, value in given.items():
