@@ -2,24 +2,19 @@
 
 import json
 import math
-import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from operator import eq, ge, gt, le, lt
 from pathlib import Path
 from typing import Any
 
 from capacity.errors import CapacityError
 from capacity.writing import write_json
 
-RELATIONS: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-}
+RELATIONS: dict[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq}
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
+NUMBERS = ("value", "low", "high", "least", "most")
 
 
 class Verdict(StrEnum):
@@ -30,7 +25,7 @@ class Verdict(StrEnum):
     PASS, FAIL
         The whole interval of the finding is within the limit; or wholly outside.
     INCONCLUSIVE, NO_DATA, VOID
-        The interval holds the limit; nothing was measured, or given; the generator was the limit.
+        The interval holds the limit; nothing was measured, or given; what spoilt the measurement could have decided it.
 
     Examples
     --------
@@ -46,7 +41,7 @@ class Verdict(StrEnum):
     VOID = "VOID"
 
 
-WORST_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
+WORST_FIRST = (Verdict.FAIL, Verdict.VOID, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +60,10 @@ class Finding:
         How many observations it comes from.
     recording, title, note : str
         Where it comes from, what it is in words, and what there is to know about it.
-    void : str or None
-        Why the measurement does not count: the generator was the limit.
+    void, remedy : str or None, str
+        What spoilt the measurement, as a late generator, and what to do about it.
+    least, most : float or None
+        Between what it could have been without that; both None where it could have been anything.
 
     Examples
     --------
@@ -85,6 +82,9 @@ class Finding:
     title: str = ""
     note: str = ""
     void: str | None = None
+    remedy: str = ""
+    least: float | None = None
+    most: float | None = None
 
     @property
     def section(self) -> str:
@@ -150,8 +150,8 @@ Judged = tuple[Objective, Finding | None, Verdict]
 def judge(finding: Finding | None, objective: Objective) -> Verdict:
     """The verdict on the whole interval of `finding`: within the limit, wholly outside, or neither.
 
-    Nothing passes without data: a missing finding or value is NO_DATA, a value that nothing bounds is INCONCLUSIVE, and
-    a void finding is VOID whatever its value.
+    Nothing passes without data: a missing finding or value is NO_DATA, and a value that nothing bounds is INCONCLUSIVE.
+    A finding that something spoilt is VOID, unless what it could have been without that has the same verdict.
 
     Parameters
     ----------
@@ -183,17 +183,26 @@ def judge(finding: Finding | None, objective: Objective) -> Verdict:
             f"the objective is on {objective.finding} in {objective.unit or 'no unit'!r} and the finding is "
             f"{finding.name} in {finding.unit or 'no unit'!r}; both must be the same"
         )
-    if finding.void is not None:
+    spoilt, least, most = finding.void is not None, finding.least, finding.most
+    if spoilt and (least is None or most is None):
         return Verdict.VOID
     if finding.value is None or math.isnan(finding.value):
         return Verdict.NO_DATA
     if finding.low is None or finding.high is None:
-        return Verdict.INCONCLUSIVE
+        return Verdict.VOID if spoilt else Verdict.INCONCLUSIVE
+    found = _within(finding.low, finding.high, objective)
+    if least is None or most is None:
+        return found
+    possible = _within(min(finding.low, least), max(finding.high, most), objective)
+    return found if found is possible and found is not Verdict.INCONCLUSIVE else Verdict.VOID
+
+
+def _within(low: float, high: float, objective: Objective) -> Verdict:
+    """PASS where all from low to high is within the limit, INCONCLUSIVE where the limit lies between, else FAIL."""
     holds, limit = RELATIONS[objective.relation], objective.limit
-    if holds(finding.low, limit) and holds(finding.high, limit):
+    if holds(low, limit) and holds(high, limit):
         return Verdict.PASS
-    straddles = finding.low <= limit <= finding.high and finding.low < finding.high
-    return Verdict.INCONCLUSIVE if straddles else Verdict.FAIL
+    return Verdict.INCONCLUSIVE if low <= limit <= high and low < high else Verdict.FAIL
 
 
 def judge_all(findings: Iterable[Finding], objectives: Iterable[Objective]) -> list[Judged]:
@@ -204,22 +213,20 @@ def judge_all(findings: Iterable[Finding], objectives: Iterable[Objective]) -> l
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The worst of some verdicts; NO_DATA where there is none."""
-    given = set(verdicts)
-    return next((each for each in WORST_FIRST if each in given), Verdict.NO_DATA)
+    return min(verdicts, key=WORST_FIRST.index, default=Verdict.NO_DATA)
 
 
 def finding_as_dict(finding: Finding) -> dict[str, Any]:
     """The finding as JSON values; an infinite bound is the text "inf"."""
-    return {
-        key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in asdict(finding).items()
-    }
+    values = asdict(finding).items()
+    return {key: str(each) if isinstance(each, float) and not math.isfinite(each) else each for key, each in values}
 
 
 def finding_from_dict(values: Mapping[str, Any]) -> Finding:
-    """The inverse of `finding_as_dict`."""
-    numbers = {key: None if values.get(key) is None else float(values[key]) for key in ("value", "low", "high")}
-    return Finding(**{**values, **numbers})
+    """The inverse of `finding_as_dict`; further keys are passed over."""
+    known = {key: value for key, value in values.items() if key in Finding.__dataclass_fields__}
+    numbers = {key: None if values.get(key) is None else float(values[key]) for key in NUMBERS}
+    return Finding(**{**known, **numbers})
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
@@ -228,10 +235,7 @@ def write_findings(path: Path, findings: Iterable[Finding]) -> None:
 
 
 def read_findings(path: Path) -> list[Finding]:
-    """The findings of a file written by `write_findings`, or of all such files in a folder.
-
-    Further keys of an entry are passed over. Raises CapacityError where there is none or it cannot be read.
-    """
+    """The findings of a file of `write_findings`, or of all in a folder; CapacityError where none can be read."""
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files or not path.exists():
         raise CapacityError(f"there are no findings in {path}; measure first")
@@ -239,9 +243,7 @@ def read_findings(path: Path) -> list[Finding]:
 
 
 def _read_file(file: Path) -> list[Finding]:
-    names = set(Finding.__dataclass_fields__)
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-        return [finding_from_dict({key: value for key, value in entry.items() if key in names}) for entry in entries]
+        return [finding_from_dict(each) for each in json.loads(file.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CapacityError(f"cannot read the findings in {file}: {error}; restore them, or measure again") from None

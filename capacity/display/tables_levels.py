@@ -9,7 +9,6 @@ from pandas.io.formats.style import Styler
 from capacity.analysis.limits.knees import disagreement_text
 from capacity.analysis.limits.levels import Level
 from capacity.analysis.limits.rounds import Bracket
-from capacity.analysis.limits.search import Conclusion
 from capacity.analysis.limits.search_result import SearchResult
 from capacity.analysis.statistics.estimates import Estimate
 from capacity.display.tables import lean_style, rows_style, verdict_style
@@ -37,12 +36,15 @@ def answers_text(found: Iterable[SearchResult]) -> str:
         wanted, rounds = each.recommended[0], f" in {len(each.brackets)} rounds" if each.rounds else ""
         production = "none recommended" if wanted is None else f"for production {_load(each, wanted)}"
         levels = f"{len(each.tried)} levels{rounds}"
-        rows.append((each.name, str(each.answer.conclusion), _between(each), production, levels))
+        concluded = str(each.answer.conclusion) if each.answer.complete else "broken off"
+        rows.append((each.name, concluded, _between(each), production, levels))
     return aligned(rows)
 
 
 def _between(found: SearchResult) -> str:
     low, high = found.sustainable.low or 0.0, found.sustainable.high or found.answer.high or math.inf
+    if not found.answer.complete and math.isinf(high):
+        return f"held {_load(found, low)} so far" if low else "no level held so far"
     if math.isinf(high):
         return f"holds {_load(found, low)}; its limit is above" if low else "no level held"
     return f"holds {_load(found, low)}, breaks at {_load(found, high)}"
@@ -56,10 +58,9 @@ def _load(found: SearchResult, rate: float) -> str:
 def broke_text(found: SearchResult) -> str:
     """What broke, by which objective it showed, why the load is recommended, and what was not decided."""
     answer = found.answer
-    shown = "the generator's limit" if answer.conclusion is Conclusion.GENERATOR_BOUND else answer.broke
     lines = [
         f"{found.name}: {found.broke}",
-        f"  seen as: {shown or 'nothing broke'}",
+        f"  seen as: {answer.broke or 'nothing broke'}",
         f"  recommended: {found.recommended[1]}",
     ]
     if answer.undecided:
@@ -103,7 +104,7 @@ def notes_style(found: SearchResult) -> Styler:
         for level in found.tried
         if level.broke or _notes(level)
     ]
-    return rows_style(rows, ["due, /s", "verdict", "why", "notes on the generator"], f"{found.name}: why")
+    return rows_style(rows, ["due, /s", "verdict", "why", "notes on the measurement"], f"{found.name}: why")
 
 
 def _row(level: Level) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from capacity.clock import monotonic_ns
 from capacity.load.arrivals import NEVER, Arrivals
 from capacity.load.connection import CLOSES, PENDING, Connection, ConnectionLostError
-from capacity.load.health import Health
+from capacity.load.health import PAUSE_NS, Health
 from capacity.load.pool import ConnectionPool, Slot
 from capacity.load.schedule import Arrival
 from capacity.load.timer import Timer
@@ -89,6 +89,8 @@ class Engine:
         while True:
             now = monotonic_ns()
             due = arrivals.next_due
+            if now - due > PAUSE_NS:
+                self._health.paused(now, now - due)
             while due <= now:
                 self._dispatch(arrivals.take())
                 due = arrivals.next_due
@@ -173,7 +175,7 @@ class Engine:
             self._health.sent(slot.sent - arrival[1], len(self._idle))
         else:
             self._waiting.append(arrival)
-            self._health.waits(len(self._waiting))
+            self._health.waits(monotonic_ns(), len(self._waiting))
 
     def _send(self, slot: Slot, arrival: Arrival) -> None:
         slot.arrival = arrival

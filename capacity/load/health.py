@@ -8,6 +8,8 @@ from pathlib import Path
 from capacity.clock import cpu_ns
 from capacity.streams import GaugeWriter
 
+PAUSE_NS = 5_000_000  # shorter, it is the scheduler of the operating system, on any machine
+CATCHING_UP = 2  # times as long as the pause: what was overdue is then answered, by connections in use two thirds
 LEAST_NS = 20_000_000  # a shorter interval would make shares of its own overhead
 
 
@@ -21,6 +23,8 @@ class Health:
         self._least_idle = 0
         self._most_waiting = 0
         self._exhaustions = 0
+        self._after_pause = 0
+        self._behind_until = 0
 
     def begin(self, now: int, idle: int) -> None:
         """Start the first interval with so many free connections."""
@@ -32,9 +36,15 @@ class Health:
         self._lateness.append(lateness_ns)
         self._least_idle = min(self._least_idle, idle)
 
-    def waits(self, waiting: int) -> None:
+    def paused(self, now: int, overdue_ns: int) -> None:
+        """This process was away for longer than `PAUSE_NS`, and what was due meanwhile is sent at once."""
+        self._behind_until = now + CATCHING_UP * overdue_ns
+
+    def waits(self, now: int, waiting: int) -> None:
         """An operation found no free connection and is one of so many that wait."""
-        self._exhaustions += waiting == 1
+        if waiting == 1:
+            self._exhaustions += 1
+            self._after_pause += now < self._behind_until
         self._most_waiting = max(self._most_waiting, waiting)
 
     def reconnected(self, now: int, away_ns: int) -> None:
@@ -50,6 +60,7 @@ class Health:
             "generator.in_use": connections - self._least_idle,
             "generator.waiting": self._most_waiting,
             "generator.exhaustions": self._exhaustions,
+            "generator.exhaustions_after_pause": self._after_pause,
             "generator.starved_share": (starved - self._starved) / elapsed,
             "generator.collections": sum(each["collections"] for each in gc.get_stats()),
             "generator.descriptors": _descriptors(),

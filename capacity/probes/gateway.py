@@ -35,7 +35,8 @@ def measure_gateway(system: System, workloads: Path, profile: str, folder: Path)
     if not system.gateway_url:
         _fill(system, profile)
     with open_application(system, workloads / JOBS, workers=0 if system.gateway_url else WORKERS) as application:
-        watchers = [watcher_of(application.system, application.processes)]
+        postgres = postgres_processes(application.system.postgres_admin_url)
+        watchers = [watcher_of(application.system, application.processes, postgres)]
         promises = for_what_is_undecided("gateway", read_gateway_findings, workloads)
         url, measurement = application.system.gateway_url, Measurement(workload, profile)
         return measure(measurement, url, watchers, folder, goes_on_for=promises)

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from capacity.clock import monotonic_ns
+from capacity.clock import cpu_s, monotonic_ns
 from capacity.load.child import read_line, run_child, say
 from capacity.probes import readers
 from capacity.streams import GaugeWriter
@@ -35,6 +35,7 @@ def main(task: dict[str, Any]) -> None:
     say({"system": {name: value for each in reversed(facts) for name, value in each.items()} | {"servers": servers}})
     origin_ns = int(read_line())
     psutil.cpu_percent()
+    machines = next(iter(writers.values()))
 
     def read_all() -> None:
         for name, (read, _) in opened.items():
@@ -43,12 +44,22 @@ def main(task: dict[str, Any]) -> None:
 
     while not select.select([0], [], [], INTERVAL_S)[0]:
         read_all()
-        machine = {"machine.cpu_share": psutil.cpu_percent() / 100}
-        next(iter(writers.values())).write(monotonic_ns() - origin_ns, machine)
+        machine = {
+            "machine.cpu_share": psutil.cpu_percent() / 100,
+            "machine.cpu_s": _taken_s(),
+            "gauges.cpu_s": cpu_s(),
+        }
+        machines.write(monotonic_ns() - origin_ns, machine)
     select.select([], [], [], task.get("settle_s", SETTLE_S))
     read_all()
     for writer in writers.values():
         writer.close()
+
+
+def _taken_s() -> float:
+    """The CPU seconds of all processes so far, and what the machine's host gave to others; without interrupts."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.steal)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from capacity.clock import monotonic_ns
+from capacity.clock import cpu_s, monotonic_ns
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
 from capacity.load.child import read_line, run_child, say
@@ -48,7 +48,8 @@ def main(task: dict[str, Any]) -> None:
         ended = bool(select.select([0], [], [], INTERVAL_S)[0])
         with contextlib.suppress(redis.RedisError):  # a server that is down has nothing to read
             gauges.write(
-                monotonic_ns() - origin_ns, {f"queue.{name}": count for name, count in observer.counts().items()}
+                monotonic_ns() - origin_ns,
+                {f"queue.{name}": count for name, count in observer.counts().items()} | {"observer.cpu_s": cpu_s()},
             )
             for found in observer.finished():
                 jobs.write(found)

@@ -1,7 +1,7 @@
 """What one level of load showed: its times, errors and backlog with intervals, and whether it held."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -11,7 +11,8 @@ from scipy import stats
 
 from capacity.analysis.limits.search import LevelResult
 from capacity.analysis.measured.latency import Clock, latency_table
-from capacity.analysis.measured.problems import Problem, void_reason
+from capacity.analysis.measured.neighbours import neighbours_problem
+from capacity.analysis.measured.problems import Effect, Problem, spoilt, void_reason
 from capacity.analysis.measured.quality import generator_problems, littles_law
 from capacity.analysis.measured.summary import percentile_estimate
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
@@ -92,17 +93,18 @@ def level_of(section: str, recording: str, frames: Frames, seconds: float, objec
     """What a recording of one level says; `objectives` are on findings of `section`, as level_redis.response_p99.
 
     A level at which the generator was the limit is VOID, unless it held: times count from the schedule, so that a
-    generator which is late makes a level worse and never better.
+    generator which is late makes a level worse and never better. It is not VOID either where what broke it is nothing
+    that a late generator can do, as answers that are errors.
     """
     findings = tuple(
         Finding(f"{section}.{name}", found.value, unit, found.low, found.high, found.count, recording, title)
         for name, found, unit, title in _figures(frames)
     )
-    verdict, broke = _verdict(findings, frames.held, objectives)
     problems = generator_problems(frames.sent, frames.gauges, [frames.manifest.stages[-1].step])
-    void = void_reason(problems)
-    if void and verdict is not Verdict.PASS:
-        verdict, broke = Verdict.VOID, void
+    held = frames.sent[frames.sent["step"] == frames.manifest.stages[-1].step]
+    if (others := neighbours_problem(held, frames.gauges, frames.manifest)) is not None:
+        problems.append(others)
+    verdict, broke = _verdict(findings, frames.held, objectives, problems)
     return Level(frames.rate, seconds, verdict, broke, findings, tuple(problems), frames)
 
 
@@ -136,19 +138,36 @@ def response_times_ms(operations: pd.DataFrame) -> Floats:
     return np.asarray(seen, dtype=np.float64)
 
 
-def _verdict(findings: Sequence[Finding], held: pd.DataFrame, objectives: Sequence[Objective]) -> tuple[Verdict, str]:
-    """The worst verdict, where what failed is worse than what is undecided, and what it is on."""
+def _verdict(
+    findings: Sequence[Finding], held: pd.DataFrame, objectives: Sequence[Objective], problems: Sequence[Problem]
+) -> tuple[Verdict, str]:
+    """The worst verdict, where what failed is worse than what is undecided, and what it is on; or why it is void.
+
+    Whether the load was there at all, the growth of the backlog says.
+    """
     if not objectives:
         return Verdict.NO_DATA, "there is no objective for it in data/objectives.yaml"
     by_name = {finding.name: finding for finding in findings}
-    shares = [TIMES.get(each.finding.partition(".")[2]) for each in objectives]
-    judged = [
-        judge(by_name.get(each.finding), each) if share is None else _judge_time(held, each.limit, share)
-        for each, share in zip(objectives, shares, strict=True)
-    ]
+    late = [replace(each, effect=Effect.LATE) if each.effect is Effect.LESS else each for each in problems]
+    judged = [_judged(by_name.get(each.finding), each, held, late) for each in objectives]
     verdict = worst(judged)
+    if verdict is Verdict.VOID:
+        return verdict, void_reason(problems) or ""
     objective = objectives[judged.index(verdict)]
     return verdict, "" if verdict is Verdict.PASS else _broken(objective, by_name.get(objective.finding))
+
+
+def _judged(finding: Finding | None, objective: Objective, held: pd.DataFrame, problems: Sequence[Problem]) -> Verdict:
+    """The verdict on one objective of a level; VOID where a problem could have decided it."""
+    quantile = TIMES.get(objective.finding.partition(".")[2])
+    if quantile is not None:
+        verdict = _judge_time(held, objective.limit, quantile)
+        return verdict if verdict is Verdict.PASS or not void_reason(problems) else Verdict.VOID
+    if finding is None:
+        return Verdict.NO_DATA
+    failed = held["outcome"] == "error"
+    without = times(proportion(int((~failed).sum()), len(held)), 100) if finding.name.endswith("success_rate") else None
+    return judge(spoilt(finding, problems, without), objective)
 
 
 def _judge_time(held: pd.DataFrame, limit_ms: float, wanted: float) -> Verdict:

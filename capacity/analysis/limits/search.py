@@ -26,12 +26,12 @@ class Conclusion(StrEnum):
 
     FOUND = "found"
     NOT_REACHED = "not reached within the range"
-    GENERATOR_BOUND = "generator-bound"
+    GENERATOR_BOUND = "bound by the measurement"
     MEASURED_NOTHING = "measured nothing"
 
 
 NOTES = {
-    Conclusion.GENERATOR_BOUND: "the generator was the limit; the system's is above",
+    Conclusion.GENERATOR_BOUND: "the generator, or what ran beside it, was the limit; the system's is above",
     Conclusion.NOT_REACHED: "nothing broke within the range; the system may hold more",
 }
 
@@ -60,8 +60,8 @@ class BreakingPoint:
 
     `low` is the highest level that held in the long window, 0 where none did; `high` is the lowest that broke, None
     where none did or the generator was the limit, which is then above `low` and the system's limit is above it. `broke`
-    says what ended it, `undecided` are levels in between that stayed so. `recommended` is the load for production, and
-    `why`. `complete` is False where the search was broken off.
+    says by what the level that ended it was decided, `undecided` are levels in between that stayed so. `recommended` is
+    the load for production, and `why`. `complete` is False where the search was broken off.
     """
 
     conclusion: Conclusion
@@ -214,14 +214,16 @@ def _standing(results: Sequence[LevelResult], long: float, above: int) -> _Stand
     confirmed = bool(in_long) if lead > 0 else behind >= LEAD and behind + above >= LEAD_WITH_ABOVE
     spent = len(in_long) >= MOST_LONG
     broken = [each for each in results if each.verdict in BROKEN]
+    void = 2 * sum(each.verdict is Verdict.VOID for each in broken) >= len(broken) > 0
+    decided = [each.broke for each in broken if (each.verdict is Verdict.VOID) is void]
     return _Standing(
         level=results[0].level,
         lead=0 if spent and not confirmed else lead,
         confirmed=confirmed,
         exhausted=spent or (bool(in_long) and not any(in_long)),
         long=bool(in_long) or len(set(votes)) > 1,
-        void=2 * sum(each.verdict is Verdict.VOID for each in broken) >= len(broken) > 0,
-        broke=broken[-1].broke if broken else "",
+        void=void,
+        broke=decided[-1] if decided else "",
     )
 
 

@@ -26,6 +26,7 @@ from capacity.findings import Finding, Objective, Verdict
 from capacity.units import MS_PER_S
 
 SECTION = "breaking_point"
+BROKEN_OFF = "the search was broken off before it knew the answer"
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,21 @@ class SearchResult:
     @property
     def recommended(self) -> tuple[float | None, str]:
         """The load for production, None where none held, and why."""
-        low = self.sustainable.low
+        low, answer = self.sustainable.low, self.answer
+        if not answer.complete:
+            none = "" if answer.recommended else ", so none is recommended"
+            return answer.recommended, f"{BROKEN_OFF}{none or f'; {answer.why}'}"
         if not self.rounds:
-            return self.answer.recommended, self.answer.why
+            return answer.recommended, answer.why
         if not low:
             return None, "in a later round no level held, so none is recommended"
         lower = f"the lower end of the interval over {len(self.brackets)} rounds"
         return PRODUCTION_SHARE * low, f"{PRODUCTION_SHARE * 100:g} % of {low:,.0f}, {lower}; {REST}"
+
+    @property
+    def note(self) -> str:
+        """What is to be known of the answer: that it is none yet, or why it has no upper end; empty where it has one."""
+        return NOTES.get(self.answer.conclusion, "") if self.answer.complete else BROKEN_OFF
 
     @property
     def tried(self) -> tuple[Level, ...]:
@@ -159,7 +168,9 @@ class SearchResult:
         return names[promised.finding], promised.limit
 
     def _at(self, rate: float) -> list[Frames]:
-        return [level.frames for level in self.levels if level.rate == rate]
+        """The frames of a level; those of void measurements only where there are no others."""
+        at = [level for level in self.levels if level.rate == rate]
+        return [level.frames for level in [each for each in at if each.verdict is not Verdict.VOID] or at]
 
     def _limit(self) -> tuple[float, float]:
         """For how long an operation may wait by the objective, in seconds, and how many of them (0–1)."""
@@ -182,7 +193,7 @@ def breaking_point_findings(found: SearchResult, searches: str) -> list[Finding]
 def _answer(found: SearchResult) -> Iterator[Finding]:
     """The load that held, and the one recommended."""
     held, answer, (load, why) = found.sustainable, found.answer, found.recommended
-    note = NOTES.get(answer.conclusion, answer.broke)
+    note = found.note or answer.broke
     yield _finding("highest_sustainable", held, "/s", "highest sustainable load", note)
     yield _finding("recommended", exactly(load, held.count), "/s", "load for production", why)
 
@@ -191,7 +202,8 @@ def _figures(found: SearchResult) -> Iterator[Finding]:
     """Peak throughput, the times at the limit and beyond it, and how far what broke was in use."""
     peak = max((level.finding("completed") for level in found.levels), key=lambda each: each.value or 0.0)
     yield replace(peak, name="peak_throughput", title="most completed")
-    highest = max(found.levels, key=lambda level: level.rate)
+    counted = [level for level in found.levels if level.verdict is not Verdict.VOID] or found.levels
+    highest = max(counted, key=lambda level: level.rate)
     offered, ok = highest.finding("offered").count, highest.finding("success_rate").value or 0.0
     failed = proportion(offered - round(ok / 100 * offered), offered)
     yield _percent("errors_beyond", failed, f"errors at {highest.rate:,.6g}/s")

@@ -35,19 +35,22 @@ def gateway_findings(recording: str, samples: pd.DataFrame, gauges: pd.DataFrame
 def _outcomes(part: Sustained) -> Iterable[Finding]:
     shed = part.samples["error"].astype(object).fillna("").str.contains(SHED, regex=False)
     failed = (part.samples["outcome"] != "ok") & ~shed
+    told = part.samples["outcome"] == "error"  # by the server: time-outs and drops may be the generator's own
     groups = [(name, group.index) for name, group in part.samples.groupby("operation", observed=True)]
     for name, index in [*groups, ("all", part.samples.index)]:
         prefix, title = prefix_and_title(str(name))
         count = len(index)
         yield part.finding(f"{prefix}volume", exactly(count, count), "requests", f"{title}, volume")
         for kind, these, words in (("error", failed, "errors"), ("shed", shed, "shed on purpose")):
-            yield part.share(f"{prefix}{kind}_rate", these[index].sum(), count, f"{title}, {words}")
+            counted, by_server = (int(each[index].sum()) for each in (these, these & told))
+            yield part.share(f"{prefix}{kind}_rate", counted, count, f"{title}, {words}", by_server)
     status, requests = part.samples.loc[failed, "error"].astype(str), len(part.samples)
     for family in ("4", "5"):
         answers = status.str.match(rf"{family}\d\d$").sum()
         yield part.share(f"status_{family}xx_rate", answers, requests, f"answers with a status {family}xx")
-    others = (~status.str.match(r"[45]\d\d$")).sum()
-    yield part.share("no_answer_rate", others, requests, "connections cut, time-outs and drops")
+    others = ~status.str.match(r"[45]\d\d$")
+    cut = (others & told[status.index]).sum()
+    yield part.share("no_answer_rate", others.sum(), requests, "connections cut, time-outs and drops", cut)
 
 
 def _connections(part: Sustained) -> Iterable[Finding]:

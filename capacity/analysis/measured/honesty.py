@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from capacity.analysis.measured.latency import p99_ms
-from capacity.analysis.measured.problems import Problem
+from capacity.analysis.measured.problems import Effect, Problem
 from capacity.errors import CapacityError
 from capacity.load.schedule import Schedule
 from capacity.manifest import Manifest
@@ -22,6 +22,7 @@ from capacity.workload import parse_workload
 SAME_NS = 1000  # two machines may draw times that differ in their last digit
 LATE_SHARE = 0.25  # of the operations: rarer, it is a pause of the machine and not the generator's way of sending
 LATE_PART = 0.05  # of the response p99: what changes it by less does not change what one concludes
+FEWER = 0.01  # of a step's operations, left for after its end; as the backlog of a load 1 % above capacity
 LATE_MS = 0.5  # below, it is the resolution of timers and of the scheduler of the operating system
 BUNCH_NS = 100_000  # nearer to each other, two operations were sent at once
 
@@ -100,7 +101,7 @@ def schedule_problem(samples: pd.DataFrame, plan: PlannedLoad) -> Problem | None
     )
 
 
-def burst_problem(samples: pd.DataFrame, delays_ns: "pd.Series[int]") -> Problem | None:
+def burst_problem(samples: pd.DataFrame, delays_ns: "pd.Series[int]", effect: Effect = Effect.LATE) -> Problem | None:
     """A quarter of the operations was sent so late, with a connection free, that the response p99 changes.
 
     `delays_ns` are `own_delays_ns` of `samples`. A generator that pauses now and then is late with fewer of them; one
@@ -119,7 +120,22 @@ def burst_problem(samples: pd.DataFrame, delays_ns: "pd.Series[int]") -> Problem
         "what was due apart reaches the server together, and waits there for a reason that is not the server's",
         "measure with a generator that sends each operation when it is due, and leave it a core",
         void=True,
+        effect=effect,
     )
+
+
+def fewer_sent(samples: pd.DataFrame, delays_ns: "pd.Series[int] | None", manifest: Manifest | None) -> bool:
+    """Whether the generator's own delay kept over 1 % of a step's operations from being sent before it ended.
+
+    `delays_ns` are `own_delays_ns`; without them the wait for a connection counts as its own. Users wait for their
+    answers, so that a generator that is late sends fewer of theirs in any case.
+    """
+    if manifest is not None and manifest.kind == "users":
+        return True
+    ends, sent = samples.groupby("step")["scheduled_ns"].transform("max"), samples["sent_ns"]
+    own = sent - samples["scheduled_ns"] if delays_ns is None else delays_ns.reindex(samples.index).fillna(0)
+    left = ((sent > ends) & (sent - own <= ends)).groupby(samples["step"]).mean()
+    return bool((left > FEWER).any())
 
 
 def own_delays_ns(samples: pd.DataFrame, gauges: pd.DataFrame, plan: PlannedLoad) -> "pd.Series[int]":

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from capacity.analysis.measured.honesty import burst_problem, own_delays_ns, planned_load, schedule_problem
+from capacity.analysis.measured.honesty import (
+    burst_problem,
+    fewer_sent,
+    own_delays_ns,
+    planned_load,
+    schedule_problem,
+)
 from capacity.analysis.measured.latency import p99_ms
-from capacity.analysis.measured.problems import Problem
+from capacity.analysis.measured.neighbours import neighbours_problem
+from capacity.analysis.measured.problems import Effect, Problem
 from capacity.manifest import Manifest
 from capacity.samples import OUTCOMES, check_samples
 from capacity.units import NS_PER_MS, NS_PER_S
@@ -62,15 +69,17 @@ def generator_problems(
     workers = max(1, samples["worker"].nunique())
     plan, undrawn = planned_load(manifest)
     delays = own_delays_ns(samples, gauges, plan).reindex(chosen.index).dropna() if plan else None
+    effect = Effect.LESS if fewer_sent(chosen, delays, manifest) else Effect.LATE
     found = (
-        _saturated(readings, workers),
-        _late(chosen, readings, delays),
+        _saturated(readings, workers, effect),
+        _late(chosen, readings, delays, effect),
         _starved(readings, workers),
         _waiting_at_the_end(chosen),
         _unaccounted(samples, plan.count if plan else None),
         _unwatched(readings),
         undrawn if plan is None else schedule_problem(samples, plan),
-        None if delays is None else burst_problem(chosen, delays),
+        None if delays is None else burst_problem(chosen, delays, effect),
+        neighbours_problem(chosen, gauges, manifest),
     )
     return [problem for problem in found if problem is not None]
 
@@ -138,7 +147,7 @@ def _half_of_the_time(readings: "pd.Series[float]", workers: int) -> float:
     return float(readings.quantile(1 - 1 / (2 * workers)))
 
 
-def _saturated(gauges: pd.DataFrame, workers: int) -> Problem | None:
+def _saturated(gauges: pd.DataFrame, workers: int, effect: Effect) -> Problem | None:
     cpu, starved = _of(gauges, "generator.cpu_share"), _of(gauges, "generator.starved_share")
     share = _half_of_the_time(cpu, workers)
     busy = _half_of_the_time(cpu + starved.to_numpy(), workers) if len(cpu) == len(starved) else math.nan
@@ -153,10 +162,13 @@ def _saturated(gauges: pd.DataFrame, workers: int) -> Problem | None:
         "a generator without slack sends late and reads late, and its own slowness is then counted as the server's",
         "spread the load over more generator processes or machines, or lower the rate",
         void=True,
+        effect=effect,
     )
 
 
-def _late(samples: pd.DataFrame, gauges: pd.DataFrame, delays_ns: "pd.Series[int] | None") -> Problem | None:
+def _late(
+    samples: pd.DataFrame, gauges: pd.DataFrame, delays_ns: "pd.Series[int] | None", effect: Effect
+) -> Problem | None:
     lateness, response = _own_lateness_ms(samples, gauges), p99_ms(samples)
     if delays_ns is not None and len(delays_ns):
         lateness = float(delays_ns.quantile(0.99, interpolation="higher")) / NS_PER_MS
@@ -168,6 +180,7 @@ def _late(samples: pd.DataFrame, gauges: pd.DataFrame, delays_ns: "pd.Series[int
         f"more than {LATENESS_PART:.0%} of the slowest response times is the generator's own delay",
         "spread the load over more generator processes, lower the rate, or stop what else runs on this machine",
         void=True,
+        effect=effect,
     )
 
 

@@ -1,7 +1,7 @@
 """Findings that every part of the system has: response times, success, throughput, and what the server counted."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from capacity.analysis.measured.latency import Clock, latency_table
-from capacity.analysis.measured.problems import void_reason
+from capacity.analysis.measured.problems import Problem, spoilt
 from capacity.analysis.measured.quality import generator_problems
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion, ratio, times
@@ -19,13 +19,15 @@ from capacity.manifest import Manifest
 from capacity.operation import operation_slug
 from capacity.units import NS_PER_S
 
+LEAVE_A_CORE = "leave each generator process a core, or stop what else runs on this machine"
+
 
 @dataclass(frozen=True, slots=True)
 class Sustained:
     """The stages of a recording at a constant load, which are the ones that findings are read from.
 
     `samples` and `gauges` are those of these stages, `all_samples` and `all_gauges` the whole recording's.
-    `void` is the reason why the measurement does not count, or None.
+    `problems` are what speaks against the measurement, which makes void what they can have moved.
     """
 
     section: str
@@ -36,18 +38,36 @@ class Sustained:
     samples: pd.DataFrame
     gauges: pd.DataFrame
     seconds: float
-    void: str | None
+    problems: Sequence[Problem]
 
-    def finding(self, name: str, estimate: Estimate, unit: str, title: str, scale: float = 1.0) -> Finding:
-        """The estimate, times `scale`, as the finding `section.name`; where it has no value it says so."""
+    def finding(
+        self,
+        name: str,
+        estimate: Estimate,
+        unit: str,
+        title: str,
+        scale: float = 1.0,
+        otherwise: Estimate | None = None,
+    ) -> Finding:
+        """The estimate, times `scale`, as the finding `section.name`; where it has no value it says so.
+
+        A problem of the measurement spoils what it can have moved; see `spoilt`, also for `otherwise`.
+        """
         value, low, high, count = astuple(times(estimate, scale))
         note = "" if value is not None else f"not given from {count:,} readings"
         full_name = f"{self.section}.{name}"
-        return Finding(full_name, value, unit, low, high, count, self.recording, title, note, self.void)
+        found = Finding(full_name, value, unit, low, high, count, self.recording, title, note)
+        return spoilt(found, self.problems, times(otherwise, scale) if otherwise else None)
 
-    def share(self, name: str, successes: float, total: float, title: str) -> Finding:
-        """The share of successes, in percent, as the finding `section.name`."""
-        return self.finding(name, proportion(int(successes), int(total)), "%", title, scale=100)
+    def share(self, name: str, counted: float, total: float, title: str, otherwise: float | None = None) -> Finding:
+        """What was counted of a total, in percent, as the finding `section.name`.
+
+        `otherwise` is the count if no time-out and no drop were the server's; see `spoilt`.
+        """
+        share, without = (
+            proportion(int(counted if each is None else each), int(total)) for each in (counted, otherwise)
+        )
+        return self.finding(name, share, "%", title, 100, without)
 
     def percentiles(
         self, row: "pd.Series[float]", count: int, name: str, title: str, names: Iterable[str] = QUANTILES
@@ -117,7 +137,7 @@ def sustained(
         samples[samples["step"].isin(steps)],
         gauges[inside],
         manifest.sustained_seconds,
-        void_reason(generator_problems(samples, gauges, steps, manifest)),
+        generator_problems(samples, gauges, steps, manifest),
     )
 
 
@@ -146,7 +166,8 @@ def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> 
         yield replace(made, note=made.note and f"needs {minimum_samples(share):,} and has {timed:,}")
     longest = exactly(_given(row["max_ms"]), timed)
     yield part.finding(f"{prefix}response_max", longest, "ms", f"{title}, longest")
-    yield part.share(f"{prefix}success_rate", row["ok"], row["count"], f"{title}, succeeded")
+    not_failed = row["count"] - row["error"]
+    yield part.share(f"{prefix}success_rate", row["ok"], row["count"], f"{title}, succeeded", not_failed)
 
 
 def connection_findings(part: Sustained) -> list[Finding]:
@@ -156,16 +177,26 @@ def connection_findings(part: Sustained) -> list[Finding]:
     idle = exactly(None if in_use.value is None else pool - in_use.value, in_use.count)
     opened = part.peak(f"{part.manifest.workload['target']}.connections")
     refused = sum(part.manifest.refused.values())
-    exhaustions = part.total("generator.exhaustions", but_looks=True)
     return [
         part.finding("pool_in_use", in_use, "connections", "connections in use, peak"),
         part.finding("pool_utilisation", in_use, "%", "pool in use, peak", 100 / pool),
         part.finding("connections_idle", idle, "connections", "connections idle, fewest"),
         part.finding("connections_open", opened, "connections", "connections open at the server, peak"),
         part.finding("connections_refused", exactly(refused, pool + refused), "", "connections refused"),
-        part.finding("pool_exhaustions", exhaustions, "", "times that no connection was free"),
+        _exhaustions(part),
         *acquisition_findings(part, "wait for a connection,", ("p50", "p99")),
     ]
+
+
+def _exhaustions(part: Sustained) -> Finding:
+    """How often no connection was free; after a pause of the generator's own it is void, as far as that made them."""
+    counted = part.total("generator.exhaustions", but_looks=True)
+    after = part.total("generator.exhaustions_after_pause", but_looks=True).value
+    found = part.finding("pool_exhaustions", counted, "", "times that no connection was free")
+    if not after or found.void is not None or counted.value is None:
+        return found
+    seen = f"{after:.0f} of {counted.value:.0f} came when the generator itself had paused and sent what was overdue"
+    return replace(found, void=seen, remedy=LEAVE_A_CORE, least=counted.value - after, most=counted.value)
 
 
 def acquisition_findings(part: Sustained, title: str, names: Iterable[str]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor, fsum
 
-from capacity.analysis.limits.search import NOTES, Conclusion
+from capacity.analysis.limits.search import Conclusion
 from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.planning.exhaustion import Event
 from capacity.analysis.planning.findings import plan_findings
@@ -154,7 +154,7 @@ def _whole(found: Finding) -> Finding:
 
 def _broke(found: SearchResult) -> tuple[str, str]:
     answer = found.answer
-    if answer.conclusion is not Conclusion.FOUND:
-        return NOTES.get(answer.conclusion, str(answer.conclusion)), answer.broke
+    if answer.conclusion is not Conclusion.FOUND or not answer.complete:
+        return found.note or str(answer.conclusion), answer.broke
     first = found.ranked.iloc[:1]
     return str(first["resource"].iloc[0]) if first["saturated"].any() else NOT_FULL, answer.broke
