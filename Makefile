@@ -13,15 +13,15 @@ export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 .PHONY: run lab record findings outputs picture schemas test thorough lint types bench lock clean
 
 run: $(READY)  ## measures everything with the profile smoke
-	$(BIN)/capacity run --profile smoke
+	$(BIN)/capacity run --exit-zero --profile smoke
 
 lab: $(READY)  ## JupyterLab on the notebooks; PORT=8890 where it is to be that port and no other
 	$(BIN)/jupyter lab notebooks --allow-root $(if $(PORT),--port=$(PORT) --ServerApp.port_retries=0)
 
 record: $(READY)  ## the recordings that the notebooks open on, measured anew, and the notebooks' kept outputs
 	rm -rf build/record build/breaking
-	$(BIN)/capacity run --profile standard --only database,redis,queue,gateway --into build/record
-	$(BIN)/capacity run --profile smoke --only failover,breaking_point --into build/breaking
+	$(BIN)/capacity run --exit-zero --profile standard --only database,redis,queue,gateway --into build/record
+	$(BIN)/capacity run --exit-zero --profile smoke --only failover,breaking_point --into build/breaking
 	rm -rf data/recorded && cp -r build/record/recordings data/recorded && cp -r build/breaking/recordings/* data/recorded
 	$(MAKE) findings
 

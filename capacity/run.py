@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from capacity.errors import CapacityError
-from capacity.findings import Finding, Judged, Objective, finding_as_dict, judge_all, read_findings, worst
+from capacity.findings import Finding, Judged, Objective, Verdict, finding_as_dict, judge_all, read_findings, worst
 from capacity.manifest import MANIFEST, Manifest, RunManifest, manifests_beside, read_run_manifest
 from capacity.objectives import fitted, on_sections, project_objectives, read_expectations
 from capacity.project import project_folder
@@ -70,6 +70,12 @@ class Run:
     def judged(self) -> list[Judged]:
         """What was promised, then what was expected."""
         return [*self.promised, *self.expected]
+
+    @property
+    def exit_code(self) -> int:
+        """What a pipeline is told of its verdicts: 0 all pass, 1 one fails, 3 something is undecided; 2 is an error."""
+        verdicts = {each for _, _, each in self.judged}
+        return 1 if Verdict.FAIL in verdicts else 0 if verdicts == {Verdict.PASS} else 3
 
     @cached_property
     def recordings(self) -> dict[str, Manifest]:

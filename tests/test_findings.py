@@ -67,8 +67,9 @@ def test_damaged_findings_are_one_sentence_that_names_their_file(tmp_path: Path,
     assert "\n" not in str(told.value)
 
 
-def test_the_worst_verdict_is_the_least_that_can_be_said() -> None:
+def test_the_worst_verdict_is_that_something_failed_then_what_can_be_said_least_of() -> None:
     assert worst([Verdict.PASS, Verdict.FAIL, Verdict.PASS]) is Verdict.FAIL
-    assert worst([Verdict.FAIL, Verdict.VOID]) is Verdict.VOID
+    assert worst([Verdict.VOID, Verdict.FAIL]) is Verdict.FAIL
+    assert worst([Verdict.NO_DATA, Verdict.VOID, Verdict.PASS]) is Verdict.VOID
     assert worst([Verdict.PASS, Verdict.NO_DATA, Verdict.INCONCLUSIVE]) is Verdict.NO_DATA
     assert worst([]) is Verdict.NO_DATA

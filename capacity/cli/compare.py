@@ -13,7 +13,10 @@ import click
 @click.option("--all", "everything", is_flag=True, help="show what did not change, too")
 @click.option("--anyway", is_flag=True, help="compare runs of another profile, host or load, with a warning")
 def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: bool, anyway: bool) -> None:
-    """Compare run B with run A: exit code 1 where a promise that A kept is broken in B."""
+    """Compare run B with run A: what became of each promise.
+
+    Exit code 1 where a promise that A kept is broken in B, 3 where it was not measured again or is undecided, else 0.
+    """
     from capacity.display.comparison import compare_runs
     from capacity.run import Run
 
@@ -22,4 +25,4 @@ def compare(before: Path, after: Path, repeated: tuple[Path, ...], everything: b
     for warning in comparison.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(comparison.text(everything=everything))
-    sys.exit(1 if comparison.regressed else 0)
+    sys.exit(comparison.exit_code)

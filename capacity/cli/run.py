@@ -21,12 +21,24 @@ from capacity.system.interruption import Interrupted
 @click.option("--into", type=click.Path(path_type=Path), help="the run's folder; one that exists is resumed")
 @click.option("--set", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="a notebook's parameter")
 @click.option("--all", "everything", is_flag=True, help="show the promises that hold, too")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="write the verdicts to this file as JSON")
+@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="the same as JUnit XML")
+@click.option("--exit-zero", is_flag=True, help="exit code 0 whatever the verdicts; errors keep theirs")
 def run(
-    profile: str, only: tuple[str, ...], into: Path | None, given: tuple[tuple[str, str], ...], everything: bool
+    *,
+    profile: str,
+    only: tuple[str, ...],
+    into: Path | None,
+    given: tuple[tuple[str, str], ...],
+    everything: bool,
+    json_file: Path | None,
+    junit_file: Path | None,
+    exit_zero: bool,
 ) -> None:
     """Measure by the notebooks, judge what they found, and write the report.
 
-    Names in a list are apart by commas or spaces, or their option is repeated.
+    Names in a list are apart by commas or spaces, or their option is repeated. Exit code 0 where all promises hold, 1
+    where one is broken, 3 where something is undecided, 2 for an error.
     """
     project = project_folder()
     folder = (into or project / "runs" / utc_name()).resolve()
@@ -37,17 +49,20 @@ def run(
         parameters = texts_by_name(given)
         refuse_problems(project, profile, only, parameters)  # at once: what follows takes seconds to load
 
+        from capacity.exports.verdicts import write_for_pipelines
         from capacity.suite.closing import print_closing
         from capacity.suite.run import RunPlan, run_suite
 
         plan = RunPlan(project, profile, only, parameters)
         made = run_suite(plan, folder, partial(click.echo, err=True))
+        write_for_pipelines(made, json_file, junit_file)
         print_closing(made, everything=everything)
         click.echo(f"\nreport: {folder / 'report.html'}")
     except Interrupted as asked:
         raise Interrupted(asked.number, f"interrupted; {kept_text(folder, _again(folder))}") from None
     except RunBrokenOffError as error:
         raise CapacityError(f"{error}; {kept_text(folder, _again(folder))}") from None
+    sys.exit(0 if exit_zero else made.exit_code)
 
 
 def _again(folder: Path) -> str:

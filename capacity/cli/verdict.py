@@ -9,14 +9,16 @@ import click
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="show the promises that hold, too")
-def verdict(folder: Path, everything: bool) -> None:
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="write the verdicts to this file as JSON")
+@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="the same as JUnit XML")
+def verdict(folder: Path, everything: bool, json_file: Path | None, junit_file: Path | None) -> None:
     """Judge a run again: exit code 0 where all pass, 1 where any fails, 3 where something is undecided."""
-    from capacity.findings import Verdict
+    from capacity.exports.verdicts import write_for_pipelines
     from capacity.run import Run, write_verdicts
     from capacity.suite.closing import print_closing
 
     run = Run.at(folder.resolve())
     write_verdicts(run)
-    verdicts = {each for _, _, each in run.judged}
+    write_for_pipelines(run, json_file, junit_file)
     print_closing(run, everything=everything)
-    sys.exit(1 if Verdict.FAIL in verdicts else 0 if verdicts == {Verdict.PASS} else 3)
+    sys.exit(run.exit_code)

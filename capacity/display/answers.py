@@ -9,7 +9,7 @@ from capacity.analysis.planning.plan import CapacityPlan, PartPlan
 from capacity.analysis.planning.plan_file import QUARTER
 from capacity.analysis.planning.sizing import Fit
 from capacity.display.tables_plan import OVER, date_text, day_name, short_name
-from capacity.display.text import LINE_WIDTH, aligned, finding_text, tally_text, wrapped
+from capacity.display.text import LINE_WIDTH, aligned, finding_text, tally_text, void_lines, wrapped
 from capacity.findings import Finding, Objective, Verdict, judge_all, worst
 
 UNKNOWN = "not known"
@@ -89,28 +89,31 @@ def part_answer_text(findings: Sequence[Finding], objectives: Sequence[Objective
     by_name = {each.name.partition(".")[2]: each for each in findings}
     rows = [_figure(by_name[name], promises.get(by_name[name].name)) for name in figures if name in by_name]
     rows = rows or [
-        (each.title, _found(found, each.limit), str(verdict), each.promise) for each, found, verdict in judged
+        (each.title, _found(found, verdict, each.limit), str(verdict), each.promise) for each, found, verdict in judged
     ]
     said = {row[0] for row in rows}
     unsaid = [row for verdict in HELD_BACK for row in judged if row[2] is verdict and row[0].title not in said]
     also = [
-        f"{verdict}: {each.title} {each.promise}, found {_found(found, each.limit)}"
+        f"{verdict}: {each.title} {each.promise}, found {_found(found, verdict, each.limit)}"
         for each, found, verdict in unsaid[:MOST]
     ]
     more = [f"and {len(unsaid) - MOST} more, see the verdicts below"] if len(unsaid) > MOST else []
     overall = worst(verdict for _, _, verdict in judged)
-    return "\n".join([f"{overall}: {tally_text(judged)}", aligned(rows), *map(wrapped, also), *more])
+    lines = [f"{overall}: {tally_text(judged)}", aligned(rows), *map(wrapped, also), *more]
+    return "\n".join([*lines, *map(wrapped, void_lines(judged))])
 
 
-def _found(found: Finding | None, limit: float | None = None) -> str:
-    return f"does not count: {found.void}" if found and found.void else finding_text(found, limit=limit)
+def _found(found: Finding | None, verdict: Verdict | None, limit: float | None = None) -> str:
+    """What was found; that it does not count, where it is void and nothing else was concluded from it."""
+    void = found is not None and found.void is not None and verdict in (None, Verdict.VOID)
+    return f"{finding_text(found, limit=limit)}{', which does not count' if void else ''}"
 
 
 def _figure(finding: Finding, promise: tuple[Objective, Verdict] | None) -> tuple[str, str, str, str]:
     if promise is None:
-        return finding.title, _found(finding), "", ""
+        return finding.title, _found(finding, None), "", ""
     objective, verdict = promise
-    return objective.title, _found(finding, objective.limit), str(verdict), objective.promise
+    return objective.title, _found(finding, verdict, objective.limit), str(verdict), objective.promise
 
 
 def first_limit_text(answers: Answers) -> str:

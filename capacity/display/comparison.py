@@ -1,5 +1,6 @@
 """Two runs as a table of what changed, with a word of warning where they are not of one kind."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +38,10 @@ class Comparison:
     repeated: bool
 
     @property
-    def regressed(self) -> bool:
-        """Whether a promise that was kept before is broken after."""
-        return bool((self.compared["outcome"] == PromiseOutcome.REGRESSED).any())
+    def exit_code(self) -> int:
+        """1 where a promise that was kept before is broken after, 3 where it is not known to be kept, else 0."""
+        outcomes = set(self.compared["outcome"])
+        return 1 if PromiseOutcome.REGRESSED in outcomes else 3 if PromiseOutcome.IN_DOUBT in outcomes else 0
 
     def text(self, *, everything: bool) -> str:
         """A line for each finding that changed or does not hold, or for all; then notes and counts."""
@@ -124,7 +126,10 @@ def _said(key: str, before: Any, after: Any) -> str:
 def comparison_table(
     compared: pd.DataFrame, before: Sequence[Finding], after: Sequence[Finding], *, everything: bool
 ) -> str:
-    """The promises, then the other findings, a line each: those that changed or do not hold, or all of them."""
+    """The promises, then the other findings, a line each: those that changed or do not hold, or all of them.
+
+    A promise whose verdict is another one has changed, whatever its number did.
+    """
     earlier, later = ({each.name: each for each in findings} for findings in (before, after))
     promises: list[tuple[str, ...]] = []
     others: list[tuple[str, ...]] = []
@@ -134,12 +139,17 @@ def comparison_table(
         told = everything or row["answer"] in MOVED
         if row["outcome"] is None and told:
             others.append((*known, *values, change))
-        elif row["outcome"] is not None and (told or row["outcome"] != "holds"):
+        elif row["outcome"] is not None and (told or row["outcome"] != "holds" or turned(row)):
             verdicts = f"{row['verdict_before']} → {row['verdict_after']}"
             promises.append((str(row["outcome"]), *known, str(row["promise"]), *values, verdicts, change))
     order = [str(each) for each in PromiseOutcome]
     promises.sort(key=lambda line: order.index(line[0]))
     return "\n\n".join(aligned(rows) for rows in (promises, others) if rows)
+
+
+def turned(row: Mapping[Any, Any]) -> bool:
+    """Whether the verdict after is another than that before."""
+    return bool(row["verdict_before"] != row["verdict_after"])
 
 
 def change_text(row: Mapping[Any, Any]) -> str:
@@ -176,7 +186,13 @@ def summary_text(compared: pd.DataFrame, *, repeated: bool) -> str:
     judged = compared[compared["answer"].isin(["changed", "within chance"])]
     judged = judged[judged["change_high"] > judged["change_low"]]
     changed = int((judged["answer"] == "changed").sum())
+    promised = compared[compared["outcome"].notna()]
+    pairs = promised[promised["verdict_before"] != promised["verdict_after"]]
+    kinds = Counter(f"{old} → {new}" for old, new in zip(pairs["verdict_before"], pairs["verdict_after"], strict=True))
+    doubted = int((compared["outcome"] == PromiseOutcome.IN_DOUBT).sum())
     lines = [
+        f"verdicts that changed: {', '.join(f'{count} {kind}' for kind, count in kinds.items()) or 'none'}",
+        *([f"{doubted} promises that held are in doubt: not measured again, or not decided"] if doubted else []),
         f"issues: {found['found']} found before, {found['resolved']} of them resolved, {found['new']} new; "
         f"{regressed} regressed",
         f"{changed} of {len(judged)} findings with an interval changed, where chance alone makes "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
-from capacity.display.text import NOT_GIVEN, aligned, finding_text, wrapped
+from capacity.display.text import NOT_GIVEN, aligned, finding_text, void_lines, wrapped
 from capacity.findings import Finding, Judged, Objective, Verdict
 from capacity.manifest import Manifest
 
@@ -39,13 +39,15 @@ def findings_table(findings: Iterable[Finding]) -> str:
 
 
 def verdicts_table(judged: Iterable[Judged]) -> str:
-    """One line an objective: verdict, section, title, promise and what was found."""
-    return aligned(
+    """One line an objective: verdict, section, title, promise and what was found; then why what is void is so."""
+    rows = list(judged)
+    table = aligned(
         [
             (str(verdict), each.section, each.title, each.promise, finding_text(found, limit=each.limit))
-            for each, found, verdict in judged
+            for each, found, verdict in rows
         ]
     )
+    return "\n".join([table, *map(wrapped, void_lines(rows))])
 
 
 def unbroken(text: str) -> str:
@@ -87,9 +89,11 @@ def operations_style(findings: Iterable[Finding], figures: Mapping[str, str] = R
 
 
 def verdicts_style(judged: Iterable[Judged]) -> "Styler":
-    """The verdicts as a table in colour, for a notebook and the report."""
-    rows = [(verdict, each.section, each.title, each.promise, found, each.grounds) for each, found, verdict in judged]
-    return rows_style(rows, ["verdict", "section", "promise", "limit", "found", "source"])
+    """The verdicts as a table in colour, for a notebook and the report; above it, why what is void is so."""
+    given = list(judged)
+    rows = [(verdict, each.section, each.title, each.promise, found, each.grounds) for each, found, verdict in given]
+    names = ["verdict", "section", "promise", "limit", "found", "source"]
+    return rows_style(rows, names, "; ".join(void_lines(given)))
 
 
 def rows_style(rows: Sequence[tuple[Any, ...]], names: Sequence[str], caption: str = "") -> "Styler":

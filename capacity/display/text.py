@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from capacity.findings import Finding, Judged, Verdict
 
@@ -53,6 +53,26 @@ def interval_text(value: float, low: float, high: float, unit: str = "", limit: 
     if math.isinf(low) or math.isinf(high):
         return f"{text} ({f'at least {number_text(low)}' if math.isinf(high) else f'at most {number_text(high)}'})"
     return f"{text} ({number_text(low, spread)} to {number_text(high, spread)})"
+
+
+def void_lines(judged: Iterable[Judged]) -> list[str]:
+    """What made promises void, said once for all that share it, with what to do; then how many stand in spite of it."""
+    rows = [(each, found, verdict) for each, found, verdict in judged if found is not None and found.void]
+    shared: dict[tuple[str, str], list[str]] = {}
+    for each, found, verdict in rows:
+        if verdict is Verdict.VOID:
+            shared.setdefault((found.void or "", found.remedy), []).append(each.title)
+    lines = []
+    for (reason, remedy), titles in shared.items():
+        whose = f" ({', '.join(titles)})" if len(shared) > 1 else ""
+        lines.append(f"{Verdict.VOID}{whose}: {reason}{f'; {remedy}' if remedy else ''}")
+    stand = [verdict for _, _, verdict in rows if verdict in (Verdict.PASS, Verdict.FAIL)]
+    if stand and shared:
+        lines.append(f"{len(stand)} more keep their verdict, as this cannot have changed it")
+    elif stand:
+        reasons = "; ".join(dict.fromkeys(found.void or "" for _, found, _ in rows))
+        lines.append(f"{len(stand)} keep their verdict, as this cannot have changed it: {reasons}")
+    return lines
 
 
 def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str:

@@ -43,11 +43,12 @@ def closing_text(answers: Answers, steps: Sequence[ToDo], width: int, *, everyth
 def _table(rows: Sequence[Judged], width: int) -> list[str]:
     """A line a promise, its title last, where it has room for more lines; where no number counts, titles and why."""
     table, titles = [("found", "promised", "")], dict[tuple[str, str], list[str]]()
-    for each, found, _ in rows:
-        if found is not None and found.value is not None and not found.void:
+    for each, found, verdict in rows:
+        if found is not None and found.value is not None and verdict is not Verdict.VOID:
             table.append((finding_text(found, limit=each.limit), each.promise, f"{each.section}: {each.title}"))
         else:
-            titles.setdefault((each.section, (found.void or found.note) if found else ""), []).append(each.title)
+            why = found.note if found and verdict is not Verdict.VOID else ""  # of what is void, it is said above
+            titles.setdefault((each.section, why), []).append(each.title)
     lines = [f"  {line}" for line in aligned(table, width - 2).splitlines()] if len(table) > 1 else []
     return lines + [
         wrapped(f"  {section}: {', '.join(names)}{f' ({why})' if why else ''}", width)

@@ -18,14 +18,14 @@ from capacity.workload import Workload, read_workload
 REASONS = {
     Verdict.FAIL: "Broken: the whole interval is outside the limit",
     Verdict.INCONCLUSIVE: "Undecided: the limit lies within the interval",
-    Verdict.VOID: "Does not count: something else than the system was measured",
+    Verdict.VOID: "Does not count",
     Verdict.NO_DATA: "Not measured",
 }
 OPEN = "Undecided: too few operations to bound the interval on both sides"
 NEXT = {
     Verdict.FAIL: "longer measuring does not change it: find the cause in its section, mend it, and measure again",
     Verdict.INCONCLUSIVE: "no profile is known to be long enough: lengthen the stages of its workload, measure again",
-    Verdict.VOID: "take away what is said beside it, and measure again",
+    Verdict.VOID: "take away what spoilt it, and measure again",
     Verdict.NO_DATA: "measure it",
 }
 
@@ -49,14 +49,24 @@ class _Longer:
     sure: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Spoilt:
+    """What made findings void, and what to do about it; empty for those that are not."""
+
+    reason: str = ""
+    remedy: str = ""
+
+
 def to_do(judged: Iterable[Judged], run: Run) -> list[ToDo]:
     """What does not hold, grouped by reason, the worst first; minutes are those of the profiles in data/workloads."""
-    groups: dict[tuple[Verdict, _Longer], list[Judged]] = {}
+    groups: dict[tuple[Verdict, _Longer, _Spoilt], list[Judged]] = {}
     for row in judged:
         if row[2] in HELD_BACK:
-            groups.setdefault((row[2], _longer(row, run)), []).append(row)
+            void = row[1] if row[2] is Verdict.VOID else None
+            spoilt = _Spoilt(void.void or "", void.remedy) if void else _Spoilt()
+            groups.setdefault((row[2], _longer(row, run), spoilt), []).append(row)
     worst_first = sorted(groups.items(), key=lambda group: HELD_BACK.index(group[0][0]))
-    return [_to_do(verdict, longer, rows, run.project) for (verdict, longer), rows in worst_first]
+    return [_to_do(*reason, rows, run.project) for reason, rows in worst_first]
 
 
 def to_do_text(steps: Sequence[ToDo]) -> str:
@@ -65,16 +75,13 @@ def to_do_text(steps: Sequence[ToDo]) -> str:
     for step in steps:
         lines += [f"**{step.reason}.** Next: {step.next_step} (`{step.command}`).", ""]
         for objective, found, _ in step.rows:
-            why = f"; {found.void}" if found and found.void else ""
             said = f"{objective.section}, {objective.title}"
-            lines.append(
-                f"- {said}: {objective.promise} wanted, {finding_text(found, limit=objective.limit)} found{why}"
-            )
+            lines.append(f"- {said}: {objective.promise} wanted, {finding_text(found, limit=objective.limit)} found")
         lines.append("")
     return "\n".join(lines) or "Nothing: all that was judged holds."
 
 
-def _to_do(verdict: Verdict, longer: _Longer, rows: Sequence[Judged], project: Path) -> ToDo:
+def _to_do(verdict: Verdict, longer: _Longer, spoilt: _Spoilt, rows: Sequence[Judged], project: Path) -> ToDo:
     sections = list(dict.fromkeys(objective.section for objective, _, _ in rows))
     command, step = f"capacity run --only {','.join(sections)}", NEXT[verdict]
     if longer.profile:
@@ -83,7 +90,10 @@ def _to_do(verdict: Verdict, longer: _Longer, rows: Sequence[Judged], project: P
         what, stay = ("it", "it stays") if len(rows) == 1 else ("these", "they stay")
         decide = f"decide {what}, if {stay} as found" if longer.sure else f"may decide {what}"
         step = f"measure with the profile {longer.profile}: {seconds / 60:.0f} minutes {decide}"
-    return ToDo(verdict, REASONS[verdict] if longer.sure else OPEN, step, command, rows)
+    reason = REASONS[verdict] if longer.sure else OPEN
+    if spoilt.reason:
+        reason, step = f"{reason}: {spoilt.reason}", f"{spoilt.remedy}, and measure again" if spoilt.remedy else step
+    return ToDo(verdict, reason, step, command, rows)
 
 
 def _longer(row: Judged, run: Run) -> _Longer:

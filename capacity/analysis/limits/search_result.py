@@ -83,7 +83,7 @@ class SearchResult:
 
     @property
     def note(self) -> str:
-        """What is to be known of the answer: that it is none yet, or why it has no upper end; empty where it has one."""
+        """What is to be known of the answer: that it is none yet, or why it has no upper end; else empty."""
         return NOTES.get(self.answer.conclusion, "") if self.answer.complete else BROKEN_OFF
 
     @property

@@ -47,6 +47,7 @@ class Sustained:
         unit: str,
         title: str,
         scale: float = 1.0,
+        *,
         otherwise: Estimate | None = None,
     ) -> Finding:
         """The estimate, times `scale`, as the finding `section.name`; where it has no value it says so.
@@ -67,7 +68,7 @@ class Sustained:
         share, without = (
             proportion(int(counted if each is None else each), int(total)) for each in (counted, otherwise)
         )
-        return self.finding(name, share, "%", title, 100, without)
+        return self.finding(name, share, "%", title, 100, otherwise=without)
 
     def percentiles(
         self, row: "pd.Series[float]", count: int, name: str, title: str, names: Iterable[str] = QUANTILES

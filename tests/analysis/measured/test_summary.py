@@ -21,7 +21,7 @@ def test_what_a_counter_rose_by_between_two_stages_is_in_no_second() -> None:
         {"at_ns": (at_s * NS_PER_S).astype(int), "gauge": "redis.cpu_s", "value": [1.0, 2, 3, 50, 51, 53]}
     )
     samples = open_recording(RECORDED).samples.iloc[:0]
-    part = Sustained("redis", "r", manifest, samples, gauges, samples, gauges, 6.0, None)
+    part = Sustained("redis", "r", manifest, samples, gauges, samples, gauges, 6.0, ())
     assert part.rises("redis.cpu_s")[0].tolist() == [1, 1, 1, 2]
 
 
@@ -35,7 +35,7 @@ def test_what_a_counter_rose_by_during_a_look_is_left_out_where_the_load_itself_
     at_s, values = np.array([1.0, 59.9, 60.1, 74.0, 75.1, 76.0, 130.0]), [0.0, 1, 3, 7, 15, 15, 31]
     gauges = pd.DataFrame({"at_ns": (at_s * NS_PER_S).astype(int), "gauge": "generator.exhaustions", "value": values})
     samples = open_recording(RECORDED).samples.iloc[:0]
-    part = Sustained("redis", "r", manifest, samples, gauges, samples, gauges, 120.0, None)
+    part = Sustained("redis", "r", manifest, samples, gauges, samples, gauges, 120.0, ())
     assert part.total("generator.exhaustions").value == 31
     assert part.total("generator.exhaustions", but_looks=True).value == 1 + 16
     assert part.total("generator.in_use").value is None
