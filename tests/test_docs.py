@@ -44,7 +44,7 @@ RUN_HERE = {
     "check": {0},
     "verdict": {0, 1, 3},
     "report": {0},
-    "compare": {0, 1},
+    "compare": {0, 1, 3},
     "export": {0},
     "audit": {0, 1},
     "doctor": {0},

@@ -1,6 +1,7 @@
 """`capacity run`: the whole suite, or some of its notebooks."""
 
 import shlex
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

@@ -8,7 +8,7 @@ from typing import Any
 from capacity.findings import Finding, Judged, finding_as_dict
 
 FIELDS = (*Finding.__dataclass_fields__, "verdict", "promise", "source")
-NUMBERS = ("value", "low", "high", "count")
+NUMBERS = ("value", "low", "high", "count", "least", "most")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 

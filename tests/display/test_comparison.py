@@ -101,6 +101,29 @@ def test_a_run_is_as_it_is_and_all_of_it_can_be_shown(tmp_path: Path) -> None:
     assert sum("→" in line for line in lines(long)) == found
 
 
+def test_a_promise_that_held_and_was_not_measured_again_is_exit_code_3_and_shown(tmp_path: Path) -> None:
+    nothing = {"database.response_p99": {"value": None, "low": None, "high": None, "note": "needs 299 and has 0"}}
+    ran = compare(make_run(tmp_path / "before", FAST), make_run(tmp_path / "after", nothing))
+    assert ran.exit_code == 3
+    assert lines(ran)[0] == (
+        "in doubt database Query latency p99 < 500 ms 5.5 ms (4.4 to 9.3) → needs 299 and has 0 PASS → NO_DATA "
+        "not compared"
+    )
+    assert "verdicts that changed: 1 PASS → NO_DATA" in lines(ran)
+    assert "1 promises that held are in doubt: not measured again, or not decided" in lines(ran)
+
+
+def test_a_verdict_that_changed_is_shown_even_where_the_number_did_not(tmp_path: Path) -> None:
+    wide = {"database.response_p99": {"value": 480.0, "low": 400.0, "high": 510.0}}
+    narrow = {"database.response_p99": {"value": 470.0, "low": 450.0, "high": 490.0}}
+    ran = compare(make_run(tmp_path / "before", wide), make_run(tmp_path / "after", narrow))
+    assert ran.exit_code == 0
+    assert any("Query latency p99" in line and " INCONCLUSIVE → PASS within chance: " in line for line in lines(ran))
+    assert "verdicts that changed: 1 INCONCLUSIVE → PASS" in lines(ran)
+    same = make_run(tmp_path / "same")
+    assert "verdicts that changed: none" in lines(compare(same, same))
+
+
 def test_repeated_runs_show_how_much_runs_differ(tmp_path: Path) -> None:
     def of(value: float) -> dict[str, dict[str, Any]]:
         return {"database.throughput": {"value": value, "low": value - 5, "high": value + 5}}

@@ -19,13 +19,14 @@ FINDINGS = [
     for place, text in enumerate(TEXTS)
 ]
 FINDINGS.append(Finding("a.none", None, note="needs 299 and has 20"))
+FINDINGS.append(Finding("a.late", 5.0, "ms", 4.0, 6.0, 9, void="late", remedy="a core", least=-1.0, most=math.inf))
 
 
 def read_csv(text: str) -> Iterator[Finding]:
     """As the docstring of `findings_csv` says it is to be read."""
     for row in csv.DictReader(text.splitlines(keepends=True)):
         values = {key: row[key].removeprefix("'") for key in Finding.__dataclass_fields__}
-        numbers = {key: values[key] or None for key in ("value", "low", "high")}
+        numbers = {key: values[key] or None for key in ("value", "low", "high", "least", "most")}
         yield finding_from_dict({**values, **numbers, "count": int(values["count"]), "void": values["void"] or None})
 
 

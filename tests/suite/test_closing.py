@@ -15,6 +15,7 @@ from capacity.suite.next_steps import to_do
 PROJECT = Path(__file__).parents[2]
 RECORDED = PROJECT / "data" / "recorded"
 RUN = Run(RECORDED / "findings", RECORDED, PROJECT)
+SLOWER = "lower the rate"
 PROMISED = Objective("redis.response_p99", "<", 10.0, "ms", "Command latency p99")
 
 
@@ -58,10 +59,12 @@ def test_what_is_to_be_done_alike_is_said_once_with_its_command(answers: Answers
 
 def test_promises_without_a_number_are_listed_by_their_titles_with_the_reason(answers: Answers) -> None:
     void = [
-        (replace(PROMISED, title=title), Finding(PROMISED.finding, 9.0, "ms", void="late"), Verdict.VOID)
+        (replace(PROMISED, title=title), Finding(PROMISED.finding, 9.0, "ms", void="late", remedy=SLOWER), Verdict.VOID)
         for title in ("Latency", "Slowest command")
     ]
     rows = [*void, (PROMISED, Finding(PROMISED.finding, None, "ms", note="fewer than 299"), Verdict.NO_DATA)]
     said = closing_text(answers, to_do(rows, RUN), 110)
-    assert "\n  redis: Latency, Slowest command (late)\n" in said
+    assert "\nDoes not count: late. Next: lower the rate, and measure again\n" in said
+    assert "\n  redis: Latency, Slowest command\n" in said
+    assert said.count("late.") == 1
     assert "\n  redis: Command latency p99 (fewer than 299)\n" in said

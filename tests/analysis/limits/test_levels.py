@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,37 @@ def test_a_level_that_held_in_spite_of_its_generator_holds_and_says_so() -> None
     level = level_of("level_x", "r", frames(400, 0.001, cpu_share=0.99), HELD_S, OBJECTIVES)
     assert level.verdict is Verdict.PASS
     assert [each.void for each in level.problems] == [True]
+
+
+def test_errors_break_a_level_whatever_its_generator_did() -> None:
+    """A late generator makes no answer an error."""
+    verdict_of, broke = verdict(frames(200, 0.002, failed=0.05, cpu_share=0.99))
+    assert verdict_of is Verdict.FAIL
+    assert broke.startswith("Success rate > 99 %: found 9")
+
+
+def beside_others(made: Frames, cores: float, busy: float) -> Frames:
+    """The same level of a PostgreSQL of 0.6 cores, on a machine of 2 of which others took so many."""
+    at_ns = np.arange(0.1, WARM_UP_S + HELD_S, 0.1) * NS_PER_S
+    used = {"postgres.cpu_s": 0.6, "gauges.cpu_s": 0.02, "machine.cpu_s": cores + 0.6 + 0.02 + 0.2}
+    rows = [made.gauges, pd.DataFrame({"at_ns": at_ns.astype(np.int64), "gauge": "machine.cpu_share", "value": busy})]
+    rows += [
+        pd.DataFrame({"at_ns": at_ns.astype(np.int64), "gauge": name, "value": at_ns / NS_PER_S * rate})
+        for name, rate in used.items()
+    ]
+    facts = made.manifest.model_copy(update={"machine": {"cpus": 2}, "workload": {"target": "postgres"}})
+    return replace(made, gauges=pd.concat(rows), manifest=facts)
+
+
+def test_a_machine_that_others_had_voids_a_level_that_broke_and_none_that_held() -> None:
+    broken = beside_others(frames(50, 0.08, servers=16), 1.24, 0.99)
+    assert verdict(broken) == (
+        Verdict.VOID,
+        "others than the load and the servers under test took 62% of the machine's CPU, 99% of which was in use",
+    )
+    assert verdict(beside_others(frames(50, 0.08, servers=16), 0.1, 0.99))[0] is Verdict.FAIL
+    level = level_of("level_x", "r", beside_others(frames(400, 0.001), 1.24, 0.99), HELD_S, OBJECTIVES)
+    assert (level.verdict, [each.void for each in level.problems]) == (Verdict.PASS, [True])
 
 
 def test_without_an_objective_nothing_holds() -> None:

@@ -290,6 +290,16 @@ def test_where_short_windows_mislead_every_level_is_held_for_long() -> None:
     assert (answer.low, answer.high) == (100, 120)
 
 
+def test_the_reason_is_that_of_the_verdict_that_decided() -> None:
+    results = [LevelResult(10, 120, PASS), LevelResult(20, 40, FAIL, "p99"), LevelResult(20, 40, FAIL, "p99, too")]
+    answer = SEARCH.answer([*results, LevelResult(20, 120, FAIL, "p95"), LevelResult(20, 40, VOID, "the generator")])
+    assert (answer.conclusion, answer.broke) == (Conclusion.FOUND, "p95")
+    answer = SEARCH.answer([*results[:2], LevelResult(20, 40, VOID, "the generator"), LevelResult(20, 40, FAIL, "p95")])
+    assert answer.broke == "p95"
+    answer = SEARCH.answer([results[0], LevelResult(20, 40, VOID, "the generator"), results[1]])
+    assert (answer.conclusion, answer.broke) == (Conclusion.GENERATOR_BOUND, "the generator")
+
+
 def test_a_generator_that_is_the_limit_bounds_itself_and_not_the_system() -> None:
     answer = found_by(SEARCH, lambda level, seconds: PASS if level <= 230 else VOID)
     assert (answer.conclusion, answer.low, answer.high) == (Conclusion.GENERATOR_BOUND, 220, None)
