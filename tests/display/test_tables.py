@@ -24,6 +24,31 @@ def test_the_verdicts_stand_in_columns() -> None:
     assert "FAIL" in verdicts_style([(LATENCY, SLOW, Verdict.FAIL)]).to_html()
 
 
+def test_the_reason_of_what_is_void_stands_once_with_what_to_do() -> None:
+    late = replace(SLOW, void="the generator was late", remedy="lower the rate", least=0.0, most=13.0)
+    other = replace(LATENCY, finding="a.y", title="Slowest")
+    fast = replace(late, name="a.z", value=2.0, low=1.0, high=3.0, most=3.0)
+    rows = [
+        (LATENCY, late, Verdict.VOID),
+        (other, replace(late, name="a.y"), Verdict.VOID),
+        (replace(LATENCY, finding="a.z"), fast, Verdict.PASS),
+    ]
+    said = verdicts_table(rows).splitlines()[3:]
+    assert said == [
+        "VOID: the generator was late; lower the rate",
+        "1 more keep their verdict, as this cannot have changed it",
+    ]
+    assert str(verdicts_style(rows).caption).startswith("VOID: the generator was late; lower the rate; 1 more keep")
+    apart = [rows[0], (other, replace(late, name="a.y", void="a clock was off", remedy=""), Verdict.VOID)]
+    assert verdicts_table(apart).splitlines()[2:] == [
+        "VOID (Latency): the generator was late; lower the rate",
+        "VOID (Slowest): a clock was off",
+    ]
+    assert verdicts_table(rows[2:]).splitlines()[1:] == [
+        "1 keep their verdict, as this cannot have changed it: the generator was late"
+    ]
+
+
 def test_every_operation_has_a_row() -> None:
     style = operations_style(read_database_findings(RECORDED / "database"))
     table = style.data

@@ -27,7 +27,15 @@ from capacity.workload import parse_workload
 STAGES = [{"name": "sustain", "seconds": 1.0, "to": 500}]
 
 
-def drive(url: str, path: Path, shape: dict[str, Any], connections: int = 8, timeout_ms: float = 5000) -> pd.DataFrame:
+def drive(
+    url: str,
+    path: Path,
+    shape: dict[str, Any],
+    connections: int = 8,
+    timeout_ms: float = 5000,
+    *,
+    kind: type[RedisConnection] = RedisConnection,
+) -> pd.DataFrame:
     values = {
         "name": "w",
         "target": "redis",
@@ -54,7 +62,7 @@ def drive(url: str, path: Path, shape: dict[str, Any], connections: int = 8, tim
     create_recording(path, {"operations": [operation.name for operation in workload.operations]})
     samples, gauges = SampleWriter(path, 0), GaugeWriter(path, "generator")
     commands = [packed_commands(each, Draw(workload.seed)) for each in workload.operations]
-    pool = [RedisConnection(url, commands, samples.error_code, 2.0) for _ in range(connections)]
+    pool = [kind(url, commands, samples.error_code, 2.0) for _ in range(connections)]
     schedule = Schedule(workload, workload.shape("smoke"))
     engine = Engine(arrivals_of(schedule), pool, samples, gauges, workload.timeout_ms / 1000)
     assert engine.connect() == connections
@@ -159,6 +167,41 @@ def test_time_outs_and_drops_are_accounted_for(tmp_path: Path) -> None:
     assert counts.sum() == 400
     assert counts["timeout"] >= 4
     assert counts["dropped"] > 0
+
+
+TRIES = 4
+
+
+class Away(RedisConnection):
+    """Does nothing for 0.2 s, once: its process has paused."""
+
+    answers = 0
+
+    def receive(self) -> int:
+        Away.answers += 1
+        if Away.answers == 20:
+            time.sleep(0.2)
+        return super().receive()
+
+
+def most(path: Path, gauge: str) -> float:
+    gauges = open_recording(path).gauges
+    return float(gauges.loc[gauges["gauge"] == f"generator.{gauge}", "value"].max())
+
+
+def test_a_pool_that_a_pause_of_the_generator_exhausted_is_told_from_one_that_the_server_did(
+    redis_url: str, tmp_path: Path
+) -> None:
+    shape = {"kind": "rate", "stages": [{"name": "sustain", "seconds": 1.0, "to": 100}], "arrivals": "uniform"}
+    drive(redis_url, tmp_path / "paused", shape, connections=2, kind=Away)
+    assert most(tmp_path / "paused", "exhaustions_after_pause") >= 1
+    for number in range(TRIES):  # a busy machine may pause the engine just then
+        path = tmp_path / f"stalled-{number}"
+        with stalling_server(begin=0.3, stall=0.4) as (url, _):
+            drive(url, path, shape, connections=2)
+        if most(path, "exhaustions") > most(path, "exhaustions_after_pause"):
+            return
+    pytest.fail("each exhaustion by the server was taken for the generator's own")
 
 
 STALLS = [0.4, 0.5, 0.6, 0.7, 0.8]

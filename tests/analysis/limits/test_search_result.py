@@ -103,6 +103,32 @@ def test_later_rounds_widen_the_answer_by_how_much_they_differ(searched: dict[st
     assert found.between_rounds.value is None
 
 
+def test_a_search_that_was_broken_off_says_so_wherever_its_answer_stands(searched: dict[str, SearchResult]) -> None:
+    found = searched["queue"]
+    begun = replace(found, levels=found.levels[:1])
+    assert not begun.answer.complete
+    assert answers_text([begun]).split("  ")[1:3] == ["broken off", f"held {found.levels[0].rate:g}/s so far"]
+    assert begun.recommended == (None, "the search was broken off before it knew the answer, so none is recommended")
+    named = {each.name.rpartition(".")[2]: each for each in breaking_point_findings(begun, "r")}
+    assert named["highest_sustainable"].note == named["recommended"].note.partition(", so")[0]
+    nearly = replace(found, levels=found.levels[:-1])
+    assert (nearly.answer.complete, nearly.answer.recommended) == (False, found.answer.recommended)
+    assert nearly.recommended[1].startswith("the search was broken off before it knew the answer; 75 % of 750")
+    assert answers_text([found]).split()[1] == "found"
+
+
+def test_what_broke_is_read_off_the_measurements_that_count(searched: dict[str, SearchResult]) -> None:
+    """A void one at the same load, whatever was in use then, does not change it."""
+    found = searched["queue"]
+    held = next(each for each in found.levels if each.verdict is Verdict.PASS)
+    void = replace(held, rate=found.knee, verdict=Verdict.VOID, broke="the generator was late")
+    beside = replace(found, levels=(*found.levels, void))
+    assert (beside.broke, beside.answer.broke) == (found.broke, found.answer.broke)
+    beyond = replace(void, rate=2 * found.knee)
+    named = {each.name: each for each in breaking_point_findings(replace(found, levels=(*found.levels, beyond)), "r")}
+    assert named["breaking_point.queue.errors_beyond"].title == "queue, errors at 1,000/s"
+
+
 def test_a_round_with_an_open_end_is_shown_and_one_that_held_nothing_recommends_nothing(
     searched: dict[str, SearchResult],
 ) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.measured.problems import Problem, void_reason
+from capacity.analysis.measured.problems import Effect, Problem, void_reason
 from capacity.analysis.measured.quality import Accounting, accounting, generator_problems, littles_law
+from capacity.manifest import parse_manifest
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -106,6 +107,24 @@ def test_one_pause_that_held_up_few_operations_does_not_make_a_short_measurement
     delay = np.where(np.arange(10_000) < 20, 20.0 - np.arange(10_000), 0.05)
     samples = make_samples(np.arange(10_000), response_ms=delay + 2.0, delay_ms=delay)
     assert problems(samples, lateness_p99_ms=[20.0] + [0.2] * 49) == []
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "effect"),
+    [(8.0, Effect.LATE), (np.linspace(0, 500, 10_000), Effect.LESS)],
+    ids=["all reached the server in their step", "one in twenty came after it"],
+)
+def test_a_generator_that_sends_late_and_one_that_sends_fewer_are_told_apart(delay_ms: Any, effect: Effect) -> None:
+    samples = make_samples(np.arange(10_000), response_ms=delay_ms + 2.0, delay_ms=delay_ms)
+    (found,) = [each for each in problems(samples, lateness_p99_ms=[500.0] * 50) if each.void]
+    assert found.effect is effect
+
+
+def test_users_who_are_sent_late_send_fewer() -> None:
+    manifest = parse_manifest({"kind": "users"})
+    gauges = make_gauges(**{**HEALTHY, "cpu_share": [0.99] * 50})
+    (found,) = generator_problems(STEADY, gauges, None, manifest)
+    assert (found.void, found.effect) == (True, Effect.LESS)
 
 
 def test_waiting_for_a_connection_is_not_the_generators_lateness() -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from capacity.analysis.measured.summary import Sustained
+from capacity.analysis.measured.summary import Sustained, connection_findings
+from capacity.findings import Objective, Verdict, judge
 from capacity.manifest import parse_manifest
 from capacity.recording import open_recording
 
@@ -23,6 +25,25 @@ def test_what_a_counter_rose_by_between_two_stages_is_in_no_second() -> None:
     samples = open_recording(RECORDED).samples.iloc[:0]
     part = Sustained("redis", "r", manifest, samples, gauges, samples, gauges, 6.0, ())
     assert part.rises("redis.cpu_s")[0].tolist() == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("counted", "after", "verdict"),
+    [(0, 0, Verdict.PASS), (3, 0, Verdict.FAIL), (3, 3, Verdict.VOID), (3, 2, Verdict.FAIL), (3, None, Verdict.FAIL)],
+)
+def test_a_pool_that_was_exhausted_after_the_generators_own_pauses_alone_is_void(
+    counted: int, after: int | None, verdict: Verdict
+) -> None:
+    """A recording that was made before that was counted has no such gauge."""
+    recorded = open_recording(RECORDED)
+    rises = {"generator.exhaustions": counted} | ({} if after is None else {"generator.exhaustions_after_pause": after})
+    rows = [(at, name, value) for name, most in rises.items() for at, value in ((0, 0.0), (int(NS_PER_S), most))]
+    gauges = pd.DataFrame(rows, columns=["at_ns", "gauge", "value"])
+    samples = recorded.samples.iloc[:400]
+    part = Sustained("redis", "r", recorded.facts, samples, gauges, samples, gauges, 1.0, ())
+    found = next(each for each in connection_findings(part) if each.name == "redis.pool_exhaustions")
+    assert judge(found, Objective(found.name, "==", 0.0)) is verdict
+    assert (found.void is None) == (not after)
 
 
 def test_what_a_counter_rose_by_during_a_look_is_left_out_where_the_load_itself_was_disturbed() -> None:
