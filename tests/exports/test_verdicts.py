@@ -21,11 +21,11 @@ VOID = Finding(
     "redis.cpu_share", 30.0, "%", 29.0, 31.0, 50, "redis", void="it was \x1b[1mlate & <slow>", remedy="slower"
 )
 MISSING = Finding("redis.response_max", None, "ms", note="all 4,975 answers were 404")
-# What Jenkins' schema of JUnit (junit-10.xsd) allows of what is written here: the attributes and children of each
-# element, those that must be there first.
+# What the schema of Jenkins' xUnit plugin (junit-10.xsd) says of the elements that are written here: the attributes
+# that must be there, those that may, and the elements within.
 ALLOWED = {
-    "testsuites": (["name"], ["tests", "failures", "errors", "skipped", "time"], ["testsuite"]),
-    "testsuite": (["name"], ["tests", "failures", "errors", "skipped", "time", "timestamp"], ["testcase"]),
+    "testsuites": ([], ["name", "tests", "failures", "errors", "time"], ["testsuite"]),
+    "testsuite": (["name", "tests", "failures", "errors"], ["skipped", "time", "timestamp"], ["testcase"]),
     "testcase": (["name"], ["classname", "time"], ["skipped", "error", "failure", "system-out"]),
     "failure": ([], ["message", "type"], []),
     "error": ([], ["message", "type"], []),
@@ -101,7 +101,8 @@ def test_junit_is_as_its_readers_expect_it_and_counts_what_it_holds(mixed: Run) 
         "error",
     ]
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        assert int(suite.get(attribute, -1)) == int(root.get(attribute, -1)) == [*kinds.values()].count(tag)
+        assert int(suite.get(attribute, -1)) == [*kinds.values()].count(tag)
+        assert root.get(attribute, "") in ("", suite.get(attribute))
     failure = cases[BROKEN.name][0]
     assert (failure.get("type"), failure.get("message")) == ("FAIL", "found 30.0 ms (28.0 to 33.0), promised < 10 ms")
     assert cases[BROKEN.name].get("name") == "Command latency p99 < 10 ms"
