@@ -191,7 +191,7 @@ def judge(finding: Finding | None, objective: Objective) -> Verdict:
     if finding.low is None or finding.high is None:
         return Verdict.VOID if spoilt else Verdict.INCONCLUSIVE
     found = _within(finding.low, finding.high, objective)
-    if least is None or most is None:
+    if not spoilt or least is None or most is None:
         return found
     possible = _within(min(finding.low, least), max(finding.high, most), objective)
     return found if found is possible and found is not Verdict.INCONCLUSIVE else Verdict.VOID

@@ -115,7 +115,9 @@ def run_scenario(scenario: Scenario, system: System, folder: Path) -> Trial:
     names = [each.name for each in observed.findings]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"the scenario {scenario.name} has two findings of the name {min(twice)}; give each its own")
-    findings = tuple(replace(each, void=each.void or void or None) for each in observed.findings)
+    findings = observed.findings
+    if void:
+        findings = tuple(replace(each, void=each.void or void, least=None, most=None) for each in findings)
     trial = Trial(scenario.name, ready.expected, observed.proof, findings, settings_of(scenario))
     write_trial(folder, trial)
     return trial

@@ -58,7 +58,8 @@ def test_the_reports_mix_runs_without_an_error(prepared: System, tmp_path: Path,
     assert set(recording.samples["outcome"]) == {"ok"}
     assert set(recording.samples["operation"]) == {"SELECT", "INSERT", "UPDATE", "DELETE"}
     assert set(recording.samples["worker"]) == set(range(generators))
-    assert {"postgres.commits", "postgres.log_syncs", "generator.cpu_share"} <= set(recording.gauges["gauge"])
+    read = {"postgres.commits", "postgres.log_syncs", "generator.cpu_share", "machine.cpu_s", "gauges.cpu_s"}
+    assert read <= set(recording.gauges["gauge"])
     commits = recording.gauges.loc[recording.gauges["gauge"] == "postgres.commits", "value"]
     assert commits.max() - commits.min() >= 0.5 * len(recording.samples)
     assert seen[-1] == measurement.shape.seconds
