@@ -1,6 +1,7 @@
 """A search on a real server finds where it breaks, and is read again from what it kept."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ MOST = SERVERS / SERVICE_S  # 1,600 a second, and fewer where the machine is bus
 
 
 @pytest.fixture(scope="module")
-def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchResult, Path]:
+def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SearchResult, Path]]:
     folder = tmp_path_factory.mktemp("search")
     operations = [{"name": "X", "weight": 100, "statements": [{"sql": f"SELECT pg_sleep({SERVICE_S})"}]}]
     shapes = {"smoke": {"kind": "rate", "stages": [{"name": "all", "seconds": 1, "to": 10}]}}
@@ -45,7 +46,7 @@ def found(system: System, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sea
         with open_load_test("database", settings, system, folder) as test:
             searched = search_part("database", test, settings, "smoke", folder / "database")
             search_again("database", test, settings, "smoke", folder / "database")
-    return searched, folder
+        yield searched, folder
 
 
 def test_the_breaking_point_of_a_pool_is_found_where_it_is(found: tuple[SearchResult, Path]) -> None:
