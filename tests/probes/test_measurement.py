@@ -12,8 +12,10 @@ import psutil
 import pytest
 
 from capacity.analysis.measured.honesty import PlannedLoad, schedule_problem
+from capacity.analysis.measured.neighbours import neighbours_problem
 from capacity.analysis.measured.quality import accounting
 from capacity.errors import CapacityError
+from capacity.probes.database import postgres_processes
 from capacity.probes.measurement import UNDER_WAY_S, Measurement, Watcher, gauges_of, measure
 from capacity.recording import open_recording
 from capacity.system.addresses import System
@@ -63,6 +65,22 @@ def test_the_reports_mix_runs_without_an_error(prepared: System, tmp_path: Path,
     commits = recording.gauges.loc[recording.gauges["gauge"] == "postgres.commits", "value"]
     assert commits.max() - commits.min() >= 0.5 * len(recording.samples)
     assert seen[-1] == measurement.shape.seconds
+
+
+@pytest.mark.thorough
+def test_what_others_take_of_the_machine_beside_a_load_is_seen(prepared: System, tmp_path: Path) -> None:
+    burning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    postgres = prepared.postgres_admin_url
+    watchers = [gauges_of(postgres=postgres, processes=postgres_processes(postgres))]
+    try:
+        path = measure(Measurement(short("database", 2.0), "test"), prepared.postgres_url, watchers, tmp_path / "r")
+    finally:
+        for each in burning:
+            each.kill()
+            each.wait()
+    recording = open_recording(path)
+    found = neighbours_problem(recording.samples, recording.gauges, recording.facts)
+    assert found is not None and found.void, found
 
 
 @pytest.mark.thorough

@@ -163,6 +163,15 @@ def test_verdict_says_by_its_exit_code_what_was_decided(finished: Path, into: st
     assert subprocess.run(command, cwd=PROJECT, capture_output=True, check=False).returncode in code
 
 
+@pytest.mark.thorough
+def test_a_run_ends_as_its_verdicts_say_and_writes_them_for_a_pipeline(finished: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from capacity.cli import main; main()", "run", "--into", str(finished)]
+    command += ["--only", "database", "--junit", str(tmp_path / "verdicts.xml")]
+    for words, code in (([], Run.at(finished, PROJECT).exit_code), (["--exit-zero"], 0)):
+        assert subprocess.run([*command, *words], cwd=PROJECT, capture_output=True, check=False).returncode == code
+    assert '<testsuite name="database"' in (tmp_path / "verdicts.xml").read_text(encoding="utf-8")
+
+
 def test_every_number_leads_to_its_line_and_every_line_to_a_recording_that_gives_it(finished: Path) -> None:
     page = (finished / "report.html").read_text(encoding="utf-8").replace("<wbr>", "")
     lines = dict(re.findall(r'<tr id="([\w.]+)"><td>(?:<a [^>]*>)?[\w.]+(?:</a>)?</td><td[^>]*>([^<]*)</td>', page))
