@@ -51,6 +51,8 @@ class Manifest(Facts):
 
     `connections`, `refused`, `started_at` and `origin_unix_ns` are noted when the load begins, `parts` when it has
     ended. `system` is what the servers told of themselves; `queue`, `token` and `slots` only a queue's recording has.
+    `not_given` says why a gauge, or every one whose name begins so, was not read. `messages` has what a server said
+    first, by operation and class of failure. `stopped` is why a load was stopped before its plan.
     """
 
     format: int = FORMAT
@@ -76,6 +78,9 @@ class Manifest(Facts):
     queue: dict[str, Any] | None = None
     token: str = ""
     slots: float | None = None
+    not_given: dict[str, str] = Field(default_factory=dict)
+    messages: dict[str, dict[str, str]] = Field(default_factory=dict)
+    stopped: str = ""
 
     @property
     def admitted(self) -> int:

@@ -3,8 +3,9 @@
 The processes that measure import this and not pandas, which takes longer to load than all the rest.
 """
 
+import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,20 @@ SCHEMAS = {"samples": SAMPLES_ON_DISK, "gauges": GAUGE_SCHEMA, "jobs": JOB_SCHEM
 ROWS_BUFFERED = 32_768
 MOST_ERRORS = 200  # classes of failure of one process; more are no classes, and a code has 16 bits
 OTHER = "other"
+VALUE = re.compile(r"""\d+|"[^"]*"|'[^']*'""")  # numbers and names would each make a class, and may be somebody's data
+LONGEST_MESSAGE = 120  # of what a server says: enough for its sentence, too short for a row
 LOOKS_PER_S = 50.0  # at PostgreSQL's connections, for who waits for a lock: 1 % of a core
+
+
+def one_line(said: str) -> str:
+    """The first line of what a server said, as it is shown: shortened where it is long."""
+    line = " ".join(said.strip().partition("\n")[0].split())
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…"
+
+
+def without_values(said: str) -> str:
+    """As `one_line`, without the numbers and the words in quotes, which may be values."""
+    return one_line(VALUE.sub("…", said.strip().partition("\n")[0]))
 
 
 class SampleWriter:
@@ -76,7 +90,8 @@ class SampleWriter:
     The engine packs rows of `ROW` into `buffer` at `position` itself, because a call for each sample would cost as
     much as the rest of its bookkeeping; `flush` writes what is there and must be called when `position` is at
     `end`. Times are packed as the clock gives them and written from `origin_ns`, because numpy subtracts it from
-    thousands of rows in the time that Python takes for ten. `error_code` numbers a class of failure.
+    thousands of rows in the time that Python takes for ten. `error_code` numbers a class of failure, and `messages`
+    has what the server said first, by operation and class.
     """
 
     def __init__(self, folder: Path, worker: int) -> None:
@@ -85,6 +100,7 @@ class SampleWriter:
         self.end = len(self.buffer)
         self.rows = 0
         self.origin_ns = 0
+        self.messages: dict[tuple[int, int], str] = {}
         self._errors: dict[str, int] = {}
         self._names = folder / f"errors-{worker}.txt"
         with writes_to(self._names):
@@ -105,6 +121,19 @@ class SampleWriter:
                 self._error_file.write(" ".join(name.split()) + "\n")
                 self._error_file.flush()
         return code
+
+    def note_failure(self, operation: int, code: int, said: Callable[[], str]) -> None:
+        """Keep what the server said of an operation's first failure of a class."""
+        if (operation, code) not in self.messages:
+            self.messages[operation, code] = said()
+
+    def messages_by_name(self, operations: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The messages that are not empty, by the names of operation and class."""
+        names, named = {code: name for name, code in self._errors.items()}, dict[str, dict[str, str]]()
+        for (operation, code), said in self.messages.items():
+            if said:
+                named.setdefault(operations[operation], {})[names[code]] = said
+        return named
 
     def flush(self) -> None:
         """Hand all packed rows to the operating system, so that they outlive this process."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
-from capacity.display.text import NOT_GIVEN, aligned, finding_text, void_lines, wrapped
-from capacity.findings import Finding, Judged, Objective, Verdict
+from capacity.display.text import LINE_WIDTH, NOT_GIVEN, aligned, finding_text, void_lines, wrapped
+from capacity.findings import Finding, Judged, Objective, Verdict, is_failure
 from capacity.manifest import Manifest
 
 if TYPE_CHECKING:  # the command prints tables of text, which need not wait for pandas
@@ -26,6 +26,7 @@ COLOURS = {
 PERCENTILES = {f"{percentile_text(name)}, ms": f"response_{name}" for name in QUANTILES}
 RESPONSES = {**PERCENTILES, "longest, ms": "response_max", "succeeded, %": "success_rate"}
 STAGES = {f"{stage} {percentile_text(name)}, ms": f"{stage}_{name}" for stage in ("wait", "run") for name in QUANTILES}
+MOST_FAILURES = 12  # reasons that are shown; all of them are findings
 ENDPOINTS = {"requests": "volume", **PERCENTILES, "errors, %": "error_rate", "shed, %": "shed_rate"}
 
 
@@ -48,6 +49,29 @@ def verdicts_table(judged: Iterable[Judged]) -> str:
         ]
     )
     return "\n".join([table, *map(wrapped, void_lines(rows))])
+
+
+def failures_text(findings: Iterable[Finding], most: int = MOST_FAILURES, width: int = LINE_WIDTH) -> str:
+    """What failed and why, the most frequent first; one sentence where nothing did."""
+    failed = failures_of(findings)
+    if not failed:
+        return "no operation failed"
+    lines = []
+    for each in failed[:most]:
+        lines += [f"{each.title}: {failed_share_text(each)}", *wrapped(f"    {each.note}", width, "    ").splitlines()]
+    more = [f"and {len(failed) - most:,} more reasons"] if len(failed) > most else []
+    return "\n".join([*lines, *more])
+
+
+def failures_of(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of findings that say how often an operation failed for a reason, the most frequent first."""
+    return sorted(filter(is_failure, findings), key=lambda each: -(each.value or 0))
+
+
+def failed_share_text(failure: Finding) -> str:
+    """How many failed of how many, as `13,599 of 22,637 (60 %)`."""
+    share = 100 * (failure.value or 0) / failure.count
+    return f"{failure.value:,.0f} of {failure.count:,} ({'<0.1' if share < 0.1 else f'{share:.3g}'} %)"
 
 
 def unbroken(text: str) -> str:

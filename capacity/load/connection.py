@@ -21,6 +21,10 @@ class ConnectionLostError(Exception):
     """The server closed the connection, or refused it; its text names the class of failure."""
 
 
+class OperationRefusedError(ConnectionLostError):
+    """The server lets the connection in, and refuses an operation of the workload for what it is."""
+
+
 class Connection(Protocol):
     """One connection to a server: `send` an operation, `receive` its outcome.
 
@@ -38,6 +42,9 @@ class Connection(Protocol):
 
     def receive(self) -> int:
         """Read what has arrived."""
+
+    def said(self) -> str:
+        """What the server said of the last failure, in one line and without values; empty where its class says all."""
 
     def close(self) -> None:
         """Close without waiting for the server."""
@@ -70,6 +77,10 @@ class SocketConnection:
                 self._send_rest(request[sent:])
         except OSError as error:
             raise ConnectionLostError(error.strerror or "connection lost") from None
+
+    def said(self) -> str:
+        """Nothing beside the class of the failure."""
+        return ""
 
     def close(self) -> None:
         """Close the socket without a farewell."""

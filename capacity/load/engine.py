@@ -131,6 +131,8 @@ class Engine:
                     self._lose(slot, "an answer that nobody asked for")
                     continue
                 seq, scheduled, operation, step = arrival
+                if code:
+                    samples.note_failure(operation, code, slot.connection.said)
                 position = samples.position
                 pack_row(buffer, position, seq, scheduled, slot.sent, now, operation, code and ERROR, code, step)
                 samples.position = position = position + ROW_BYTES

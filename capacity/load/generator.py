@@ -36,7 +36,8 @@ def main(task: dict[str, Any]) -> None:
     engine.run(origin_ns)
     samples.close()
     gauges.close()
-    say({"rows": samples.rows})
+    said = samples.messages_by_name([each.name for each in workload.operations])
+    say({"rows": samples.rows, "messages": said})
 
 
 if __name__ == "__main__":

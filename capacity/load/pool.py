@@ -11,8 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
+from capacity.errors import CapacityError
 from capacity.load.arrivals import NEVER
-from capacity.load.connection import Connection, ConnectionLostError
+from capacity.load.connection import Connection, ConnectionLostError, OperationRefusedError
 from capacity.load.schedule import Arrival
 
 REOPEN_NS = 100_000_000  # between two attempts to open a lost connection again
@@ -52,10 +53,15 @@ class ConnectionPool:
         self._tried: deque[tuple[Slot, Future[int]]] = deque()
 
     def connect(self) -> int:
-        """Open all connections and return how many opened; the reasons of the others are in `refused`."""
+        """Open all connections and return how many opened; the reasons of the others are in `refused`.
+
+        Raises CapacityError where the server refuses an operation of the workload, as it would on each connection.
+        """
         for slot in self.slots:
             try:
                 self._take(slot, slot.connection.open())
+            except OperationRefusedError as error:
+                raise CapacityError(str(error)) from None
             except ConnectionLostError as error:
                 self.refused.append(str(error))
         self.slots = [slot for slot in self.slots if slot.descriptor >= 0]

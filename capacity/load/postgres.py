@@ -1,7 +1,6 @@
 """One PostgreSQL connection over libpq's asynchronous calls: an operation is one transaction."""
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, cast
@@ -11,13 +10,19 @@ from psycopg import pq
 from psycopg.errors import lookup
 
 from capacity.load.arguments import Draw, argument_streams
-from capacity.load.connection import OK, PENDING, ConnectionLostError, Opens
+from capacity.load.connection import OK, PENDING, ConnectionLostError, Opens, OperationRefusedError
+from capacity.load.remedies import remedy_of
 from capacity.operation import Operation
+from capacity.streams import one_line, without_values
 from capacity.workload import Workload
 
 FAILED = frozenset({int(pq.ExecStatus.FATAL_ERROR), int(pq.ExecStatus.BAD_RESPONSE)})
 SYNC = int(pq.ExecStatus.PIPELINE_SYNC)
-VALUE = re.compile(r"""\d+|"[^"]*"|'[^']*'""")
+# Of these classes the message names tables, columns and roles, and no row's values.
+NO_VALUES = frozenset({"0A", "23", "25", "28", "3D", "3F", "40", "42", "53", "55", "57"})
+REFUSES = frozenset({"0A", "3F", "42"})  # the statement itself, on whatever connection
+KNOWN_TWICE = "42P05"  # a prepared statement of that name is there: a transaction pooler is between
+POOLER = "a transaction pooler keeps no prepared statements, so measure with prepared False"
 
 Call = tuple[bytes, list[bytes]]  # prepared name or SQL, and its parameters
 
@@ -33,11 +38,13 @@ class PostgresStatements:
     def __init__(self, workload: Workload, draw: Draw, prepared: bool = True) -> None:
         self.prepared = prepared
         self.pipelined = any(len(operation.statements) > 1 for operation in workload.operations)
-        self.sql = {
-            f"s{code}_{place}".encode(): statement.sql.encode()
+        statements = {
+            f"s{code}_{place}".encode(): (operation.name, statement.sql.encode())
             for code, operation in enumerate(workload.operations)
             for place, statement in enumerate(operation.statements)
         }
+        self.sql = {name: sql for name, (_, sql) in statements.items()}
+        self.operation_of = {name: operation for name, (operation, _) in statements.items()}
         self.streams = [self._calls(operation, code, draw) for code, operation in enumerate(workload.operations)]
 
     def _calls(self, operation: Operation, code: int, draw: Draw) -> Iterator[tuple[Call, ...]]:
@@ -71,6 +78,7 @@ class PostgresConnection:
         self._error_code = error_code
         self._timeout_s = timeout_s
         self._code = OK
+        self._failed: pq.abc.PGresult | None = None
 
     def open(self) -> int:
         """Connect and prepare every statement; ConnectionLostError says why not."""
@@ -115,10 +123,14 @@ class PostgresConnection:
                 if status == SYNC:
                     return self._code
                 if status in FAILED and self._code == OK:
-                    self._code = self._error_code(_failure(result))
+                    self._failed, self._code = result, self._error_code(_failure(result))
         except psycopg.Error as error:
             raise ConnectionLostError(_lost(error)) from None
         return PENDING
+
+    def said(self) -> str:
+        """The message of the last failure, without its details; without values where it may have some."""
+        return "" if self._failed is None else _message(self._failed)
 
     def close(self) -> None:
         """Close the connection."""
@@ -129,11 +141,29 @@ class PostgresConnection:
             result = self._pgconn.prepare(name, sql)
             if result.status in FAILED:
                 self._owner.close()
-                raise ConnectionLostError(" ".join(result.get_error_message().split()))
+                raise self._refusal(self._statements.operation_of[name], result)
+
+    def _refusal(self, operation: str, result: pq.abc.PGresult) -> ConnectionLostError:
+        """Why an operation could not be prepared: for what it is, or for what this connection is."""
+        state, said = _state(result), f"PostgreSQL refuses the operation {operation!r}: {_message(result)}"
+        if state == KNOWN_TWICE:
+            return ConnectionLostError(f"{said}; {POOLER}")
+        if state[:2] not in REFUSES:
+            return ConnectionLostError(said)
+        return OperationRefusedError(f"{said}; {remedy_of(_failure(result))}")
+
+
+def _state(result: pq.abc.PGresult) -> str:
+    return (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+
+
+def _message(result: pq.abc.PGresult) -> str:
+    said = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
+    return one_line(said) if _state(result)[:2] in NO_VALUES else without_values(said)
 
 
 def _failure(result: pq.abc.PGresult) -> str:
-    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    state = _state(result)
     try:
         return f"{lookup(state).__name__} ({state})"
     except KeyError:
@@ -142,5 +172,4 @@ def _failure(result: pq.abc.PGresult) -> str:
 
 def _lost(error: psycopg.Error) -> str:
     """The first line of what libpq says, without the numbers and names in it, which would each make a class."""
-    said = str(cast(BaseException, error)).strip().partition("\n")[0]
-    return VALUE.sub("…", " ".join(said.split())) or "connection lost"
+    return without_values(str(cast(BaseException, error))) or "connection lost"

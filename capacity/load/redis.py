@@ -15,6 +15,7 @@ import hiredis
 from capacity.load.arguments import Draw, argument_streams, template
 from capacity.load.connection import OK, PENDING, ConnectionLostError, Opens, SocketConnection
 from capacity.operation import Operation
+from capacity.streams import one_line, without_values
 from capacity.workload import Workload
 
 READ_BYTES = 16_384
@@ -22,6 +23,9 @@ ERROR_CODE = re.compile("[A-Z][A-Z_]{1,29}")  # as Redis has them; a script of t
 NOT_REDIS = "not the protocol of Redis"
 INCOMPLETE = object()  # no number, which a reply may be
 CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection of ours
+NAMING = ("CLIENT", "SETNAME", CLIENT_NAME)
+NO_VALUES = ("NOPERM", "OOM", "WRONGTYPE", "READONLY", "MISCONF", "LOADING", "NOAUTH")  # their messages name no data
+WORDS = ", with args"  # what an unknown command was given follows
 
 
 def connection_of(workload: Workload, url: str, draw: Draw, _: Mapping[str, Any]) -> Opens:
@@ -92,6 +96,8 @@ def _bulk(word: bytes) -> bytes:
 class RedisConnection(SocketConnection):
     """A connection to a Redis."""
 
+    _failed = ""
+
     def open(self) -> int:
         """Connect, log in, choose the database and give a name; ConnectionLostError says why not."""
         try:
@@ -130,9 +136,15 @@ class RedisConnection(SocketConnection):
         if reply is INCOMPLETE:
             return PENDING
         if reply.__class__ is hiredis.ReplyError:
-            code = str(reply).split(" ", 1)[0]
+            self._failed = str(reply)
+            code = self._failed.split(" ", 1)[0]
             return self._error_code(code if ERROR_CODE.fullmatch(code) else "ERR")
         return OK
+
+    def said(self) -> str:
+        """The message of the last error reply after its code; without values where it may have some."""
+        code, _, rest = self._failed.partition(WORDS)[0].partition(" ")
+        return one_line(rest) if code in NO_VALUES else without_values(rest)
 
     def _greeting(self) -> Iterator[tuple[str, ...]]:
         if self._address.password:
@@ -140,7 +152,7 @@ class RedisConnection(SocketConnection):
             yield ("AUTH", *user, unquote(self._address.password))
         if database := self._address.path.strip("/"):
             yield ("SELECT", database)
-        yield ("CLIENT", "SETNAME", CLIENT_NAME)
+        yield NAMING
 
     def _greet(self, command: tuple[str, ...]) -> None:
         self._socket.sendall(packed_command(command))
@@ -151,5 +163,5 @@ class RedisConnection(SocketConnection):
                 raise ConnectionLostError("connection closed by the server")
             self._reader.feed(data)
             reply = self._reader.gets()
-        if isinstance(reply, hiredis.ReplyError):
-            raise ConnectionLostError(str(reply))
+        if isinstance(reply, hiredis.ReplyError) and command != NAMING:  # a user without that right loads all the same
+            raise ConnectionLostError(one_line(str(reply)))

@@ -32,7 +32,9 @@ def main(task: dict[str, Any]) -> None:
     writers = {name: GaugeWriter(Path(task["folder"]), name) for name in opened}
     facts = [facts for _, facts in opened.values()]
     servers = [each["server"] for each in facts if "server" in each]
-    say({"system": {name: value for each in reversed(facts) for name, value in each.items()} | {"servers": servers}})
+    not_given = {name: why for each in facts for name, why in each.pop("not_given", {}).items()}
+    told = {name: value for each in reversed(facts) for name, value in each.items()} | {"servers": servers}
+    say({"system": told, "not_given": not_given})
     origin_ns = int(read_line())
     psutil.cpu_percent()
     machines = next(iter(writers.values()))

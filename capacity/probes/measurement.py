@@ -13,7 +13,9 @@ from capacity.clock import monotonic_ns, seconds_since, unix_ns_of, utc_text
 from capacity.errors import CapacityError
 from capacity.load.child import Child
 from capacity.load.generator import URL as LOAD_URL
+from capacity.load.remedies import remedy_of
 from capacity.probes.gauges import SOURCES
+from capacity.probes.under_way import NothingWorks, nothing_works_text
 from capacity.recording import create_recording, finish_recording, note_facts
 from capacity.shape import Shape
 from capacity.system.machine import machine_facts
@@ -23,6 +25,8 @@ GENERATOR, GAUGES = "capacity.load.generator", "capacity.probes.gauges"
 LEAD_NS = 200_000_000  # from the last process being ready to the common origin
 REPORT_S = 0.5
 UNDER_WAY_S = 2.0  # from the begin of a look to the judgement: what was due before has ended by then
+LEAST_ADMITTED = 0.5  # of the connections wanted; fewer would send another load than the workload's
+SERVERS = {"postgres": "PostgreSQL", "redis": "Redis", "http": "the API", "bullmq": "Redis"}
 TOLD_S = 0.5  # before a stage's end, a generator must know that it is the last
 Start = Callable[[str, Mapping[str, Any], Mapping[str, str]], Child]  # of a module, with its task and its secrets
 GoesOnFor = Callable[[Path, float, float], list[str]]  # of a recording, its seconds and the most it may have: promises
@@ -37,7 +41,8 @@ def for_nothing(folder: Path, seconds: float, at_most: float) -> list[str]:
 class Measurement:
     """What is measured: a workload at a profile's shape, by `generators` processes, with prepared statements or not.
 
-    `more` is told to every process, and stands in the manifest.
+    `more` is told to every process, and stands in the manifest. `to_its_end` is for what fails on purpose, as under a
+    fault or at a level that may break: the load is not stopped where nothing works.
     """
 
     workload: Workload
@@ -45,6 +50,7 @@ class Measurement:
     generators: int = 1
     prepared: bool = True
     more: Mapping[str, Any] = field(default_factory=dict)
+    to_its_end: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -99,8 +105,8 @@ def measure(
     seconds of load so far, a few times a second. `start` starts the processes of the measurement. During the look of
     its shape `goes_on_for` is asked for which promises to go on; the manifest has them, and the shape as it was run, so
     that its schedule can be drawn again.
-    Raises CapacityError where the server does not let any connection in, or a process ends early; the recording is
-    then marked interrupted, and holds what was flushed.
+    Raises CapacityError where the server refuses most connections, where nothing works (see `NothingWorks`), and where
+    a process ends early; the recording is then marked interrupted, and holds what was flushed.
     """
     create_recording(folder, _facts(measurement.until_look))
     complete = False
@@ -128,7 +134,7 @@ def _begun(
     facts: dict[str, Any] = {}
     for child in beside:
         facts |= child.wait_ready()
-    facts |= _admitted(measurement.workload, [each.wait_ready() for each in generators])
+    facts |= _admitted(measurement, [each.wait_ready() for each in generators], folder)
     origin_ns = monotonic_ns() + LEAD_NS
     facts |= {"started_at": utc_text(), "origin_unix_ns": unix_ns_of(origin_ns)}
     for child in (*beside, *generators):
@@ -149,23 +155,38 @@ class _LoadUnderWay:
 
     def wait(self, under_way: Callable[[float], object], goes_on_for: GoesOnFor) -> None:
         """Wait until the load has ended, and judge meanwhile whether it goes on."""
-        until = self.measurement.until_look.shape
+        until, workload, failed = self.measurement.until_look.shape, self.measurement.workload, dict[str, str]()
+        watch, messages = NothingWorks(self.folder, workload), dict[str, dict[str, str]]()
         planned, look_s = until.seconds, until.seconds - until.stages[-1].seconds + UNDER_WAY_S
         if not until.stages[-1].look:
             look_s = math.inf
         for child in self.generators:
-            while child.wait(REPORT_S) is None:
+            while (said := child.wait(REPORT_S)) is None:
                 _all_running(self.beside)
                 elapsed = seconds_since(self.origin_ns)
                 under_way(min(elapsed, planned))
-                if elapsed > planned + self.measurement.workload.timeout_ms / 1000 + 30:
+                if elapsed > planned + workload.timeout_ms / 1000 + 30:
                     raise CapacityError(
                         f"the load did not end {elapsed - planned:.0f} s after its plan; it was stopped"
                     )
+                if not (failed or self.measurement.to_its_end) and (failed := watch.failed(elapsed, planned)):
+                    planned, look_s = self._ended_at(elapsed), math.inf
                 if elapsed > look_s:
                     planned, look_s = self._looked(goes_on_for), math.inf
+            for operation, by_reason in said["messages"].items():
+                messages[operation] = by_reason | messages.get(operation, {})
+        stopped = nothing_works_text(failed, messages, planned, self.folder) if failed else ""
+        note_facts(self.folder, {"messages": messages, "stopped": stopped})
         _all_running(self.beside)
         under_way(planned)
+        if stopped:
+            raise CapacityError(stopped)
+
+    def _ended_at(self, seconds: float) -> float:
+        """Have the generators end their load at that moment of it, and return it."""
+        for child in self.generators:
+            child.tell({"end_s": seconds})
+        return seconds
 
     def _looked(self, goes_on_for: GoesOnFor) -> float:
         """Judge what was measured so far: the load ends with the look, or goes on, and the recording is a longer one.
@@ -175,9 +196,7 @@ class _LoadUnderWay:
         until, whole = self.measurement.until_look.shape, self.measurement.shape
         promises = goes_on_for(self.folder, until.sustained_seconds, whole.sustained_seconds)
         if not promises and seconds_since(self.origin_ns) < until.seconds - TOLD_S:
-            for child in self.generators:
-                child.tell({"end_s": until.seconds})
-            return until.seconds
+            return self._ended_at(until.seconds)
         note_facts(self.folder, _facts(self.measurement) | {"went_on_for": promises})
         return whole.seconds
 
@@ -188,14 +207,20 @@ def _all_running(watchers: Sequence[Child]) -> None:
         each.wait(0)
 
 
-def _admitted(workload: Workload, ready: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How many connections were let in, and why others were not; CapacityError where none was."""
+def _admitted(measurement: Measurement, ready: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """How many connections were let in, and why others were not; CapacityError where none was, or most were not."""
     refused = sum((Counter(each["refused"]) for each in ready), Counter[str]())
-    connections = sum(each["connections"] for each in ready)
-    if not connections:
-        reason = next(iter(refused), "no reason was given")
-        raise CapacityError(f"{workload.target} let none of {workload.connections} connections in: {reason}")
-    return {"connections": connections, "refused": refused}
+    connections, wanted = sum(each["connections"] for each in ready), measurement.workload.connections
+    facts = {"connections": connections, "refused": refused}
+    few = connections < LEAST_ADMITTED * wanted and not measurement.to_its_end
+    if few or not connections:
+        reason = next((each for each, _ in refused.most_common(1)), "no reason was given")
+        many = f"only {connections:,}" if connections else "none"
+        said = f"{SERVERS[measurement.workload.target]} let {many} of {wanted:,} connections in: {reason}"
+        said += "" if remedy_of(reason) in reason else f"; {remedy_of(reason)}"
+        note_facts(folder, {**facts, "stopped": said})
+        raise CapacityError(said)
+    return facts
 
 
 def _facts(measurement: Measurement) -> dict[str, Any]:

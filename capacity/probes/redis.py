@@ -2,20 +2,21 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import redis
 
-from capacity.analysis.measured.redis import reconnection_findings, redis_findings
+from capacity.analysis.measured.redis import AWAY, reconnection_findings, redis_findings
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.redis import CLIENT_NAME
+from capacity.manifest import read_manifest
 from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.probe import Probe, SystemUnderTest
 from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
-from capacity.recording import open_recording
+from capacity.recording import note_facts, open_recording
 from capacity.system.addresses import REDIS_URL, System, require
 from capacity.system.application.cache import ITEMS, prepare_cache
 from capacity.system.clients import redis_client
@@ -39,8 +40,11 @@ def measure_redis(system: System, workloads: Path, profile: str, folder: Path) -
     prepare_cache(url, ITEMS[profile])
     promises = for_what_is_undecided("redis", read_redis_findings, workloads)
     measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, goes_on_for=promises)
-    with _connections_ended(url):
+    with _connections_ended(url) as refused:
         measure(Measurement(reads, profile), url, [gauges_of(redis=url)], folder / RECONNECTION)
+    if refused:
+        facts = read_manifest(folder / RECONNECTION)
+        note_facts(folder / RECONNECTION, {"not_given": facts.not_given | {AWAY: next(iter(refused))}})
     return folder
 
 
@@ -55,24 +59,35 @@ def read_redis_findings(folder: Path) -> list[Finding]:
 
 
 @contextmanager
-def _connections_ended(url: str) -> Iterator[None]:
-    """Meanwhile the server ends the load's connections, and no others, once a second."""
-    stop = threading.Event()
+def _connections_ended(url: str) -> Iterator[set[str]]:
+    """Meanwhile the server ends the load's connections, and no others, once a second; gives why it does not."""
+    stop, refused = threading.Event(), set[str]()
 
     def end_again_and_again() -> None:
         with redis_client(url, TIMEOUT_S) as client:
             while not stop.wait(BETWEEN_ENDS_S):
-                with suppress(redis.RedisError):
-                    mine = [each["id"] for each in client.client_list() if each["name"] == CLIENT_NAME]
+                asked = "CLIENT LIST"
+                try:
+                    listed = client.client_list()
+                    mine = [each["id"] for each in listed if each["name"] == CLIENT_NAME]
+                    asked = "CLIENT KILL"
                     pipeline = client.pipeline(transaction=False)
                     for number in mine:
                         pipeline.client_kill_filter(_id=number)
-                    pipeline.execute(raise_on_error=False)
+                    said = pipeline.execute(raise_on_error=False)
+                    if any(isinstance(each, redis.exceptions.NoPermissionError) for each in said):
+                        refused.add(f"NOPERM for {asked}")
+                    elif not mine:
+                        refused.add("the load's connections have no name in CLIENT LIST (NOPERM for CLIENT SETNAME)")
+                except redis.exceptions.NoPermissionError:
+                    refused.add(f"NOPERM for {asked}")
+                except redis.RedisError:
+                    continue  # a server that is busy is asked again
 
     thread = threading.Thread(target=end_again_and_again, daemon=True)
     thread.start()
     try:
-        yield
+        yield refused
     finally:
         stop.set()
         thread.join()

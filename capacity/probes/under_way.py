@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import pyarrow as pa
 
 from capacity.clock import unix_s
 from capacity.errors import CapacityError
+from capacity.load.remedies import lasts, remedy_of
 from capacity.manifest import MANIFEST, Manifest, read_manifest
 from capacity.samples import Outcome
 from capacity.streams import STREAM_SCHEMA
+from capacity.workload import Workload
 
 PREPARING = "preparing"
 BETWEEN = "no load at present"
@@ -23,6 +25,9 @@ LAG_S = 0.5  # samples are on disk at most 250 ms after their end; twice that on
 P95 = 0.95
 FEWEST = 59  # samples that bound a p95, as `minimum_samples` has it; its module loads SciPy
 RECENT_S = 60  # seconds that a p95 may be of, where one second has fewer samples
+FEWEST_FAILED = 100  # operations without one success: a load of which 5 % succeed has one in 99 of 100 cases
+SURE_S, LATER_S = 5.0, 15.0  # of load, after which what lasts is known to last, and what may pass
+ENDS_S = 1.0  # a load that ends by itself so soon is left to
 PER_DOUBLING = 32  # buckets of response time: each is 2.2 % wide
 BUCKETS = 64 * PER_DOUBLING
 CENSORED = BUCKETS - 1  # took longer than it was waited for
@@ -113,13 +118,9 @@ class Follower:
 
     def _new_batches(self, stream: Path) -> Iterator[pa.RecordBatch]:
         """The batches that were written whole since the last look; the stream goes when its recording is finished."""
-        with contextlib.suppress(OSError, EOFError, pa.ArrowInvalid), pa.OSFile(str(stream)) as source:
-            source.seek(self._offsets[stream])
-            while True:
-                message = pa.ipc.read_message(source)
-                if message.type == "record batch":
-                    yield pa.ipc.read_record_batch(message, STREAM_SCHEMA)
-                self._offsets[stream] = source.tell()
+        for batch, end in batches_of(stream, self._offsets[stream]):
+            yield batch
+            self._offsets[stream] = end
 
     def _count(self, batch: pa.RecordBatch, stream: Path) -> None:
         names = ("scheduled_ns", "finished_ns", "outcome", "error")
@@ -167,7 +168,72 @@ def _reason(stream: Path, code: int) -> str:
     return ""
 
 
+def batches_of(stream: Path, offset: int = 0) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The batches that were written whole from an offset of a stream on, each with where it ends."""
+    with contextlib.suppress(OSError, EOFError, pa.ArrowInvalid), pa.OSFile(str(stream)) as source:
+        source.seek(offset)
+        while True:
+            message = pa.ipc.read_message(source)
+            if message.type == "record batch":
+                yield pa.ipc.read_record_batch(message, STREAM_SCHEMA), source.tell()
+
+
 def _stage(facts: Manifest, elapsed: float) -> str:
     """The name of the stage that the load is in."""
     names = (each.name for each in facts.stages if elapsed < each.end_s)
     return next(names, RESTING)
+
+
+class NothingWorks:
+    """Looks whether a load is in vain: from its begin on each operation fails, and each for one reason of its own.
+
+    It is where `FEWEST_FAILED` operations have ended and none succeeded, after `SURE_S` of load where their reasons
+    last, as a missing right or a 404; else, as for time-outs, after `LATER_S` and three time limits. An operation that
+    found no connection free waited for others. Once one has succeeded nobody looks any more.
+    """
+
+    def __init__(self, recording: Path, workload: Workload) -> None:
+        self._recording, self._names = recording, [each.name for each in workload.operations]
+        self._later_s = max(LATER_S, 3 * workload.timeout_ms / 1000)
+        self._looks = True
+
+    def failed(self, elapsed_s: float, planned_s: float) -> dict[str, str]:
+        """The reason of each operation where the load is in vain; empty where it is not, not surely, or ends soon."""
+        if not self._looks or not SURE_S < elapsed_s < planned_s - ENDS_S:
+            return {}
+        counts = self._counts()
+        reasons = dict(counts.keys())
+        if len(reasons) < len(counts) or counts.total() < FEWEST_FAILED:
+            return {}
+        return reasons if elapsed_s > self._later_s or all(map(lasts, reasons.values())) else {}
+
+    def _counts(self) -> Counter[tuple[str, str]]:
+        """How many operations ended by each reason; empty where one succeeded."""
+        found = Counter[tuple[str, str]]()
+        for stream in sorted(self._recording.glob("samples-*.arrows")):
+            names = stream.with_name(f"errors-{stream.stem.partition('-')[2]}.txt")
+            for batch, _ in batches_of(stream):
+                columns = [batch.column(name).to_pylist() for name in ("operation", "outcome", "error")]
+                if Outcome.OK in columns[1]:
+                    self._looks = False
+                    return Counter()
+                ended = [each for each in zip(*columns, strict=True) if each[1] != Outcome.DROPPED]
+                classes = names.read_text(encoding="utf-8").splitlines()
+                found.update((self._names[operation], classes[error - 1]) for operation, _, error in ended)
+        return found
+
+
+def nothing_works_text(
+    failed: Mapping[str, str], messages: Mapping[str, Mapping[str, str]], seconds: float, recording: Path
+) -> str:
+    """One sentence on a load that was stopped: what each operation failed for, what to do, and where it is kept."""
+    by_reason: dict[str, list[str]] = {}
+    for operation, reason in failed.items():
+        said = messages.get(operation, {}).get(reason, "")
+        by_reason.setdefault(f"{reason}: {said}" if said else reason, []).append(operation)
+    told = "; ".join(f"{', '.join(names)} failed with {reason}" for reason, names in by_reason.items())
+    todo = "; ".join(dict.fromkeys(map(remedy_of, failed.values())))
+    return (
+        f"the load was stopped after {seconds:.0f} s, because no operation succeeded: {told}; {todo}, and measure "
+        f"again (what was measured is kept in {recording})"
+    )

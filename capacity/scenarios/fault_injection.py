@@ -104,7 +104,7 @@ def trial_load(
 ) -> Measurement:
     """The load of a trial, by the values of `constant_rate`; its processes are `told` something beside them."""
     values = constant_rate(target, operations, *shape, **{"timeout_ms": TIMEOUT_MS, **more})
-    return Measurement(parse_workload(values), PROFILE, more=told or {})
+    return Measurement(parse_workload(values), PROFILE, more=told or {}, to_its_end=True)
 
 
 def measure_with_fault(

@@ -7,11 +7,14 @@ import click
 
 from capacity.analysis.planning.answers import Answers
 from capacity.display.answers import answers_text
+from capacity.display.tables import failed_share_text, failures_of
 from capacity.display.text import LINE_WIDTH, aligned, finding_text, wrapped
-from capacity.findings import Judged, Verdict
+from capacity.findings import Finding, Judged, Verdict
 from capacity.run import Run
 from capacity.suite.answers import read_answers
 from capacity.suite.next_steps import ToDo, to_do
+
+MOST_FAILED = 8  # reasons that a terminal shows
 
 
 def print_closing(run: Run, *, everything: bool) -> None:
@@ -22,13 +25,21 @@ def print_closing(run: Run, *, everything: bool) -> None:
     answers = read_answers(run)
     steps = to_do([*answers.judged, *answers.expected], run)
     width = shutil.get_terminal_size((LINE_WIDTH, 0)).columns
-    for number, line in enumerate(closing_text(answers, steps, width, everything=everything).splitlines()):
+    said = closing_text(answers, steps, width, everything=everything, findings=run.findings)
+    for number, line in enumerate(said.splitlines()):
         click.secho(line, bold=number == 0 or line.endswith("?"))
 
 
-def closing_text(answers: Answers, steps: Sequence[ToDo], width: int, *, everything: bool = False) -> str:
-    """What a terminal of `width` columns shows of a run; with `everything` what holds, too."""
+def closing_text(
+    answers: Answers, steps: Sequence[ToDo], width: int, *, everything: bool = False, findings: Sequence[Finding] = ()
+) -> str:
+    """What a terminal of `width` columns shows of a run; with `everything` what holds, too.
+
+    What failed, and why, is among the `findings`.
+    """
     lines = answers_text(answers, width)
+    if failures := failures_of(findings):
+        lines += ["", "What failed, and why?", *_failed(failures, width)]
     for step in steps:
         lines += ["", wrapped(f"{step.reason}. Next: {step.next_step}", width, "  "), f"  {step.command}"]
         lines += _table(step.rows, width)
@@ -38,6 +49,16 @@ def closing_text(answers: Answers, steps: Sequence[ToDo], width: int, *, everyth
     elif held:
         lines += ["", f"{len(held)} hold ({Verdict.PASS}); --all shows them"]
     return "\n".join(lines)
+
+
+def _failed(failures: Sequence[Finding], width: int) -> list[str]:
+    """A line an operation and reason with how many, and one that says when and what the server said."""
+    lines = []
+    for each in failures[:MOST_FAILED]:
+        lines.append(wrapped(f"  {each.section}: {each.title}, {failed_share_text(each)}", width))
+        lines.append(wrapped(f"      {each.note}", width))
+    left = len(failures) - MOST_FAILED
+    return lines + ([f"  and {left:,} more reasons, in the report"] if left > 0 else [])
 
 
 def _table(rows: Sequence[Judged], width: int) -> list[str]:

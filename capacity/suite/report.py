@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from capacity.analysis.planning.answers import HELD_BACK, Answers
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.display import answers as texts
-from capacity.display.tables import finding_link
+from capacity.display.tables import failed_share_text, failures_of, finding_link
 from capacity.display.text import finding_text, tally_text, void_lines
 from capacity.findings import Finding, Judged, Verdict, worst
 from capacity.suite.next_steps import ToDo
@@ -117,6 +117,7 @@ def write_report(
     found = partial(finding_link, names=names)
     environment.globals |= {"found": found, "names": names, "texts": texts, "tally_text": tally_text}
     environment.globals["void_lines"] = void_lines
+    environment.globals |= {"failures": failures_of(each for each, _ in findings), "failed_share": failed_share_text}
     template = environment.from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
     told = {"title": title, "facts": facts, "answers": answers, "steps": steps, "parts": parts}
     write_whole(path, template.render(told, pictures=_pictures(answers), confidence=CONFIDENCE_TEXT))

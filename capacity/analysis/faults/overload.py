@@ -11,7 +11,9 @@ import pandas as pd
 from capacity.analysis.measured.gateway import SHED
 from capacity.analysis.measured.latency import latency_table
 from capacity.analysis.measured.summary import percentile_estimate
-from capacity.analysis.statistics.estimates import Estimate, exactly, peak, proportion, times
+from capacity.analysis.statistics.conventions import QUANTILES
+from capacity.analysis.statistics.estimates import Estimate, exactly, explained, peak, proportion, times
+from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.findings import Finding
 from capacity.manifest import Manifest
 from capacity.samples import response_ns
@@ -114,7 +116,7 @@ class Half:
 
     def finding(self, figure: str, found: Estimate, unit: str, title: str) -> Finding:
         """The finding `breaking_point.<half>.<figure>`."""
-        note = "" if found.value is not None else "it was not seen within the recording"
+        note = "" if found.value is not None else found.why or "it was not seen within the recording"
         name, words = f"{SECTION}.{self.name}.{figure}", f"{title}, {HALVES[self.name]}"
         return Finding(name, found.value, unit, found.low, found.high, found.count, self.name, words, note)
 
@@ -151,9 +153,13 @@ def _writes(half: Half) -> Iterator[Finding]:
     admitted = writes[writes["outcome"] == "ok"]
     within = int((response_ns(admitted) <= half.objective_ms * NS_PER_MS).sum())
     title = f"admitted writes answered within {half.objective_ms:g} ms"
-    yield half.finding("admitted_within", times(proportion(within, len(admitted)), 100), "%", title)
+    share = explained(times(proportion(within, len(admitted)), 100), "no write was admitted")
+    yield half.finding("admitted_within", share, "%", title)
     row = latency_table(admitted, by=None, quantiles=(0.95,)).iloc[0]
-    p95 = percentile_estimate(row, "p95", len(admitted))
+    needed = f"needs {minimum_samples(QUANTILES['p95']):,} and has {len(admitted):,}"
+    p95 = explained(
+        percentile_estimate(row, "p95", len(admitted)), needed if len(admitted) else "no write was admitted"
+    )
     yield half.finding("admitted_p95", p95, "ms", "response of admitted writes, p95")
 
 

@@ -10,14 +10,15 @@ import pandas as pd
 from scipy import stats
 
 from capacity.analysis.limits.search import LevelResult
+from capacity.analysis.measured.failures import why_no_time
 from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.neighbours import neighbours_problem
 from capacity.analysis.measured.problems import Effect, Problem, spoilt, void_reason
 from capacity.analysis.measured.quality import generator_problems, littles_law
 from capacity.analysis.measured.summary import percentile_estimate
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
-from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, proportion, student, times
-from capacity.analysis.statistics.percentiles import effective_count_at
+from capacity.analysis.statistics.estimates import Estimate, exactly, explained, mean_rate, proportion, student, times
+from capacity.analysis.statistics.percentiles import effective_count_at, minimum_samples
 from capacity.findings import Finding, Objective, Verdict, judge, worst
 from capacity.manifest import Manifest
 from capacity.samples import response_ns
@@ -97,7 +98,7 @@ def level_of(section: str, recording: str, frames: Frames, seconds: float, objec
     that a late generator can do, as answers that are errors.
     """
     findings = tuple(
-        Finding(f"{section}.{name}", found.value, unit, found.low, found.high, found.count, recording, title)
+        Finding(f"{section}.{name}", found.value, unit, found.low, found.high, found.count, recording, title, found.why)
         for name, found, unit, title in _figures(frames)
     )
     problems = generator_problems(frames.sent, frames.gauges, [frames.manifest.stages[-1].step])
@@ -200,6 +201,9 @@ def _figures(frames: Frames) -> Iterator[tuple[str, Estimate, str, str]]:
         row = latency_table(held, by=None, clock=clock).iloc[0]
         for name in QUANTILES:
             estimate = percentile_estimate(row, name, len(held))
+            if estimate.value is None:
+                timed = int(row["count"] - row["error"])
+                estimate = explained(estimate, why_no_time(held, minimum_samples(QUANTILES[name]), timed))
             yield f"{clock}_{name}", estimate, "ms", f"{clock} time, {percentile_text(name)}"
     grown = growth(operations["scheduled_ns"], operations["finished_ns"], span)
     relative = times(grown, 100 / offered) if offered else exactly(None, 0)

@@ -6,8 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from capacity.analysis.measured.failures import AT_LOAD, failure_findings, why_no_time
 from capacity.analysis.measured.summary import Sustained, connection_findings, response_findings, sustained
-from capacity.analysis.statistics.estimates import Estimate, clustered_proportion, exactly, proportion, ratio
+from capacity.analysis.statistics.estimates import (
+    Estimate,
+    clustered_proportion,
+    exactly,
+    explained,
+    proportion,
+    ratio,
+)
 from capacity.analysis.statistics.percentiles import median_difference
 from capacity.findings import Finding
 from capacity.manifest import Manifest
@@ -19,6 +27,7 @@ NOT_HERE = "not measured: the server's processes are elsewhere or were not read"
 NO_MEMORY = "not measured: this machine does not tell what processes share"
 SHARED_AT_LEAST = "of what the processes share, the most that one of them had touched"
 ROUND = 4  # queries, of which two are with row-level security: see `order: cycle` of a workload
+PAIRS = 6  # rounds that bound a median of differences
 
 
 def database_findings(recording: str, samples: pd.DataFrame, gauges: pd.DataFrame, manifest: Manifest) -> list[Finding]:
@@ -30,13 +39,16 @@ def database_findings(recording: str, samples: pd.DataFrame, gauges: pd.DataFram
         *_transaction_findings(part),
         *_storage_findings(part),
         *_process_findings(part),
+        *failure_findings(SECTION, recording, samples, manifest),
     ]
 
 
 def _transaction_findings(part: Sustained) -> list[Finding]:
     secured = {each["name"] for each in part.manifest.workload["operations"] if each["row_security"]}
     evaluated = part.samples[part.samples["operation"].isin(secured) & (part.samples["outcome"] == "ok")]
-    evaluations = exactly(len(evaluated) / part.seconds if part.seconds else None, len(evaluated))
+    evaluations = exactly(
+        len(evaluated) / part.seconds if part.seconds else None, len(evaluated), "no stage had a constant load"
+    )
     return [
         part.finding("row_security_rate", evaluations, "/s", "transactions under row-level security"),
         part.finding("lock_wait_share", _lock_wait_share(part), "%", "busy connections seen waiting for a lock", 100),
@@ -49,19 +61,24 @@ def _lock_wait_share(part: Sustained) -> Estimate:
     """The share of the busy connections that wait for a lock, of many looks a second; older recordings have a few."""
     waiting, busy = (part.readings(f"postgres.looks_{name}") for name in ("lock_waiting", "busy"))
     if len(busy):
-        return clustered_proportion(waiting, busy)
+        return explained(clustered_proportion(waiting, busy), f"no look found a busy connection {AT_LOAD}")
     blocked, active = (int(part.readings(f"postgres.{name}").sum()) for name in ("lock_waiting", "active"))
-    return proportion(blocked, max(active, blocked))
+    found = proportion(blocked, max(active, blocked))
+    seen = "postgres.active" in set(part.gauges["gauge"])
+    return explained(found, f"no look found a busy connection {AT_LOAD}" if seen else part.cause("postgres.looks"))
 
 
 def _storage_findings(part: Sustained) -> list[Finding]:
-    hit, missed = part.rises("postgres.blocks_hit", "postgres.blocks_read")
+    blocks = ("postgres.blocks_hit", "postgres.blocks_read")
+    hit, missed = part.rises(*blocks)
+    found = ratio(hit, hit + missed)
+    cached = found if found.value is not None else explained(found, part.cause(*blocks))
     synced = part.ratio("postgres.log_sync_ms", "postgres.log_syncs")
     moved = part.per_second("postgres.read_bytes", "postgres.write_bytes")
     done = part.per_second("postgres.reads", "postgres.writes")
     return [
         part.finding("size", part.peak("postgres.size_bytes"), "MB", "size of the database", 1 / MB),
-        part.finding("cache_hit_rate", ratio(hit, hit + missed), "%", "blocks found in shared buffers", 100),
+        part.finding("cache_hit_rate", cached, "%", "blocks found in shared buffers", 100),
         part.finding("disk_read", part.ratio("postgres.read_ms", "postgres.reads"), "ms", "mean time of a read"),
         part.finding("disk_write", part.ratio("postgres.write_ms", "postgres.writes"), "ms", "mean time of a write"),
         part.finding("log_sync", synced, "ms", "mean time of a sync of the log"),
@@ -73,7 +90,8 @@ def _storage_findings(part: Sustained) -> list[Finding]:
 def _process_findings(part: Sustained) -> list[Finding]:
     """CPU and memory of the server's processes: rates between successive readings, which are not a second apart."""
     read = part.gauges[part.gauges["gauge"] == "postgres.cpu_s"].sort_values("at_ns")
-    cpu = ratio(np.diff(read["value"]), np.diff(read["at_ns"]) / NS_PER_S)
+    seldom = f"read too seldom {AT_LOAD}: a rate needs 3 readings, and there are {len(read)}"
+    cpu = explained(ratio(np.diff(read["value"]), np.diff(read["at_ns"]) / NS_PER_S), seldom)
     found = part.finding("cpu_share", cpu, "%", "CPU of the server's processes, of one core", 100)
     ever = set(part.all_gauges["gauge"])
     return [replace(found, note=found.note if "postgres.cpu_s" in ever else NOT_HERE), *_memory_findings(part, ever)]
@@ -81,7 +99,7 @@ def _process_findings(part: Sustained) -> list[Finding]:
 
 def _memory_findings(part: Sustained, ever: Set[str]) -> list[Finding]:
     memory, limit = part.peak("postgres.memory_bytes"), part.peak("postgres.memory_limit_bytes")
-    used = exactly(memory.value / limit.value if memory.value and limit.value else None, memory.count)
+    used = exactly(memory.value / limit.value if memory.value and limit.value else None, memory.count, memory.why)
     found = [
         part.finding("memory", memory, "MB", "resident memory of the server's processes, peak", 1 / MB),
         part.finding("memory_utilisation", used, "%", "resident memory of its processes, of the machine's, peak", 100),
@@ -114,5 +132,13 @@ def row_security_findings(
     """What row-level security costs a query: the median of the differences within interleaved rounds."""
     part = sustained(SECTION, recording, samples, gauges, manifest)
     pairs = row_security_pairs(part.samples)
-    cost = median_difference(pairs["without"], pairs["with"])
+    found = median_difference(pairs["without"], pairs["with"])
+    cost = found if found.value is not None else explained(found, _why_no_cost(part, len(pairs)))
     return [part.finding("row_security_cost", cost, "ms", "cost of row-level security, median of rounds")]
+
+
+def _why_no_cost(part: Sustained, rounds: int) -> str:
+    failed = (part.samples["outcome"] != "ok").any()
+    if failed:
+        return why_no_time(part.samples, PAIRS, rounds)
+    return f"needs {PAIRS} whole rounds of {ROUND} queries and has {rounds:,}"

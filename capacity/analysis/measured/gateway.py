@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from capacity.analysis.measured.failures import AT_LOAD, failure_findings
 from capacity.analysis.measured.summary import (
     Sustained,
     acquisition_findings,
@@ -12,7 +13,7 @@ from capacity.analysis.measured.summary import (
     response_findings,
     sustained,
 )
-from capacity.analysis.statistics.estimates import exactly, mean_rate, peak
+from capacity.analysis.statistics.estimates import exactly, explained, mean_rate, peak
 from capacity.findings import Finding
 from capacity.manifest import Manifest
 from capacity.units import NS_PER_S
@@ -29,7 +30,8 @@ def gateway_findings(recording: str, samples: pd.DataFrame, gauges: pd.DataFrame
     """
     part = sustained(SECTION, recording, samples, gauges, manifest)
     cpu = part.finding("cpu_share", part.per_second("gateway.cpu_s"), "%", "CPU of the gateway, of one core", 100)
-    return [*response_findings(part), *_outcomes(part), *_connections(part), *_pool(part), cpu]
+    failed = failure_findings(SECTION, recording, samples, manifest)
+    return [*response_findings(part), *_outcomes(part), *_connections(part), *_pool(part), cpu, *failed]
 
 
 def _outcomes(part: Sustained) -> Iterable[Finding]:
@@ -58,7 +60,8 @@ def _connections(part: Sustained) -> Iterable[Finding]:
     again = part.gauges[part.gauges["gauge"] == "generator.reconnection_ms"]
     requests = len(part.samples)
     seconds = np.arange(int(part.gauges["at_ns"].min() // NS_PER_S), int(part.gauges["at_ns"].max() // NS_PER_S) + 2)
-    opened = mean_rate(np.histogram(again["at_ns"] / NS_PER_S, bins=seconds)[0], 1.0)
+    rate = mean_rate(np.histogram(again["at_ns"] / NS_PER_S, bins=seconds)[0], 1.0)
+    opened = explained(rate, f"the generator's connections were not read {AT_LOAD}")
     pool = part.manifest.admitted
     in_use = part.peak("generator.in_use")
     yield part.finding("connections_in_use", in_use, "connections", "connections in use, peak")
@@ -72,7 +75,8 @@ def _connections(part: Sustained) -> Iterable[Finding]:
 def _pool(part: Sustained) -> Iterable[Finding]:
     """The gateway's own pool of connections to the database, as it tells it."""
     size = part.peak("gateway.pool_limit").value
-    share = peak(part.readings("gateway.pool_in_use") / size) if size else exactly(None, 0)
+    why = part.cause("gateway.pool_limit", "gateway.pool_in_use")
+    share = peak(part.readings("gateway.pool_in_use") / size) if size else exactly(None, 0, why)
     wait = part.ratio("gateway.pool_wait_seconds_total", "gateway.pool_requests_total")
     waited = part.ratio("gateway.pool_requests_waited_total", "gateway.pool_requests_total")
     yield part.finding("pool_utilisation", share, "%", "database connections in use, peak", 100)

@@ -6,8 +6,11 @@ import pandas as pd
 
 from capacity.manifest import Manifest
 from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
+from capacity.streams import without_values
 from capacity.units import NS_PER_MS
 
+UNNAMED = "no reason was given"
+NEVER = "not finished while it was watched"
 OUTCOME_OF = {"completed": "ok", "failed": "error"}
 
 
@@ -31,9 +34,10 @@ def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -
     `samples` are the producer's, `jobs` what the queue said of those that finished. A job is scheduled when it was due,
     its intended delay included; sent when its last attempt was started; finished when that ended. So its response time
     is from due to done, its service time the run, and, at the first attempt, its dispatch delay the wait for a worker.
-    A job that failed for good is an error; one that never finished while it was watched is a timeout at the end of the
-    recording. What was not added keeps the producer's outcome. The queue rounds whole milliseconds down; a moment
-    is read as that millisecond's end, so that no time is shown shorter than it was, and none longer by over 1 ms.
+    A job that failed for good is an error, of the queue's reason without the values in it; one that never finished
+    while it was watched is a timeout at the end of the recording. What was not added keeps the producer's outcome. The
+    queue rounds whole milliseconds down; a moment is read as that millisecond's end, so that no time is shown shorter
+    than it was, and none longer by over 1 ms.
     """
     ended = jobs.drop(columns="operation").drop_duplicates("job")
     both = samples.assign(job=job_ids(samples, manifest)).merge(ended, on="job", how="left", suffixes=("", "_job"))
@@ -45,12 +49,14 @@ def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -
     end = max([*samples["finished_ns"], *finished[known]], default=0)
     never = ~known & (both["outcome"] == "ok").to_numpy()
     outcome = both["outcome"].astype(object).where(~never, "timeout").where(~known, both["outcome_job"].map(OUTCOME_OF))
-    reason = both["reason"].astype(object).where(both["outcome_job"] == "failed")
+    given = both["reason"].astype(object).where(both["outcome_job"] == "failed")
+    reason = given.map({each: without_values(each) or UNNAMED for each in given.dropna().unique()})
+    unknown = both["error"].astype(object).where(~never, NEVER)
     frame = both.assign(
         scheduled_ns=due,
         sent_ns=np.maximum(np.where(known, started, both["sent_ns"]), due),
         outcome=pd.Categorical(outcome, categories=list(OUTCOMES)),
-        error=reason.where(known, both["error"].astype(object)),
+        error=reason.where(known, unknown),
         attempts=both["attempts"].fillna(0).astype(int),
     )
     frame["finished_ns"] = np.where(known, finished, np.where(never, end, both["finished_ns"]))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from capacity.analysis.measured.failures import failure_findings
 from capacity.analysis.measured.jobs import job_ids, job_samples
 from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.ledger import reconcile
@@ -15,9 +16,10 @@ from capacity.analysis.measured.summary import (
     prefix_and_title,
     response_findings,
     rows_of,
+    samples_of,
     sustained,
 )
-from capacity.analysis.statistics.estimates import backlog_slope, exactly, peak, ratio
+from capacity.analysis.statistics.estimates import backlog_slope, exactly, explained, peak, ratio
 from capacity.findings import Finding
 from capacity.manifest import Manifest
 from capacity.operation import operation_slug
@@ -58,6 +60,7 @@ def queue_findings(
         *_failures(part),
         *_account(part, samples, jobs, ledger),
         *_costs(part),
+        *failure_findings(SECTION, recording, course, manifest),
     ]
 
 
@@ -68,19 +71,20 @@ def _stages(part: Sustained) -> Iterable[Finding]:
     for clock, name in stages:
         for operation, row in rows_of(once, clock):
             prefix, title = prefix_and_title(operation, "all jobs")
-            yield from part.percentiles(row, int(row["count"]), f"{prefix}{name}", f"{title}, {name}")
+            yield from part.percentiles(row, samples_of(once, operation), f"{prefix}{name}", f"{title}, {name}")
 
 
 def _adds(part: Sustained) -> Iterable[Finding]:
     row = latency_table(part.samples, by=None).iloc[0]
-    yield from part.percentiles(row, int(row["count"]), "add", "adding a job,", ["p99"])
+    yield from part.percentiles(row, part.samples, "add", "adding a job,", ["p99"])
     yield part.share("add_success_rate", row["ok"], row["count"], "jobs added")
 
 
 def _backlog(part: Sustained) -> Iterable[Finding]:
     depth = backlog(part.gauges)
-    slope = backlog_slope(depth.index.to_numpy() / NS_PER_S, depth.to_numpy())
-    yield part.finding("depth_peak", peak(depth), "jobs", "jobs waiting, peak")
+    why = part.cause("queue.wait")
+    slope = explained(backlog_slope(depth.index.to_numpy() / NS_PER_S, depth.to_numpy()), why)
+    yield part.finding("depth_peak", explained(peak(depth), why), "jobs", "jobs waiting, peak")
     yield part.finding("depth_slope", slope, "jobs/s", "growth of the waiting jobs")
     yield part.finding("active_peak", part.peak("queue.active"), "jobs", "jobs under way, peak")
 
@@ -95,9 +99,9 @@ def _failures(part: Sustained) -> Iterable[Finding]:
     ended = part.samples[part.samples["outcome"].isin(["ok", "error"])]
     dead, again = ended[ended["outcome"] == "error"], ended[ended["attempts"] > 1]
     rescued = (again["outcome"] == "ok").sum()
-    yield part.share("failed_rate", len(dead), len(ended), "jobs that failed for good")
-    yield part.share("retried_rate", len(again), len(ended), "jobs tried again")
-    yield part.share("retry_success_rate", rescued, len(again), "tried again and done")
+    yield part.share("failed_rate", len(dead), len(ended), "jobs that failed for good", "no job ended")
+    yield part.share("retried_rate", len(again), len(ended), "jobs tried again", "no job ended")
+    yield part.share("retry_success_rate", rescued, len(again), "tried again and done", "no job was tried again")
     for category, count in dead["error"].value_counts().items():
         yield part.share(f"dead_letters.{operation_slug(str(category))}", count, len(dead), f"dead letters, {category}")
     yield part.finding("dead_letters", part.total("queue.dead"), "jobs", "jobs in the dead letter queue")
@@ -131,7 +135,10 @@ def _costs(part: Sustained) -> Iterable[Finding]:
     for name, title in (("workers", "CPU of the workers for a job"), ("redis", "CPU of Redis for a job")):
         (cpu,) = part.rises(f"{name}.cpu_s")
         size = min(len(cpu), len(counts))
-        yield part.finding(f"{name}_cpu_per_job", ratio(cpu[:size], counts[:size]), "ms", title, 1e3)
+        found, none = ratio(cpu[:size], counts[:size]), "no job ended in the seconds in which it was read"
+        if found.value is None:
+            found = explained(found, part.cause(f"{name}.cpu_s") if size < 2 else none)
+        yield part.finding(f"{name}_cpu_per_job", found, "ms", title, 1e3)
     workers = part.per_second("workers.cpu_s")
     yield part.finding("workers_cpu_share", workers, "%", "CPU of all workers, of one core", 100)
     yield part.finding("redis_memory", part.peak("redis.memory_bytes"), "MB", "memory of Redis, peak", 1 / MB)

@@ -2,17 +2,27 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from capacity.analysis.measured.failures import AT_LOAD, IDLE, why_no_time, why_unread
 from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.problems import Problem, spoilt
 from capacity.analysis.measured.quality import generator_problems
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
-from capacity.analysis.statistics.estimates import Estimate, exactly, mean_rate, peak, proportion, ratio, times
+from capacity.analysis.statistics.estimates import (
+    Estimate,
+    exactly,
+    explained,
+    mean_rate,
+    peak,
+    proportion,
+    ratio,
+    times,
+)
 from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.findings import Finding
 from capacity.manifest import Manifest
@@ -50,32 +60,48 @@ class Sustained:
         *,
         otherwise: Estimate | None = None,
     ) -> Finding:
-        """The estimate, times `scale`, as the finding `section.name`; where it has no value it says so.
+        """The estimate, times `scale`, as the finding `section.name`; where it has no value the note says why.
 
         A problem of the measurement spoils what it can have moved; see `spoilt`, also for `otherwise`.
         """
-        value, low, high, count = astuple(times(estimate, scale))
-        note = "" if value is not None else f"not given from {count:,} readings"
-        full_name = f"{self.section}.{name}"
-        found = Finding(full_name, value, unit, low, high, count, self.recording, title, note)
+        made = times(estimate, scale)
+        note = "" if made.value is not None else made.why or f"nothing of it was seen {AT_LOAD}"
+        full_name, bounds = f"{self.section}.{name}", (made.low, made.high)
+        found = Finding(full_name, made.value, unit, *bounds, made.count, self.recording, title, note)
         return spoilt(found, self.problems, times(otherwise, scale) if otherwise else None)
 
-    def share(self, name: str, counted: float, total: float, title: str, otherwise: float | None = None) -> Finding:
-        """What was counted of a total, in percent, as the finding `section.name`.
+    def share(
+        self,
+        name: str,
+        counted: float,
+        total: float,
+        title: str,
+        *,
+        otherwise: float | None = None,
+        none: str = "nothing was due",
+    ) -> Finding:
+        """What was counted of a total, in percent, as the finding `section.name`; `none` says what a total of 0 means.
 
         `otherwise` is the count if no time-out and no drop were the server's; see `spoilt`.
         """
         share, without = (
-            proportion(int(counted if each is None else each), int(total)) for each in (counted, otherwise)
+            explained(proportion(int(counted if each is None else each), int(total)), f"{none} {AT_LOAD}")
+            for each in (counted, otherwise)
         )
         return self.finding(name, share, "%", title, 100, otherwise=without)
 
     def percentiles(
-        self, row: "pd.Series[float]", count: int, name: str, title: str, names: Iterable[str] = QUANTILES
+        self, row: "pd.Series[float]", samples: pd.DataFrame, name: str, title: str, names: Iterable[str] = QUANTILES
     ) -> Iterator[Finding]:
-        """The percentiles in a row of `latency_table` of `count` times, as the findings `section.name_p99`."""
+        """The percentiles in a row of `latency_table`, as the findings `section.name_p99`.
+
+        The row is of these `samples`, by whose failures too few times are explained.
+        """
+        timed = int(row["count"] - row["error"])
         for each in names:
-            estimate = percentile_estimate(row, each, count)
+            estimate = percentile_estimate(row, each, len(samples))
+            if estimate.value is None:
+                estimate = explained(estimate, why_no_time(samples, minimum_samples(QUANTILES[each]), timed))
             yield self.finding(f"{name}_{each}", estimate, "ms", f"{title} {percentile_text(each)}")
 
     def rises(self, *names: str) -> list[npt.NDArray[np.float64]]:
@@ -90,16 +116,30 @@ class Sustained:
 
     def ratio(self, above: str, under: str) -> Estimate:
         """How far one counter rose for each unit by which another did."""
-        return ratio(*self.rises(above, under))
+        found = ratio(*self.rises(above, under))
+        return found if found.value is not None else explained(found, self.cause(above, under))
 
     def per_second(self, *names: str) -> Estimate:
         """How far these counters rose together in a second."""
         rise = np.sum(self.rises(*names), axis=0)
-        return ratio(rise, np.ones(len(rise)))
+        found = ratio(rise, np.ones(len(rise)))
+        return found if found.value is not None else explained(found, self.cause(*names))
 
     def peak(self, name: str) -> Estimate:
         """The highest reading of one gauge."""
-        return peak(self.readings(name))
+        found = peak(self.readings(name))
+        return found if found.value is not None else explained(found, self.cause(name))
+
+    def cause(self, *gauges: str) -> str:
+        """Why there is no figure of these gauges: what their reader noted, or that it read nothing, or too seldom."""
+        if why := why_unread(self.manifest, set(self.all_gauges["gauge"]), *gauges):
+            return why
+        fewest = min(len(self.readings(name)) for name in gauges)
+        if not fewest:
+            return f"not read {AT_LOAD}"
+        if len(self.rises(*gauges)[0]) < 2:
+            return f"read too seldom {AT_LOAD}: {fewest:,} times in {self.seconds:g} s"
+        return f"{IDLE.get(gauges[-1], 'it did not rise')} {AT_LOAD}"
 
     def readings(self, name: str) -> npt.NDArray[np.float64]:
         """The readings of one gauge."""
@@ -112,7 +152,7 @@ class Sustained:
         """
         readings = self.all_gauges[self.all_gauges["gauge"] == name]
         if len(readings) < 2:
-            return exactly(None, len(readings))
+            return exactly(None, len(readings), self.cause(name))
         rises, at_s = np.diff(readings["value"]), readings["at_ns"].to_numpy() / NS_PER_S
         for stage in self.manifest.stages:
             if but_looks and stage.look:
@@ -154,6 +194,11 @@ def rows_of(samples: pd.DataFrame, clock: Clock = "response") -> "list[tuple[str
     return [(str(name), row) for name, row in table.iterrows()]
 
 
+def samples_of(samples: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Those of one operation; `all` is all of them."""
+    return samples if name == "all" else samples[samples["operation"] == name]
+
+
 def prefix_and_title(name: str, together: str = "all operations") -> tuple[str, str]:
     """What an operation's findings begin with in their names, and in their titles; `all` is all of them `together`."""
     return ("", together) if name == "all" else (f"{operation_slug(name)}.", name)
@@ -161,21 +206,20 @@ def prefix_and_title(name: str, together: str = "all operations") -> tuple[str, 
 
 def _operation_findings(part: Sustained, name: str, row: "pd.Series[float]") -> Iterator[Finding]:
     prefix, title = prefix_and_title(name)
-    timed = int(row["count"] - row["error"])
-    responses = part.percentiles(row, timed, f"{prefix}response", f"{title},")
-    for share, made in zip(QUANTILES.values(), responses, strict=True):
-        yield replace(made, note=made.note and f"needs {minimum_samples(share):,} and has {timed:,}")
-    longest = exactly(_given(row["max_ms"]), timed)
+    timed, mine = int(row["count"] - row["error"]), samples_of(part.samples, name)
+    for each in part.percentiles(row, mine, f"{prefix}response", f"{title},"):
+        yield replace(each, count=timed)
+    longest = exactly(_given(row["max_ms"]), timed, "" if timed else why_no_time(mine, 1, timed))
     yield part.finding(f"{prefix}response_max", longest, "ms", f"{title}, longest")
     not_failed = row["count"] - row["error"]
-    yield part.share(f"{prefix}success_rate", row["ok"], row["count"], f"{title}, succeeded", not_failed)
+    yield part.share(f"{prefix}success_rate", row["ok"], row["count"], f"{title}, succeeded", otherwise=not_failed)
 
 
 def connection_findings(part: Sustained) -> list[Finding]:
     """The workload's pool of connections: in use, idle, refused, exhausted, and the wait for a free one."""
     pool = part.manifest.admitted
     in_use = part.peak("generator.in_use")
-    idle = exactly(None if in_use.value is None else pool - in_use.value, in_use.count)
+    idle = exactly(None if in_use.value is None else pool - in_use.value, in_use.count, in_use.why)
     opened = part.peak(f"{part.manifest.workload['target']}.connections")
     refused = sum(part.manifest.refused.values())
     return [
@@ -203,7 +247,7 @@ def _exhaustions(part: Sustained) -> Finding:
 def acquisition_findings(part: Sustained, title: str, names: Iterable[str]) -> Iterator[Finding]:
     """How long operations waited for a connection that was free."""
     wait = latency_table(part.samples, by=None, clock="dispatch").iloc[0]
-    return part.percentiles(wait, len(part.samples), "acquisition", title, names)
+    return part.percentiles(wait, part.samples, "acquisition", title, names)
 
 
 def percentile_estimate(row: "pd.Series[float]", quantile: str, count: int) -> Estimate:
@@ -224,5 +268,6 @@ def _throughput(part: Sustained) -> Finding:
         for span in part.manifest.sustained
         if math.floor(span.end_s) > math.ceil(span.start_s)
     ]
-    rate = mean_rate(np.concatenate(counts) if counts else [], 1.0)
+    found = mean_rate(np.concatenate(counts) if counts else [], 1.0)
+    rate = explained(found, f"a rate needs two whole seconds at a constant load, and there are {found.count}")
     return part.finding("throughput", rate, "/s", "operations that succeeded, per second")

@@ -15,19 +15,21 @@ BATCHES = 20  # between 10 and 30 batches, more add little (Schmeiser 1982) and 
 class Estimate:
     """A value from `count` observations, between `low` and `high`; None where the data do not give it.
 
-    An infinite bound says that the values do not bound that side; an infinite value is a censored one.
+    An infinite bound says that the values do not bound that side; an infinite value is a censored one. `why` is the
+    cause where there is no value.
     """
 
     value: float | None
     low: float | None
     high: float | None
     count: int
+    why: str = ""
 
 
 def times(estimate: Estimate, factor: float) -> Estimate:
     """An estimate in another unit, or of a load that is so many times as large: all its ends times the factor."""
     value, low, high = (None if end is None else end * factor for end in (estimate.value, estimate.low, estimate.high))
-    return Estimate(value, low, high, estimate.count)
+    return Estimate(value, low, high, estimate.count, estimate.why)
 
 
 def proportion(successes: float, total: float) -> Estimate:
@@ -128,9 +130,14 @@ def backlog_slope(at_s: npt.ArrayLike, depth: npt.ArrayLike) -> Estimate:
     return replace(ratio(np.diff(depths[edges]), np.diff(at[edges])), count=len(at))
 
 
-def exactly(value: float | None, count: int) -> Estimate:
-    """A value without uncertainty, from `count` readings; None where there is none."""
-    return Estimate(value, value, value, count)
+def exactly(value: float | None, count: int, why: str = "") -> Estimate:
+    """A value without uncertainty, from `count` readings; None where there is none, and `why`."""
+    return Estimate(value, value, value, count, "" if value is not None else why)
+
+
+def explained(estimate: Estimate, why: str) -> Estimate:
+    """The estimate, which says `why` where it has no value and says nothing yet."""
+    return estimate if estimate.value is not None or estimate.why else replace(estimate, why=why)
 
 
 def peak(values: npt.ArrayLike) -> Estimate:

@@ -18,7 +18,7 @@ def gateway_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     """A function that reads the lines `name value` of the gateway at `url`, as gauges `gateway.name`.
 
     Of a name that begins with `gateway_` that is left out.
-    A gateway without such a page has none; CapacityError where it is down.
+    A gateway without such a page has none, which the fact `not_given` says; CapacityError where it is down.
     """
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -39,4 +39,7 @@ def gateway_reader(url: str) -> tuple[Reader, dict[str, Any]]:
         answer.read()
     except (OSError, http.client.HTTPException) as error:
         raise CapacityError(f"the gateway does not answer: {error}; start it, or correct its address") from None
-    return read, {"server": answer.getheader("server") or "an HTTP server"}
+    facts: dict[str, Any] = {"server": answer.getheader("server") or "an HTTP server"}
+    if answer.status != http.HTTPStatus.OK:
+        facts["not_given"] = {"gateway": f"the gateway has no page {PATH}: it answers {answer.status}"}
+    return read, facts

@@ -29,24 +29,58 @@ SELECT coalesce(sum(reads), 0)::float8 AS reads, coalesce(sum(read_time), 0) AS 
        coalesce(sum(fsync_time) FILTER (WHERE object = 'wal'), 0) AS log_sync_ms
 FROM pg_stat_io
 """
+# Up to 17 the log is not in pg_stat_io.
+LOG = "SELECT wal_sync::float8 AS log_syncs, wal_sync_time AS log_sync_ms FROM pg_stat_wal"
+VIEWS = {ACTIVITY: "pg_stat_activity", DATABASE: "pg_stat_database", IO: "pg_stat_io", LOG: "pg_stat_wal"}
+GAUGES = {
+    ACTIVITY: ("connections", "active", "idle", "lock_waiting"),
+    DATABASE: ("commits", "rollbacks", "blocks_read", "blocks_hit", "deadlocks", "size_bytes"),
+    IO: ("reads", "read_ms", "read_bytes", "writes", "write_ms", "write_bytes", "log_syncs", "log_sync_ms"),
+    LOG: ("log_syncs", "log_sync_ms"),
+}
+TIMED = {"read_ms": "track_io_timing", "write_ms": "track_io_timing", "log_sync_ms": "track_wal_io_timing"}
+IO_SINCE, LOG_IN_IO = 16, 18
 SETTINGS = ("max_connections", "superuser_reserved_connections", "reserved_connections", "shared_buffers")
 DOWN = psycopg.Error
 
 
 def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
-    """A function that reads PostgreSQL's gauges, and the facts of the server; CapacityError where it is down."""
+    """A function that reads PostgreSQL's gauges, and the facts of the server; CapacityError where it is down.
+
+    What this version does not have, the role may not read, or a setting leaves untimed is not read; the fact
+    `not_given` says why.
+    """
     connection = connect_as_administrator(url)
     version, cursor = connection.info.server_version // 10_000, connection.cursor(row_factory=dict_row)
-    found = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(SETTINGS)])
-    facts = {"server": f"PostgreSQL {connection.info.parameter_status('server_version')}"}
-    facts |= dict(found.fetchall())
-    moved = ("read_bytes", "write_bytes") if version >= 18 else ("reads * op_bytes", "writes * op_bytes")
-    queries = [ACTIVITY.format(looker=LOOKER), DATABASE]
-    if version >= 16:
-        queries.append(IO.format(read=moved[0], write=moved[1]))
+    asked = [*SETTINGS, *TIMED.values()]
+    found = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [asked])
+    settings = dict(found.fetchall())
+    missing = {name: f"{each} is off" for name, each in TIMED.items() if settings.get(each) == "off"}
+    queries = []
+    for query in (ACTIVITY, DATABASE, IO, LOG):
+        if query == IO and version < IO_SINCE:
+            why = f"PostgreSQL {version} has no pg_stat_io ({IO_SINCE} has)"
+            missing |= {name: why for name in GAUGES[IO] if name not in GAUGES[LOG]}
+        elif query != LOG or version < LOG_IN_IO:
+            try:
+                cursor.execute(_for_version(query, version).encode())
+                queries.append(_for_version(query, version))
+            except psycopg.ProgrammingError as error:
+                denied = isinstance(error, psycopg.errors.InsufficientPrivilege)
+                why = f"the role may not read {VIEWS[query]}" if denied else f"this server has no such {VIEWS[query]}"
+                missing |= dict.fromkeys(GAUGES[query], why)
 
     def read() -> dict[str, float]:
         rows = [cursor.execute(query.encode()).fetchone() or {} for query in queries]
-        return {f"postgres.{name}": float(value or 0) for row in rows for name, value in row.items()}
+        values = {name: float(value or 0) for row in rows for name, value in row.items()}
+        return {f"postgres.{name}": value for name, value in values.items() if name not in missing}
 
-    return read, facts
+    facts: dict[str, Any] = {"server": f"PostgreSQL {connection.info.parameter_status('server_version')}"}
+    facts |= {name: settings[name] for name in SETTINGS if name in settings}
+    return read, {**facts, "not_given": {f"postgres.{name}": why for name, why in missing.items()}}
+
+
+def _for_version(query: str, version: int) -> str:
+    """The query as this version of PostgreSQL understands it."""
+    read, write = ("read_bytes", "write_bytes") if version >= LOG_IN_IO else ("reads * op_bytes", "writes * op_bytes")
+    return query.format(looker=LOOKER, read=read, write=write)

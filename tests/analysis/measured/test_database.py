@@ -114,7 +114,8 @@ def test_what_was_not_read_says_why() -> None:
 
 
 def test_a_single_reading_is_no_rate() -> None:
-    assert recorded(cpu_s=[(1.0, 5.0)])["database.cpu_share"].note == "not given from 0 readings"
+    why = "read too seldom in the stages at a constant load: a rate needs 3 readings, and there are 1"
+    assert recorded(cpu_s=[(1.0, 5.0)])["database.cpu_share"].note == why
 
 
 def test_the_plan_takes_its_database_cpu_and_memory_from_them() -> None:
