@@ -41,7 +41,6 @@ class Verdict(StrEnum):
     VOID = "VOID"
 
 
-FAILURES = "failures"  # the last part but one of the name of a finding on how often an operation failed for a reason
 WORST_FIRST = (Verdict.FAIL, Verdict.VOID, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
@@ -91,11 +90,6 @@ class Finding:
     def section(self) -> str:
         """The part of the system that it speaks of: the name up to its first dot."""
         return self.name.partition(".")[0]
-
-
-def is_failure(finding: Finding) -> bool:
-    """Whether a finding says how often an operation failed for a reason."""
-    return finding.name.split(".")[-2:-1] == [FAILURES]
 
 
 @dataclass(frozen=True, slots=True)

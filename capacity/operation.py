@@ -10,6 +10,7 @@ from capacity.errors import did_you_mean
 from capacity.validation.model import Strict, refuse
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+FAILURES = "failures"  # the last part but one of the name of a finding on how often an operation failed for a reason
 NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 
 

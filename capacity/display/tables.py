@@ -8,8 +8,9 @@ from markupsafe import Markup, escape
 
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.display.text import LINE_WIDTH, NOT_GIVEN, aligned, finding_text, void_lines, wrapped
-from capacity.findings import Finding, Judged, Objective, Verdict, is_failure
+from capacity.findings import Finding, Judged, Objective, Verdict
 from capacity.manifest import Manifest
+from capacity.operation import FAILURES
 
 if TYPE_CHECKING:  # the command prints tables of text, which need not wait for pandas
     import pandas as pd
@@ -65,7 +66,8 @@ def failures_text(findings: Iterable[Finding], most: int = MOST_FAILURES, width:
 
 def failures_of(findings: Iterable[Finding]) -> list[Finding]:
     """Those of findings that say how often an operation failed for a reason, the most frequent first."""
-    return sorted(filter(is_failure, findings), key=lambda each: -(each.value or 0))
+    failures = [each for each in findings if each.name.split(".")[-2:-1] == [FAILURES]]
+    return sorted(failures, key=lambda each: -(each.value or 0))
 
 
 def failed_share_text(failure: Finding) -> str:

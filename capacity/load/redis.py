@@ -150,7 +150,7 @@ class RedisConnection(SocketConnection):
         if self._address.password:
             user = (unquote(self._address.username),) if self._address.username else ()
             yield ("AUTH", *user, unquote(self._address.password))
-        if database := self._address.path.strip("/"):
+        if (database := self._address.path.strip("/")) not in ("", "0"):  # the first is chosen without being asked for
             yield ("SELECT", database)
         yield NAMING
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from capacity.findings import FAILURES, Finding
+from capacity.findings import Finding
 from capacity.manifest import Manifest
-from capacity.operation import operation_slug
+from capacity.operation import FAILURES, operation_slug
 from capacity.units import NS_PER_S
 
 # Where no class was noted, the outcome is the reason.
@@ -33,7 +33,7 @@ IDLE = {  # what it means where a counter did not rise
 }
 COLUMNS = ("operation", "reason", "count", "planned", "sustained", "first_s", "last_s", "message")
 STATUS = re.compile(r"[1-5]\d\d(, retry after.*)?$")  # of HTTP
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def failures_table(samples: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
@@ -103,6 +103,8 @@ def failure_note(row: Mapping[Hashable, Any], manifest: Manifest) -> str:
 def when_text(row: Mapping[Hashable, Any], manifest: Manifest) -> str:
     """When a failure was seen first and last, in seconds of the load and by the clock."""
     first, last, begun = row["first_s"], row["last_s"], manifest.origin_unix_ns
+    if row["count"] == 1:
+        return f"{first:,.1f} s into the load{'' if begun is None else f' ({_clock(begun, first)} UTC)'}"
     clock = "" if begun is None else f" ({_clock(begun, first)} to {_clock(begun, last)} UTC)"
     return f"from {first:,.1f} to {last:,.1f} s of the load{clock}"
 
@@ -126,7 +128,7 @@ def why_unread(manifest: Manifest, ever: Set[str], *gauges: str) -> str:
 def why_no_time(samples: pd.DataFrame, needed: int, timed: int) -> str:
     """Why a figure that needs so many times has too few in these samples: errors have no time, their reason says why.
 
-    As `all 4,975 answers were 404`, or `needs 299 and has 20: 4,955 of 4,975 failed: 404`.
+    As `all 4,975 answers were 404`, or `needs 299 and has 20: 4,955 of 4,975 failed with 404`.
     """
     total, reasons = len(samples), reasons_of(samples[samples["outcome"] == "error"]).value_counts()
     failed, few = int(reasons.sum()), f"needs {needed:,} and has {timed:,}"
@@ -136,9 +138,9 @@ def why_no_time(samples: pd.DataFrame, needed: int, timed: int) -> str:
         return few
     first = str(reasons.index[0])
     if failed == total and len(reasons) == 1:
-        return f"all {total:,} answers were {first}" if STATUS.match(first) else f"all {total:,} failed: {first}"
-    most = first if len(reasons) == 1 else f"{reasons.iloc[0]:,} of them {first}"
-    return f"all {total:,} failed, {most}" if failed == total else f"{few}: {failed:,} of {total:,} failed, {most}"
+        return f"all {total:,} answers were {first}" if STATUS.match(first) else f"all {total:,} failed with {first}"
+    most = f" with {first}" if len(reasons) == 1 else f", {reasons.iloc[0]:,} of them with {first}"
+    return f"all {total:,} failed{most}" if failed == total else f"{few}: {failed:,} of {total:,} failed{most}"
 
 
 def _clock(begun_ns: int, seconds: float) -> str:

@@ -45,14 +45,14 @@ def _outcomes(part: Sustained) -> Iterable[Finding]:
         yield part.finding(f"{prefix}volume", exactly(count, count), "requests", f"{title}, volume")
         for kind, these, words in (("error", failed, "errors"), ("shed", shed, "shed on purpose")):
             counted, by_server = (int(each[index].sum()) for each in (these, these & told))
-            yield part.share(f"{prefix}{kind}_rate", counted, count, f"{title}, {words}", by_server)
+            yield part.share(f"{prefix}{kind}_rate", counted, count, f"{title}, {words}", otherwise=by_server)
     status, requests = part.samples.loc[failed, "error"].astype(str), len(part.samples)
     for family in ("4", "5"):
         answers = status.str.match(rf"{family}\d\d$").sum()
         yield part.share(f"status_{family}xx_rate", answers, requests, f"answers with a status {family}xx")
     others = ~status.str.match(r"[45]\d\d$")
     cut = (others & told[status.index]).sum()
-    yield part.share("no_answer_rate", others.sum(), requests, "connections cut, time-outs and drops", cut)
+    yield part.share("no_answer_rate", others.sum(), requests, "connections cut, time-outs and drops", otherwise=cut)
 
 
 def _connections(part: Sustained) -> Iterable[Finding]:
