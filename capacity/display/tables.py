@@ -216,7 +216,8 @@ def quality_text(
 
 
 def is_timing(finding: Finding) -> bool:
-    """Whether a finding stands in a table of operations already: a time, or an operation's own share."""
+    """Whether a finding stands in a table of operations already: a time, an operation's own share, or a failure."""
     figure = finding.name.rpartition(".")[2]
     each = {*RESPONSES.values(), *STAGES.values(), *ENDPOINTS.values()}
-    return (figure in each and finding.name.count(".") > 1) or figure.startswith(("response_", "wait_p", "run_p"))
+    own = finding.name.count(".") > 1 and figure in each
+    return own or figure.startswith(("response_", "wait_p", "run_p")) or bool(failures_of([finding]))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from capacity.display import tables
-from capacity.display.tables import operations_style, verdicts_style, verdicts_table
+from capacity.display.tables import failures_text, operations_style, verdicts_style, verdicts_table
 from capacity.findings import Finding, Objective, Verdict
 from capacity.manifest import parse_manifest
 from capacity.probes.database import read_database_findings
@@ -119,3 +119,17 @@ def test_where_all_hold_their_verdict_stands_once_too() -> None:
 def test_an_interval_does_not_break_at_the_end_of_a_line() -> None:
     assert tables.unbroken("12.0 ms (11.0 to 13.0)") == '12.0 ms <span class="interval">(11.0 to 13.0)</span>'
     assert tables.unbroken("from one to the other (as it is) < 1") == "from one to the other (as it is) &lt; 1"
+
+
+def test_what_failed_is_shown_with_how_many_of_how_many_and_the_rest_is_counted() -> None:
+    failed = [
+        Finding(
+            f"gateway.a.failures.{n}", float(n), count=200, title=f"GET /a: {n}", note="from 0.1 to 2.0 s of the load"
+        )
+        for n in (404, 500, 503)
+    ]
+    half = replace(failed[1], value=100.0)
+    said = failures_text([SLOW, half], 2)
+    assert said == "GET /a: 500: 100 of 200 (50 %)\n    from 0.1 to 2.0 s of the load"
+    assert failures_text([*failed, half], 2).endswith("and 2 more reasons")
+    assert failures_text([SLOW]) == "no operation failed"

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from capacity.analysis.measured.redis import AWAY, reconnection_findings
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.probes.measurement import Measurement, gauges_of, measure
+from capacity.probes.readers.redis import OUT_OF_MEMORY, TOLD, gauges_of_info, not_told, redis_reader
 from capacity.probes.redis import measure_redis, read_redis_findings
 from capacity.recording import open_recording
 from capacity.system.addresses import System
@@ -17,7 +19,8 @@ from capacity.system.application import cache
 from capacity.system.application.cache import prepare_cache, remove_cache
 from capacity.workload import Workload, parse_workload, read_workload
 
-WORKLOADS = Path(__file__).parents[2] / "data" / "workloads"
+DATA = Path(__file__).parents[2] / "data"
+WORKLOADS = DATA / "workloads"
 SHAPE = {"kind": "rate", "stages": [{"name": "sustain", "seconds": 3.0, "to": 400}]}
 
 
@@ -87,7 +90,9 @@ def test_out_of_memory_is_an_error_with_its_class_and_is_counted(system: System,
     samples = open_recording(tmp_path / "full").samples
     refused = samples.loc[samples["outcome"] == "error", "error"]
     assert set(refused) == {"OOM"}
-    counts = {each.name: each.value for each in read_redis_findings(tmp_path / "full")}
+    found = {each.name: each for each in read_redis_findings(tmp_path / "full")}
+    assert "command not allowed when used memory > 'maxmemory'" in found["redis.set.failures.oom"].note
+    counts = {name: each.value for name, each in found.items()}
     assert counts["redis.out_of_memory"] == len(refused) > 100
 
 
@@ -111,6 +116,29 @@ def test_out_of_memory_errors_are_not_given_where_redis_counts_no_kinds_of_error
     assert (found.value, found.low, found.high) == (None, None, None)
     assert found.note.startswith("not given: Redis met too many kinds of error")
     assert judge(replace(found, void=None), Objective(found.name, "==", 0)) is Verdict.NO_DATA
+
+
+def test_what_a_server_does_not_tell_is_not_read_and_says_why(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        info = client.info("everything")
+    read, facts = redis_reader(redis_url)
+    assert facts["not_given"] == {}
+    assert set(read()) == set(gauges_of_info(info)) == {*TOLD, OUT_OF_MEMORY}
+    older = {name: value for name, value in info.items() if not name.startswith(("errorstat", "evicted"))}
+    older["redis_version"] = "6.0.16"
+    assert not_told(older) == {
+        "redis.evictions": "the server's INFO has no evicted_keys",
+        "redis.out_of_memory": "Redis 6.0.16 does not count errors by kind (6.2 does)",
+    }
+    assert set(gauges_of_info(older)) == {*TOLD} - {"redis.evictions"}
+
+
+def test_reconnections_that_never_came_have_the_cause_that_was_kept() -> None:
+    again = open_recording(DATA / "recorded" / "redis" / "reconnection")
+    others = again.gauges[again.gauges["gauge"] != AWAY]
+    facts = again.facts.model_copy(update={"not_given": {AWAY: "NOPERM for CLIENT KILL"}})
+    for found in reconnection_findings("r", again.samples, others, facts):
+        assert (found.value, found.note) == (None, "NOPERM for CLIENT KILL")
 
 
 def test_the_cache_is_filled_and_removed_and_nothing_else(redis_url: str) -> None:

@@ -68,3 +68,23 @@ def test_promises_without_a_number_are_listed_by_their_titles_with_the_reason(an
     assert "\n  redis: Latency, Slowest command\n" in said
     assert said.count("late.") == 1
     assert "\n  redis: Command latency p99 (fewer than 299)\n" in said
+
+
+def test_what_failed_stands_after_the_answers_with_its_reason_and_the_most_frequent_first(answers: Answers) -> None:
+    reason, note = "INSERT: ReadOnlySqlTransaction (25006)", "the server says: cannot execute INSERT in a read-only"
+    failed = [
+        Finding("database.a.failures.b", 3.0, "", 3.0, 3.0, 22_637, title="a: b", note="3 at a constant load"),
+        Finding(
+            "database.insert.failures.x", 13_599.0, "", count=22_637, title=reason, note=f"from 0.1 to 9 s; {note}"
+        ),
+        *[Finding(f"redis.get.failures.r{n}", 1.0, count=9, title=f"GET: R{n}", note="once") for n in range(9)],
+    ]
+    said = closing_text(answers, [], 80, findings=failed)
+    assert max(map(len, said.splitlines())) <= 80
+    shown = " ".join(said.partition("What failed, and why?")[2].split())
+    assert shown.startswith(
+        f"database: {reason}, 13,599 of 22,637 (60.1 %) from 0.1 to 9 s; {note} database: a: b, 3 of"
+    )
+    assert "3 of 22,637 (<0.1 %)" in shown
+    assert "and 3 more reasons, in the report" in shown
+    assert "What failed" not in closing_text(answers, [], 80, findings=[failed[0]][:0])
