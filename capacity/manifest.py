@@ -50,9 +50,10 @@ class Manifest(Facts):
     """What a recording says of itself.
 
     `connections`, `refused`, `started_at` and `origin_unix_ns` are noted when the load begins, `parts` when it has
-    ended. `system` is what the servers told of themselves; `queue`, `token` and `slots` only a queue's recording has.
-    `not_given` says why a gauge, or every one whose name begins so, was not read. `messages` has what a server said
-    first, by operation and class of failure. `stopped` is why a load was stopped before its plan.
+    ended. `system` is what the servers told of themselves; `pooler` names a transaction pooler before them; `queue`,
+    `token` and `slots` only a queue's recording has. `not_given` says why a gauge, or every one whose name begins so,
+    was not read. `messages` has what a server said first, by operation and class of failure. `stopped` is why a load
+    was stopped before its plan.
     """
 
     format: int = FORMAT
@@ -68,6 +69,7 @@ class Manifest(Facts):
     went_on_for: tuple[str, ...] = ()
     generators: int = 1
     prepared: bool = True
+    pooler: str = ""
     machine: dict[str, Any] = Field(default_factory=dict)
     system: dict[str, Any] = Field(default_factory=dict)
     connections: int | None = None

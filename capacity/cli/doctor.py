@@ -1,18 +1,34 @@
-"""`capacity doctor`: what this machine can measure with."""
+"""`capacity doctor`: what this machine can measure with, and what is to be known of the servers beforehand."""
 
 import sys
 
 import click
 
+COLOURS = {"ok": "green", "note": "yellow", "MISSING": "red"}
+
 
 @click.command()
-def doctor() -> None:
-    """Say what this machine can measure with, and what is missing; exit code 2 where the suite cannot run."""
-    from capacity.probes.parts import PARTS
-    from capacity.probes.promises import enough_time
-    from capacity.system.doctor import examined
+@click.option("--json", "as_json", is_flag=True, help="as a list of names and values, for pipelines")
+def doctor(as_json: bool) -> None:
+    """Say what this machine can measure with, and what to know of the servers that the environment names.
 
-    checks = [*examined(), *enough_time(PARTS)]
-    for check in checks:
-        click.echo(f"{'ok' if check.fine else 'MISSING' if check.needed else 'note':8} {check.name:22} {check.said}")
+    Nothing is loaded or written. Exit code 2 where something is missing without which nothing can be measured.
+    """
+    from capacity.probes.promises import enough_time
+    from capacity.project import project_folder
+    from capacity.suite.preflight import checks_json, checks_text
+    from capacity.system.preflight.stack import machine_and_program_checks, parts_of, stack_checks
+
+    parts = parts_of(project_folder())
+    checks = [*stack_checks(parts), *machine_and_program_checks(parts), *enough_time(parts)]
+    if as_json:
+        click.echo(checks_json(checks))
+    else:
+        for line in checks_text(checks).splitlines():
+            click.echo(_coloured(line))
     sys.exit(2 if any(check.needed and not check.fine for check in checks) else 0)
+
+
+def _coloured(line: str) -> str:
+    state = line[2:10].strip()
+    return line[:2] + click.style(line[2:10], fg=COLOURS[state]) + line[10:] if state in COLOURS else line

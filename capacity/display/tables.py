@@ -192,7 +192,13 @@ def load_text(manifest: Manifest) -> str:
     loop, unit = ("closed", " users") if manifest.kind == "users" else ("open", "/s")
     mix = ", ".join(f"{each['name']} {each['weight']:g} %" for each in manifest.workload["operations"])
     held = ", then ".join(f"{each.to:,g}{unit} for {each.end_s - each.start_s:g} s" for each in manifest.sustained)
-    return wrapped(f"{loop} loop, {held}, {manifest.admitted} connections: {mix}")
+    lines = [wrapped(f"{loop} loop, {held}, {manifest.admitted} connections: {mix}")]
+    if manifest.pooler:
+        kept = "with" if manifest.prepared else "which keeps no prepared statements: without"
+        lines.append(wrapped(f"through a transaction pooler ({manifest.pooler}), {kept} prepared statements"))
+    elif not manifest.prepared:
+        lines.append("without prepared statements")
+    return "\n".join(lines)
 
 
 def quality_text(

@@ -17,6 +17,7 @@ from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import POSTGRES_URL, System, require
 from capacity.system.application.database import DATASETS, connect_as_administrator, prepare_database
+from capacity.system.pooler import prepares
 from capacity.system.postmaster import find_postmaster
 from capacity.workload import read_workload
 
@@ -33,8 +34,8 @@ TIDY = ("VACUUM capacity.posts, capacity.connectors, capacity.job_logs, capacity
 def measure_database(system: System, workloads: Path, profile: str, folder: Path, *, prepared: bool = True) -> Path:
     """Measure PostgreSQL into a new recording in `folder`, with the pairs in its sub-folder `row_security`.
 
-    `workloads` is the folder of database.yaml and row_security.yaml; `prepared` False is for a transaction pooler,
-    which keeps no prepared statements. CPU and memory of the server's processes are read beside the mix, where they are
+    `workloads` is the folder of database.yaml and row_security.yaml; `prepared` False measures without prepared
+    statements, as it is by itself through a transaction pooler that does not keep them. CPU and memory of the server's processes are read beside the mix, where they are
     on this machine. Raises CapacityError for an unknown profile or a server that is down or lets nobody in.
     """
     mix, pairs = (read_workload(workloads / f"{name}.yaml") for name in ("database", ROW_SECURITY))
@@ -47,7 +48,9 @@ def measure_database(system: System, workloads: Path, profile: str, folder: Path
     processes = {} if pid is None else {"server": f"postgres={pid}"}
     beside = [gauges_of(**told, **processes, locks=system.postgres_admin_url)]
     promises = for_what_is_undecided("database", read_database_findings, workloads)
-    url, (first, second) = system.postgres_url, (Measurement(each, profile, prepared=prepared) for each in (mix, pairs))
+    url = system.postgres_url
+    prepared, told_of = prepares(url, prepared)
+    first, second = (Measurement(each, profile, prepared=prepared, more=told_of) for each in (mix, pairs))
     measure(first, url, beside, folder, goes_on_for=promises)
     measure(second, url, [gauges_of(**told)], folder / ROW_SECURITY)
     return folder
@@ -78,7 +81,8 @@ def ready_database(
     prepare_database(admin, DATASETS[profile])
     tidy(admin)
     watchers = [gauges_of(postgres=admin, processes=postgres_processes(admin))]
-    return SystemUnderTest(url, watchers, lambda: wait_until_idle(admin))
+    prepared, told_of = prepares(url)
+    return SystemUnderTest(url, watchers, lambda: wait_until_idle(admin), lambda: told_of, prepared)
 
 
 def tidy(postgres_url: str) -> None:

@@ -36,9 +36,8 @@ class LoadTest:
         """Hold `rate` operations a second for `seconds`, from rest and after a warm-up, into a new recording."""
         part, level = self.under_test, at_level(self.workload, rate, seconds, warm_up_s)
         part.rest()
-        measurement = Measurement(
-            level, PROFILE, self.generators, more={"settle_s": 0.0, **part.more()}, to_its_end=True
-        )
+        told = {"settle_s": 0.0, **part.more()}
+        measurement = Measurement(level, PROFILE, self.generators, part.prepared, told, to_its_end=True)
         start = self.fork_server.start
         return measure(measurement, part.url, part.watchers, folder, settle=part.rest, start=start)
 

@@ -18,13 +18,15 @@ from capacity.system.addresses import System
 class SystemUnderTest:
     """A part of a system that is ready to be loaded: where, what is read beside it, and how it comes to rest.
 
-    `more` gives what a measurement of it is told beside its workload, anew for each.
+    `more` gives what a measurement of it is told beside its workload, anew for each; `prepared` is whether it uses
+    prepared statements.
     """
 
     url: str
     watchers: Sequence[Watcher]
     rest: Callable[[], object] = bool
     more: Callable[[], Mapping[str, Any]] = dict
+    prepared: bool = True
 
 
 @dataclass(frozen=True, slots=True)

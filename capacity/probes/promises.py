@@ -1,6 +1,7 @@
 """The promises on a part of the system: which a profile cannot decide, and for which a load goes on at its look."""
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 from capacity.analysis.measured.decisions import undecidable, undecided
@@ -11,7 +12,10 @@ from capacity.objectives import project_objectives
 from capacity.probes.measurement import GoesOnFor
 from capacity.project import workloads_of
 from capacity.system.doctor import Check
+from capacity.system.preflight.check import Check, fact, note
 from capacity.workload import Workload, read_workload
+
+LONGER = "measure with a longer profile, where these are to be decided"
 
 
 def for_what_is_undecided(section: str, read: Callable[[Path], list[Finding]], workloads: Path | str = "") -> GoesOnFor:
@@ -53,8 +57,13 @@ def enough_time(parts: Collection[str]) -> list[Check]:
         profiles = dict.fromkeys(profile for name in parts for profile in _workload(name).shapes)
         said = {profile: beforehand(profile, *parts) for profile in profiles}
     except CapacityError as error:
-        return [Check("promises", False, False, str(error))]
-    return [Check(f"profile {profile}", each.endswith("every promise"), False, each) for profile, each in said.items()]
+        return [note("promises", str(error), "which promises a profile cannot decide is not known", "")]
+    checks = []
+    for profile, line in said.items():
+        has, left = line.partition(", and ")[::2]
+        name = f"profile {profile}"
+        checks.append(note(name, has, left, LONGER) if left else fact(name, line))
+    return [replace(each, part="promises") for each in checks]
 
 
 def _workload(name: str, folder: Path | str = "") -> Workload:
