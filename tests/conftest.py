@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from capacity.analysis.limits.search_result import breaking_point_findings
+from capacity.clock import wait_until
 from capacity.findings import Finding
 from capacity.probes.breaking_point import read_search_results
 from capacity.probes.parts import PARTS
@@ -19,7 +22,7 @@ from capacity.scenarios.overload import BREAKER, read_overload
 from capacity.scenarios.trials import failover_findings, read_trials
 from capacity.suite.kernels import CHOSEN_BY, PROVISIONER
 from capacity.system.addresses import System
-from capacity.system.embedded import open_system
+from capacity.system.embedded import free_port, open_system
 
 DEFAULT_TIER = "not slow and not thorough"
 os.environ[CHOSEN_BY] = PROVISIONER  # as in a run: notebooks start in a second
@@ -82,6 +85,54 @@ def node() -> str:
             if made.returncode:
                 pytest.skip(f"npm could not install bullmq: {' '.join(made.stderr.split())[:200]}")
     return program
+
+
+PGBOUNCER = """
+[databases]
+* = host={host} port={port} user={user}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {own_port}
+unix_socket_dir =
+auth_type = any
+pool_mode = {mode}
+default_pool_size = {size}
+max_client_conn = {clients}
+"""
+
+
+@pytest.fixture(scope="session")
+def start_pooler(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[str]]:
+    """Starts a real PgBouncer in front of the PostgreSQL at an address; gives the address that leads through it."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.skip("pgbouncer is not installed (Debian: apt install pgbouncer)")
+
+    @contextmanager
+    def started(postgres_url: str, mode: str, size: int = 10, clients: int = 200) -> Iterator[str]:
+        info, own_port = conninfo_to_dict(postgres_url), free_port()
+        file = tmp_path_factory.mktemp("pooler") / "pgbouncer.ini"
+        given = {name: info[name] for name in ("host", "port", "user")}
+        file.write_text(PGBOUNCER.format(own_port=own_port, mode=mode, size=size, clients=clients, **given))
+        pooler = subprocess.Popen([program, "-q", "-u", "nobody", str(file)], stderr=subprocess.PIPE, text=True)
+        url = f"postgresql://{info['user']}@127.0.0.1:{own_port}/{info['dbname']}"
+        try:
+            assert wait_until(lambda: pooler.poll() is not None or _lets_in(url), 20), "PgBouncer did not answer"
+            assert pooler.poll() is None, pooler.stderr and pooler.stderr.read()
+            yield url
+        finally:
+            pooler.terminate()
+            pooler.wait()
+
+    return started
+
+
+def _lets_in(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def read_failover_findings(folder: Path) -> list[Finding]:

@@ -194,10 +194,9 @@ def load_text(manifest: Manifest) -> str:
     held = ", then ".join(f"{each.to:,g}{unit} for {each.end_s - each.start_s:g} s" for each in manifest.sustained)
     lines = [wrapped(f"{loop} loop, {held}, {manifest.admitted} connections: {mix}")]
     if manifest.pooler:
-        kept = "with" if manifest.prepared else "which keeps no prepared statements: without"
-        lines.append(wrapped(f"through a transaction pooler ({manifest.pooler}), {kept} prepared statements"))
-    elif not manifest.prepared:
-        lines.append("without prepared statements")
+        lines.append(f"through a transaction pooler ({manifest.pooler})")
+    if not manifest.prepared:
+        lines.append("without prepared statements: each one is parsed and planned anew")
     return "\n".join(lines)
 
 

@@ -34,9 +34,10 @@ TIDY = ("VACUUM capacity.posts, capacity.connectors, capacity.job_logs, capacity
 def measure_database(system: System, workloads: Path, profile: str, folder: Path, *, prepared: bool = True) -> Path:
     """Measure PostgreSQL into a new recording in `folder`, with the pairs in its sub-folder `row_security`.
 
-    `workloads` is the folder of database.yaml and row_security.yaml; `prepared` False measures without prepared
-    statements, as it is by itself through a transaction pooler that does not keep them. CPU and memory of the server's processes are read beside the mix, where they are
-    on this machine. Raises CapacityError for an unknown profile or a server that is down or lets nobody in.
+    `workloads` is the folder of database.yaml and row_security.yaml. `prepared` False measures without prepared
+    statements, as is done by itself through a transaction pooler that does not keep them. CPU and memory of the
+    server's processes are read beside the mix, where they are on this machine. Raises CapacityError for an unknown
+    profile or a server that is down or lets nobody in.
     """
     mix, pairs = (read_workload(workloads / f"{name}.yaml") for name in ("database", ROW_SECURITY))
     if profile not in DATASETS:

@@ -11,7 +11,6 @@ from capacity.findings import Finding, judge_all
 from capacity.objectives import project_objectives
 from capacity.probes.measurement import GoesOnFor
 from capacity.project import workloads_of
-from capacity.system.doctor import Check
 from capacity.system.preflight.check import Check, fact, note
 from capacity.workload import Workload, read_workload
 

@@ -1,74 +1,35 @@
 """The database probe through a real PgBouncer in transaction mode, which is how Supabase's pooler works."""
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg
 import pytest
 
+from capacity.display.tables import load_text
 from capacity.errors import CapacityError
 from capacity.probes.database import measure_database, read_database_findings
+from capacity.probes.levels import open_load_test
 from capacity.probes.measurement import Measurement, gauges_of, measure
+from capacity.probes.searches import read_searches
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, prepare_database
 from capacity.workload import Workload, parse_workload, read_workload
 
-PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+StartPooler = Callable[..., AbstractContextManager[str]]
+
 WORKLOADS = Path(__file__).parents[2] / "data" / "workloads"
 SERVER_CONNECTIONS = 10
-CONFIGURATION = """
-[databases]
-* = host={host} port={port} user={user}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {own_port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = {size}
-max_client_conn = 200
-"""
-
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed (Debian: apt install pgbouncer)")
 
 
 @pytest.fixture(scope="module")
-def pooled(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def pooled(system: System, start_pooler: StartPooler) -> Iterator[System]:
     """The system with the load going through the pooler; its administrator goes to the server itself."""
-    assert PROGRAM
     prepare_database(system.postgres_admin_url, DATASETS["smoke"])
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        own_port = taken.getsockname()[1]
-    info = psycopg.conninfo.conninfo_to_dict(system.postgres_url)
-    values = {"own_port": own_port, "size": SERVER_CONNECTIONS}
-    file = tmp_path_factory.mktemp("pooler") / "pgbouncer.ini"
-    file.write_text(CONFIGURATION.format(host=info["host"], port=info["port"], user=info["user"], **values))
-    pooler = subprocess.Popen([PROGRAM, "-q", "-u", "nobody", str(file)], stderr=subprocess.PIPE, text=True)
-    url = f"postgresql://{info['user']}@127.0.0.1:{own_port}/{info['dbname']}"
-    try:
-        deadline = time.monotonic() + 20
-        while not answers(url):
-            assert pooler.poll() is None, pooler.stderr and pooler.stderr.read()
-            assert time.monotonic() < deadline, "PgBouncer did not answer"
-            time.sleep(0.05)
+    with start_pooler(system.postgres_url, mode="transaction", size=SERVER_CONNECTIONS) as url:
         yield replace(system, postgres_url=url)
-    finally:
-        pooler.terminate()
-        pooler.wait()
-
-
-def answers(url: str) -> bool:
-    try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def short(name: str) -> Workload:
@@ -83,8 +44,11 @@ def test_the_probe_runs_through_it_without_an_error(
 ) -> None:
     """90 connections of the load share 10 of the server."""
     workloads = write_workloads(tmp_path, short("database"), short("row_security"))
-    folder = measure_database(pooled, workloads, "smoke", tmp_path / "database", prepared=False)
-    samples = open_recording(folder).samples
+    folder = measure_database(pooled, workloads, "smoke", tmp_path / "database")
+    recording = open_recording(folder)
+    samples, facts = recording.samples, recording.facts
+    assert (facts.prepared, facts.pooler.partition(" ")[0]) == (False, "PgBouncer")
+    assert f"through a transaction pooler ({facts.pooler})\nwithout prepared statements" in load_text(facts)
     assert len(samples) > 1000
     assert set(samples["outcome"]) == {"ok"}
     found = {each.name: each.value for each in read_database_findings(folder)}
@@ -94,6 +58,14 @@ def test_the_probe_runs_through_it_without_an_error(
     assert opened is not None
     assert 1 < opened <= SERVER_CONNECTIONS
     assert found["database.row_security_cost"] is not None
+
+
+def test_a_level_of_a_search_through_it_is_without_an_error_too(pooled: System, tmp_path: Path) -> None:
+    search = read_searches(WORKLOADS / "breaking_point.yaml")["database"]
+    with open_load_test("database", search, pooled) as test:
+        recording = open_recording(test.measure(200, 1.0, 0.2, tmp_path / "level"))
+    assert (recording.facts.prepared, recording.facts.pooler != "") == (False, True)
+    assert set(recording.samples["outcome"]) == {"ok"}
 
 
 @pytest.mark.thorough

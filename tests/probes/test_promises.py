@@ -24,7 +24,7 @@ def test_a_line_names_each_promise_and_the_seconds_that_it_needs() -> None:
 
 def test_the_doctor_says_it_of_every_profile() -> None:
     said = CliRunner().invoke(main, ["doctor"]).output.splitlines()
-    of = {each.split()[2]: each.split()[0] for each in said if each[9:].startswith("profile ")}
+    of = {each.split()[2]: each.split()[0] for each in said if each[11:].startswith("profile ")}
     assert of == {"smoke": "note", "standard": "ok", "full": "ok"}
 
 

@@ -187,7 +187,7 @@ def _row_security(seen: Seen) -> Iterator[Check]:
         yield fact("row security", f"holds for {named}")
         return
     said = (
-        f"{named} {why}" if why else f"{named} owns {role['owned']} tables whose policies do not hold for their owner"
+        f"{named} {why}" if why else f"{named} owns tables ({role['owned']}) whose policies do not hold for their owner"
     )
     means = (
         "policies are skipped, and what row-level security costs is measured as nothing, but for statements that take "

@@ -1,5 +1,6 @@
 """What a Redis says of itself before it is loaded: make, memory, rights, persistence and role."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ READ_FIGURES = ("INFO",)
 SET_NAME = ("CLIENT", "SETNAME", "capacity-load")
 END_CONNECTIONS = (("CLIENT", "LIST"), ("CLIENT", "KILL", "ID", "0"))
 NOT_ALLOWED = redis.exceptions.NoPermissionError
+NOT_QUEUED = frozenset({"EXEC", "DISCARD", "MULTI", "WATCH", "UNWATCH", "QUIT", "RESET"})  # these act at once
+IN_TRANSACTION = re.compile(r"inside (a transaction|MULTI)", re.IGNORECASE)  # refused here, and nowhere else
 SAID_ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError, redis.exceptions.ClusterCrossSlotError)
 
 
@@ -67,11 +70,14 @@ def why_refused(client: redis.Redis, commands: Mapping[str, Sequence[str]]) -> d
         connection.send_command("MULTI")
         connection.read_response()
         for name, words in commands.items():
+            if words[0].upper() in NOT_QUEUED:
+                continue
             connection.send_command(*words)
             try:
                 connection.read_response()
             except redis.ResponseError as error:
-                refused[name] = error
+                if not IN_TRANSACTION.search(str(error)):
+                    refused[name] = error
         connection.send_command("DISCARD")
         connection.read_response()
     except redis.ResponseError:
