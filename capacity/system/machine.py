@@ -41,7 +41,7 @@ def machine_text(facts: Mapping[str, Any]) -> str:
     for name, unit in (("cpus", "cores"), ("memory_gib", "GiB")):
         whole, usable = facts[name], facts.get(f"usable_{name}", facts[name])
         said.append(f"{whole} {unit}" if usable >= whole else f"{usable:g} of {whole} {unit}")
-    return f"{said[0]} {facts.get('processor', facts['system'])}, {said[1]}"
+    return f"{said[0]} {facts.get('processor') or facts['system']}, {said[1]}"
 
 
 def require_linux() -> None:

@@ -84,7 +84,7 @@ def one_line(error: BaseException) -> str:
 
 def seconds_text(seconds: float) -> str:
     """A time in a unit that reads well."""
-    return f"{seconds * 1000:.0f} ms" if abs(seconds) < 1 else f"{seconds:,.4g} s"
+    return f"{seconds * 1000:.0f} ms" if abs(seconds) < 1 else f"{seconds:,.3g} s"
 
 
 def widest(workloads: Sequence[Workload]) -> Workload:

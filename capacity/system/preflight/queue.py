@@ -75,27 +75,30 @@ def _seen(client: redis.Redis, queue: Queue) -> SeenQueue:
 
 
 def _workers(client: redis.Redis, queue: Queue) -> int | None:
-    """Connections of workers by the names that BullMQ gives them, in Node and in Python; Bull gives the first one."""
-    named = f"{queue.prefix}:{base64.b64encode(queue.name.encode()).decode()}"
+    """Connections of workers by the names that BullMQ gives them: Node's writes the queue's in base64, Python's plain.
+
+    Where a worker has a name, that follows.
+    """
+    written = (base64.b64encode(queue.name.encode()).decode(), queue.name)
+    named = [f"{queue.prefix}:{each}" for each in written]
     try:
         names = [str(each.get("name", "")) for each in client.client_list()]
     except redis.ResponseError:
         return None
-    return sum(each == named or each.startswith(f"{named}:w:") for each in names)
+    return sum(each in named or each.startswith(tuple(f"{name}:w:" for name in named)) for each in names)
 
 
 def _there(seen: SeenQueue, queue: Queue) -> Iterator[Check]:
     version = seen.meta.get("version", "")
     made, _, number = version.partition(":")
     jobs = sum(seen.counts.values())
-    if version:
-        product = f"BullMQ {number}" if made == "bullmq" else version
+    product = f"BullMQ {number}" if made == "bullmq" else version or "BullMQ of a version that it does not note"
+    if seen.meta:
         yield fact("reachable", f"{product}: {seen.name}, {jobs:,} jobs")
-    elif jobs or seen.meta:
-        means = "Bull up to 4 keeps attempts in another field, and BullMQ before 5 no version: retries may be misread"
-        yield note(
-            "version", f"{seen.name} tells no version of BullMQ", means, "compare the findings with its dashboard"
-        )
+    elif jobs:
+        means = "Bull, up to 4, keeps attempts in another field: what is read of retries may be wrong"
+        said = f"{seen.name} has no meta, which BullMQ's queues have"
+        yield note("version", said, means, "compare the findings with its dashboard")
     elif not seen.workers:
         means = "jobs are added to a queue that nobody has: none is ever done"
         to_do = "correct CAPACITY_QUEUE or CAPACITY_QUEUE_PREFIX, or start the workers"
@@ -108,7 +111,12 @@ def _running(seen: SeenQueue) -> Iterator[Check]:
         means = "no job is done: all wait, and the measurement waits 2 minutes for them"
         yield note("paused", f"{seen.name} is paused", means, "resume it: queue.resume()")
     if seen.workers is None:
-        yield note("workers", "NOPERM for CLIENT LIST", "whether workers are connected is not known", "+client|list")
+        yield note(
+            "workers",
+            "NOPERM for CLIENT LIST",
+            "whether workers are connected is not known",
+            "let the user: +client|list",
+        )
     elif seen.workers:
         yield fact("workers", f"{seen.workers} connections of workers")
     else:
