@@ -17,10 +17,12 @@ def doctor(as_json: bool) -> None:
     from capacity.probes.promises import enough_time
     from capacity.project import project_folder
     from capacity.suite.preflight import checks_json, checks_text
-    from capacity.system.preflight.stack import machine_and_program_checks, parts_of, stack_checks
+    from capacity.system.addresses import system_from
+    from capacity.system.preflight.stack import local_checks, parts_of, read_workloads, stack_checks
 
-    parts = parts_of(project_folder())
-    checks = [*stack_checks(parts), *machine_and_program_checks(parts), *enough_time(parts)]
+    parts, system = parts_of(project_folder()), system_from()
+    wanted = {name: read_workloads(name) for name in parts}
+    checks = [*stack_checks(system, wanted), *local_checks(system, wanted), *enough_time(parts)]
     if as_json:
         click.echo(checks_json(checks))
     else:

@@ -1,21 +1,22 @@
 """The preflight in a terminal or as JSON: what was looked at, and before a run what of it is not fine."""
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from typing import Any
+from pathlib import Path
 
 from capacity.display.text import LINE_WIDTH, wrapped
 from capacity.errors import CapacityError
-from capacity.system.addresses import VARIABLES
+from capacity.project import project_folder
+from capacity.system.addresses import system_from
 from capacity.system.preflight.check import Check
-from capacity.system.preflight.stack import FILES, read_workloads, stack_checks
-from capacity.system.preflight.this_machine import machine_checks
+from capacity.system.preflight.stack import local_checks, parts_of, read_workloads, stack_checks
+from capacity.system.preflight.this_machine import TOOLS
 
 NAME = 14  # columns, at least
+OF_ALL_PARTS = {"failover", "breaking_point"}  # notebooks that load each part that there is
 STATE = 8  # columns, of MISSING the longest word
 
 
@@ -48,22 +49,22 @@ def checks_json(checks: Sequence[Check]) -> str:
     return json.dumps([asdict(each) for each in checks], indent=2, ensure_ascii=False)
 
 
-def show_preflight(notebooks: Collection[str], given: Mapping[str, Any], say: Callable[[str], None]) -> None:
+def show_preflight(notebooks: Collection[str], workloads: Path | str, say: Callable[[str], None]) -> None:
     """Say what is not fine of the servers that the environment names and of this machine, before notebooks load them.
 
-    Nothing is said where no server is named. `given` are the parameters of the run. Raises CapacityError where a server
-    does not answer: nothing could be measured.
+    `workloads` is the folder of the workload files (empty: the project's). Nothing is said of servers that the suite
+    starts itself. Raises CapacityError where a server does not answer, or nothing could be measured otherwise.
     """
-    named = any(os.environ.get(variable) for variable in VARIABLES.values())
-    if not named:
+    system, parts = system_from(), parts_of(project_folder())
+    if system.embedded or not (system.postgres_url or system.redis_url or system.gateway_url):
         return
-    # The other notebooks load all parts that there are.
-    parts = [name for name in FILES if name in notebooks] if set(notebooks) <= set(FILES) else []
-    workloads = given.get("workloads", "")
-    checks = stack_checks(parts, workloads)
-    checks += machine_checks([each for name in parts or FILES for each in read_workloads(name, workloads)])
-    for each in checks:
-        if each.needed and not each.fine:
-            raise CapacityError(f"{each.part} {each.said}; {each.means}: {each.to_do}")
-    if left := [each for each in checks if not each.fine]:
-        say(checks_text(left) + "\n")
+    if not set(notebooks) & OF_ALL_PARTS:
+        parts = [name for name in parts if name in notebooks]
+    wanted = {name: read_workloads(name, workloads) for name in parts}
+    checks = [*stack_checks(system, wanted), *(local_checks(system, wanted) if parts else [])]
+    left = [each for each in checks if not each.fine and each.name not in TOOLS]
+    for each in left:
+        if each.needed:
+            raise CapacityError(f"{each.part}: {each.said}; {each.means}: {each.to_do}")
+    if left:
+        say(f"{checks_text(left)}\n")

@@ -25,11 +25,12 @@ from capacity.suite.notebooks import (
     notebooks_in,
 )
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
+from capacity.suite.preflight import show_preflight
 from capacity.suite.progress import expected_seconds, promises_kept
 from capacity.suite.run_folder import RunBrokenOffError, only_here
 from capacity.system.addresses import BATCH, system_from
 from capacity.system.embedded import open_system
-from capacity.system.machine import machine_facts, require_linux
+from capacity.system.machine import machine_facts, machine_text, require_linux
 from capacity.writing import write_json
 
 TITLE = "Capacity report"
@@ -56,6 +57,7 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> R
     wanted, given = _checked(plan, left)
     require_linux()
     with only_here(run):
+        show_preflight(wanted, plan.parameters.get("workloads", ""), say)
         facts = _begun(run, plan)
         if left:
             say(left_out_text(left))
@@ -200,9 +202,7 @@ def _report_facts(run: Path, facts: RunManifest) -> dict[str, str]:
         servers.add(read_manifest(manifest.parent).system.get("server", ""))
     machine = facts.machine
     named = ", ".join(sorted(servers - {""}))
-    made_on = "unknown: the run was broken off before it began"
-    if machine:
-        made_on = f"{machine['cpus']} cores {machine.get('processor', machine['system'])}, {machine['memory_gib']} GiB"
+    made_on = machine_text(machine) if machine else "unknown: the run was broken off before it began"
     whose = "started by the suite, on the machine that also made the load" if facts.embedded else "your own"
     return {
         "Measured": facts.started_at.replace("T", " ").replace("+00:00", " UTC"),

@@ -18,7 +18,6 @@ from capacity.system.preflight.clocks import ClockOffset, clock_check
 from capacity.system.preflight.this_machine import ephemeral_ports
 from capacity.workload import Workload
 
-PART = "API"
 EXPIRES_DAYS = 14
 DAY_S = 86_400
 DATE_S = 1.0

@@ -17,7 +17,6 @@ from capacity.system.preflight.check import ANSWER_S, Check, fact, missing, note
 from capacity.system.preflight.clocks import clock_check, clock_offset
 from capacity.workload import Workload
 
-PART = "PostgreSQL"
 TRIED = (14, 18)
 BESIDE = 4  # connections of what reads the server's figures while it is loaded
 IDLE_S = 60.0  # what a connection may have to wait for its turn, while a load begins and ends

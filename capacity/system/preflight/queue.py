@@ -16,7 +16,6 @@ from capacity.system.preflight.check import ANSWER_S, Check, fact, note, one_lin
 from capacity.system.preflight.clocks import ClockOffset, clock_offset
 from capacity.system.preflight.redis import why_refused
 
-PART = "queue"
 LOOKED_AT = 20  # jobs of a state, and events
 CLOCKS_APART_S = 0.05  # more than a worker takes to tell Redis that a job has ended
 LISTS, SETS = ("wait", "active", "paused"), ("prioritized", "delayed", "completed", "failed")

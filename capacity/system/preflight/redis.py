@@ -13,7 +13,6 @@ from capacity.system.preflight.clocks import clock_check, clock_offset
 from capacity.units import MB
 from capacity.workload import Workload
 
-PART = "Redis"
 BESIDE = 4  # connections of what reads the server's figures while it is loaded
 COUNTS_ERRORS = (6, 2)  # the first version that counts errors by their kind
 READ_FIGURES = ("INFO",)

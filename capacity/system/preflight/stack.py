@@ -1,14 +1,17 @@
 """The parts of a system looked at together, each beside the workloads that are to load it."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from capacity.load.bullmq import Queue
 from capacity.project import WORKLOADS, is_own, project_folder, workloads_of
-from capacity.system.addresses import GATEWAY_URL, POSTGRES_URL, REDIS_URL, System, system_from
-from capacity.system.preflight import gateway, postgres, queue, redis, this_machine
+from capacity.system.addresses import GATEWAY_URL, POSTGRES_URL, REDIS_URL, System
 from capacity.system.preflight.check import Check, Look
+from capacity.system.preflight.gateway import gateway_checks
+from capacity.system.preflight.postgres import postgres_checks
+from capacity.system.preflight.queue import queue_checks
+from capacity.system.preflight.redis import redis_checks
+from capacity.system.preflight.this_machine import machine_checks, program_checks
 from capacity.workload import Workload, read_workload
 
 # The workloads of each part, by the names of their files; the first is the part's own.
@@ -26,44 +29,43 @@ def parts_of(project: Path) -> list[str]:
     return [name for name in FILES if not own or (project / WORKLOADS / f"{name}.yaml").exists()]
 
 
-def stack_checks(
-    parts: Sequence[str] = (), workloads: Path | str = "", environment: Mapping[str, str] = os.environ
-) -> list[Check]:
-    """What is to be known of the addresses in the environment before these parts (all of the project's) are loaded.
-
-    `workloads` is the folder of the workload files (empty: the project's). Nothing is loaded or written. Raises
-    CapacityError where an address is refused, or a workload cannot be read.
-    """
-    system = system_from(environment)
-    wanted = {name: read_workloads(name, workloads) for name in parts or parts_of(project_folder())}
-    return [check for look in _looks(system, wanted) for check in look.found()]
-
-
 def read_workloads(part: str, folder: Path | str = "") -> list[Workload]:
-    """The workloads of a part that are there; CapacityError where one cannot be read."""
+    """The workloads of a part that are in a folder (empty: the project's); CapacityError where one is wrong."""
     within = workloads_of(part, folder)
     files = (within / f"{name}.yaml" for name in FILES[part])
     return [read_workload(file) for file in files if file.exists()]
 
 
+def stack_checks(system: System, wanted: Mapping[str, Sequence[Workload]]) -> list[Check]:
+    """What is to be known of the servers that a system names before the `wanted` workloads of its parts load them.
+
+    Nothing is loaded or written. A server that is down is one line that says so.
+    """
+    return [check for look in _looks(system, wanted) for check in look.found()]
+
+
+def local_checks(system: System, wanted: Mapping[str, Sequence[Workload]]) -> list[Check]:
+    """What this machine has for them."""
+    loads = [workload for workloads in wanted.values() for workload in workloads]
+    return [*machine_checks(loads), *program_checks(system, tools=not is_own(project_folder()))]
+
+
 def _looks(system: System, wanted: Mapping[str, Sequence[Workload]]) -> list[Look]:
     """Looks at the servers that are named, all at the same time."""
+    database, requests, jobs = (wanted.get(name, ()) for name in ("database", "gateway", "queue"))
     looks = []
-    if system.postgres_url and (database := wanted.get("database")):
-        looks.append(Look(postgres.PART, POSTGRES_URL, lambda: postgres.postgres_checks(system, database)))
-    of_redis = [*wanted.get("redis", ()), *(wanted.get("queue", ()) if system.queue else ())]
-    if system.redis_url and of_redis:
-        looks.append(Look(redis.PART, REDIS_URL, lambda: redis.redis_checks(system.redis_url, of_redis)))
-    if system.redis_url and system.queue and wanted.get("queue"):
+    if system.postgres_url and database:
+        looks.append(Look("PostgreSQL", POSTGRES_URL, lambda: _database(system, database)))
+    if system.redis_url and (of_redis := [*wanted.get("redis", ()), *jobs]):
+        looks.append(Look("Redis", REDIS_URL, lambda: redis_checks(system.redis_url, of_redis)))
+    if system.redis_url and system.queue and jobs:
         named = Queue(system.queue, system.queue_prefix)
-        looks.append(Look(queue.PART, REDIS_URL, lambda: queue.queue_checks(system.redis_url, named)))
-    if system.gateway_url and (requests := wanted.get("gateway")):
-        looks.append(Look(gateway.PART, GATEWAY_URL, lambda: gateway.gateway_checks(system.gateway_url, requests[0])))
+        looks.append(Look("queue", REDIS_URL, lambda: queue_checks(system.redis_url, named)))
+    if system.gateway_url and requests:
+        looks.append(Look("API", GATEWAY_URL, lambda: gateway_checks(system.gateway_url, requests[0])))
     return looks
 
 
-def machine_and_program_checks(parts: Sequence[str], environment: Mapping[str, str] = os.environ) -> list[Check]:
-    """What this machine has for these parts."""
-    loads = [workload for name in parts for workload in read_workloads(name)]
-    programs = this_machine.program_checks(system_from(environment), tools=not is_own(project_folder()))
-    return [*this_machine.machine_checks(loads), *programs]
+def _database(system: System, workloads: Sequence[Workload]) -> list[Check]:
+    """What PostgreSQL is, and what its roles may not do that these workloads want."""
+    return postgres_checks(system, workloads)
