@@ -1,5 +1,6 @@
 """One thing that was looked at before a measurement, with what it means and what to do; and looks with a time limit."""
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -84,7 +85,7 @@ def one_line(error: BaseException) -> str:
 
 def seconds_text(seconds: float) -> str:
     """A time in a unit that reads well."""
-    return f"{seconds * 1000:.0f} ms" if abs(seconds) < 1 else f"{seconds:,.3g} s"
+    return f"{math.ceil(seconds * 1000):.0f} ms" if abs(seconds) < 1 else f"{seconds:,.3g} s"
 
 
 def widest(workloads: Sequence[Workload]) -> Workload:

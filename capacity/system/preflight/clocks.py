@@ -20,6 +20,8 @@ class ClockOffset:
     @property
     def said(self) -> str:
         """The offset in words."""
+        if abs(self.offset_s) <= self.uncertainty_s:
+            return f"as this machine's (± {seconds_text(self.uncertainty_s)})"
         ahead = "ahead of" if self.offset_s > 0 else "behind"
         return f"{seconds_text(abs(self.offset_s))} {ahead} this machine's (± {seconds_text(self.uncertainty_s)})"
 

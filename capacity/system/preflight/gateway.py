@@ -128,19 +128,19 @@ def _answers(answers: Sequence[Answer], failures: Mapping[str, str], left_out: S
     else:
         yield note("reachable", "it takes connections, and gives no answer of HTTP", "no request is answered", LOOK)
     for name, said in failures.items():
-        yield note("endpoint", f"{name}: {said}", "each of these requests is counted as an error", LOOK)
-    fine = []
-    for each in {answer.operation: answer for answer in answers}.values():
-        said = f"{each.operation} answers {each.status}"
-        if each.status >= FAILED:
-            yield note("endpoint", said, "each such answer is counted as an error", REMEDIES.get(each.status, LOOK))
-        elif each.status >= REDIRECTS:
+        yield note("answer", f"{name}: {said}", "each of these requests is counted as an error", LOOK)
+    alike: dict[tuple[int, str], list[str]] = {}
+    for operation, each in {answer.operation: answer for answer in answers}.items():
+        alike.setdefault((each.status, each.location), []).append(operation)
+    for (status, location), names in alike.items():
+        said = f"{status} from {', '.join(names)}"
+        if status >= FAILED:
+            yield note("answer", said, "each such answer is counted as an error", REMEDIES.get(status, LOOK))
+        elif status >= REDIRECTS:
             means = "no redirection is followed: what is measured is the redirection"
-            yield note("endpoint", f"{said} to {each.location}", means, "put that path into the workload's file")
+            yield note("answer", f"{said}: to {location}", means, "put that path into the workload's file")
         else:
-            fine.append(said)
-    if fine:
-        yield fact("endpoints", ", ".join(fine))
+            yield fact("answer", said)
     if left_out:
         yield fact("not asked", f"{', '.join(left_out)}: they may change something")
 

@@ -37,6 +37,11 @@ class SeenQueue:
     policy: str
     workers: int | None  # connections that call themselves workers of it; None where that may not be asked
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything of such a queue."""
+        return bool(self.meta or any(self.counts.values()) or self.workers)
+
 
 def queue_checks(url: str, queue: Queue) -> list[Check]:
     """What is to be known of a queue in the Redis at `url` before jobs are added; RedisError where that is down."""
@@ -98,7 +103,7 @@ def _there(seen: SeenQueue, queue: Queue) -> Iterator[Check]:
         means = "Bull, up to 4, keeps attempts in another field: what is read of retries may be wrong"
         said = f"{seen.name} has no meta, which BullMQ's queues have"
         yield note("version", said, means, "compare the findings with its dashboard")
-    elif not seen.workers:
+    elif not seen.exists:
         means = "jobs are added to a queue that nobody has: none is ever done"
         to_do = "correct CAPACITY_QUEUE or CAPACITY_QUEUE_PREFIX, or start the workers"
         yield note("reachable", f"there is no queue {seen.name} in this Redis", means, to_do)
@@ -118,7 +123,7 @@ def _running(seen: SeenQueue) -> Iterator[Check]:
         )
     elif seen.workers:
         yield fact("workers", f"{seen.workers} connections of workers")
-    else:
+    elif seen.exists:
         means = "if there are none, no job is done, and the measurement waits 2 minutes for them"
         yield note("workers", "no connection bears the name of a worker of it", means, "start the workers")
     unfinished = sum(seen.counts[each] for each in UNFINISHED)

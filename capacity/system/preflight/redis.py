@@ -163,7 +163,7 @@ def _memory(info: Mapping[str, Any]) -> Check:
         full = "writes are refused (OOM)" if policy == "noeviction" else "keys are evicted"
         return note("memory", said, f"it is nearly full: {full} during the load", "free some, or raise maxmemory")
     means = "memory used of maxmemory (memory_utilisation) is not given; the machine's memory is the limit"
-    return note("memory", "maxmemory is 0: no limit", means, "CONFIG SET maxmemory 2gb, as much as is meant for it")
+    return note("memory", "maxmemory is 0: no limit", means, "CONFIG SET maxmemory to what is meant for it")
 
 
 def _connections(client: redis.Redis, info: Mapping[str, Any], workloads: Sequence[Workload]) -> Iterator[Check]:

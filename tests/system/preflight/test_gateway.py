@@ -88,7 +88,7 @@ def looked(url: str, *paths: str, rate: float = 10) -> dict[str, list[Check]]:
 
 def test_each_get_is_asked_once_with_its_parameters_and_nothing_else_is(url: str) -> None:
     found = looked(url, "/orders/{n}")
-    assert found["endpoints"][0].said == "GET /orders/ answers 200"
+    assert found["answer"][0].said == "200 from GET /orders/"
     assert found["not asked"][0].said == "POST /pay: they may change something"
     assert found["reachable"][0].said == "HTTP/1.1"
     assert found["keep-alive"][0].said == "2 requests over 1 connection"
@@ -97,10 +97,13 @@ def test_each_get_is_asked_once_with_its_parameters_and_nothing_else_is(url: str
 
 
 def test_answers_that_are_errors_or_redirections_say_what_to_do(url: str) -> None:
-    found = looked(url, "/ordres/{n}", "/old")["endpoint"]
+    found = looked(url, "/ordres/{n}", "/old", "/nowhere")["answer"]
     assert [(each.said, each.to_do) for each in found] == [
-        ("GET /ordres/ answers 404", "correct the path in the workload's file, or the values of its parameters"),
-        ("GET /old answers 308 to /orders/1", "put that path into the workload's file"),
+        (
+            "404 from GET /ordres/, GET /nowhere",
+            "correct the path in the workload's file, or the values of its parameters",
+        ),
+        ("308 from GET /old: to /orders/1", "put that path into the workload's file"),
     ]
     assert found[0].means == "each such answer is counted as an error"
     assert found[1].means == "no redirection is followed: what is measured is the redirection"

@@ -16,6 +16,7 @@ from capacity.system.server_directory import open_server_directory
 from capacity.workload import Workload, parse_workload
 
 StartPooler = Callable[..., AbstractContextManager[str]]
+OLDER = Path("/usr/lib/postgresql/15/bin")
 SETTINGS = {"track_io_timing": "off", "track_wal_io_timing": "off", "max_connections": "40"}
 ROLES = """
 CREATE ROLE ordinary LOGIN;
@@ -166,3 +167,14 @@ def test_a_standby_says_that_it_takes_no_writes() -> None:
         server.start_again()
         (check,) = looked(server, "postgres", workload("UPDATE t SET a = 1"))["writes"]
         assert (check.said, check.to_do) == ("a standby, which takes no writes", "name the primary's address")
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(not OLDER.exists(), reason="PostgreSQL 15 is not installed (Debian 12: apt install postgresql)")
+def test_an_older_server_says_what_it_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPACITY_POSTGRES_BIN", str(OLDER))
+    with open_server_directory() as directory:
+        found = looked(run_postgres(directory), "postgres")
+        assert found["reachable"][0].said.startswith("PostgreSQL 15")
+        assert [each.said for each in found["timings"]] == ["PostgreSQL 15 has no pg_stat_io"]
+        assert all(each.fine for name, checks in found.items() for each in checks if name != "timings")

@@ -71,6 +71,7 @@ def test_a_queue_of_bullmq_tells_version_backlog_and_that_no_worker_is_there(url
 
 def test_a_name_that_no_queue_has_is_told(url: str) -> None:
     found = looked(url, Queue("ordres"))
+    assert "workers" not in found
     assert (found["reachable"].fine, found["reachable"].said) == (False, "there is no queue bull:ordres in this Redis")
     assert found["reachable"].to_do == "correct CAPACITY_QUEUE or CAPACITY_QUEUE_PREFIX, or start the workers"
 
