@@ -16,12 +16,12 @@ def doctor(as_json: bool) -> None:
     """
     from capacity.probes.promises import enough_time
     from capacity.project import project_folder
-    from capacity.suite.preflight import checks_json, checks_text
+    from capacity.suite.preflight import checks_json, checks_text, wanted_of
     from capacity.system.addresses import system_from
-    from capacity.system.preflight.stack import local_checks, parts_of, read_workloads, stack_checks
+    from capacity.system.preflight.stack import local_checks, parts_of, stack_checks
 
     parts, system = parts_of(project_folder()), system_from()
-    wanted = {name: read_workloads(name) for name in parts}
+    wanted = wanted_of(parts)
     checks = [*stack_checks(system, wanted), *local_checks(system, wanted), *enough_time(parts)]
     if as_json:
         click.echo(checks_json(checks))

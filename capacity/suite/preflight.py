@@ -9,11 +9,13 @@ from pathlib import Path
 
 from capacity.display.text import LINE_WIDTH, wrapped
 from capacity.errors import CapacityError
-from capacity.project import project_folder
+from capacity.probes.searches import read_searches
+from capacity.project import SEARCHES, project_folder, workloads_of
 from capacity.system.addresses import system_from
 from capacity.system.preflight.check import Check
 from capacity.system.preflight.stack import local_checks, parts_of, read_workloads, stack_checks
 from capacity.system.preflight.this_machine import TOOLS
+from capacity.workload import Workload, read_workload
 
 NAME = 14  # columns, at least
 OF_ALL_PARTS = {"failover", "breaking_point"}  # notebooks that load each part that there is
@@ -49,6 +51,21 @@ def checks_json(checks: Sequence[Check]) -> str:
     return json.dumps([asdict(each) for each in checks], indent=2, ensure_ascii=False)
 
 
+def wanted_of(parts: Sequence[str], workloads: Path | str = "", *, searched: bool = True) -> dict[str, list[Workload]]:
+    """The workloads of these parts; where they are `searched`, too, those of the search over its connections.
+
+    Raises CapacityError where a file is wrong.
+    """
+    wanted = {name: read_workloads(name, workloads) for name in parts}
+    searches = read_searches(workloads_of(SEARCHES.stem, workloads) / SEARCHES.name) if searched else {}
+    for name, search in searches.items():
+        file = workloads_of(search.workload, workloads) / f"{search.workload}.yaml"
+        if name in wanted and file.exists():
+            over = {"connections": search.connections}
+            wanted[name].append(read_workload(file).model_copy(update=over))
+    return wanted
+
+
 def show_preflight(notebooks: Collection[str], workloads: Path | str, say: Callable[[str], None]) -> None:
     """Say what is not fine of the servers that the environment names and of this machine, before notebooks load them.
 
@@ -60,7 +77,7 @@ def show_preflight(notebooks: Collection[str], workloads: Path | str, say: Calla
         return
     if not set(notebooks) & OF_ALL_PARTS:
         parts = [name for name in parts if name in notebooks]
-    wanted = {name: read_workloads(name, workloads) for name in parts}
+    wanted = wanted_of(parts, workloads, searched="breaking_point" in notebooks)
     checks = [*stack_checks(system, wanted), *(local_checks(system, wanted) if parts else [])]
     left = [each for each in checks if not each.fine and each.name not in TOOLS]
     for each in left:

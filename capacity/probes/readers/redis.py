@@ -8,7 +8,7 @@ import redis
 
 from capacity.errors import CapacityError
 from capacity.probes.readers import TIMEOUT_S, Reader
-from capacity.system.clients import redis_client
+from capacity.system.clients import redis_client, redis_product
 
 DOWN = redis.RedisError
 TOLD = {  # each gauge, and the line of INFO that has it
@@ -38,8 +38,7 @@ def redis_reader(url: str) -> tuple[Reader, dict[str, Any]]:
         return dict, {"server": "Redis, which does not tell its version", "not_given": {"redis": RIGHTLESS}}
     except redis.RedisError as error:
         raise CapacityError(f"Redis does not answer: {error}") from None
-    server = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
-    facts = {"server": server, "allocator": info.get("mem_allocator", "")}
+    facts = {"server": redis_product(info), "allocator": info.get("mem_allocator", "")}
     facts |= {name: info.get(name) for name in ("maxmemory", "maxmemory_policy", "maxclients")}
 
     def read() -> dict[str, float]:

@@ -34,7 +34,7 @@ KEPT_S = 60.0  # a closed connection's port is not used again for so long
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """One answer of an API."""
 
     operation: str
@@ -56,7 +56,7 @@ class Client:
         self.opened = 0
         self.expires_s: float | None = None
 
-    def ask(self, operation: Operation, request: bytes) -> Answer:
+    def ask(self, operation: Operation, request: bytes) -> HttpAnswer:
         """Send a request and read the whole answer; OSError or HTTPException where that fails."""
         connection, asked = self.open(), unix_s()
         connection.sendall(request)
@@ -67,7 +67,7 @@ class Client:
             date, location = (told.getheader(name) or "" for name in ("Date", "Location"))
             version, between = f"{told.version // 10}.{told.version % 10}", (asked + answered) / 2
             times = between, answered - asked
-            answer = Answer(operation.name, told.status, version, told.will_close, date, location, *times)
+            answer = HttpAnswer(operation.name, told.status, version, told.will_close, date, location, *times)
         if answer.closes:
             self.close()
         return answer
@@ -109,7 +109,7 @@ def gateway_checks(url: str, workload: Workload) -> list[Check]:
     left_out = [each.name for each in workload.operations if each not in read]
     with closing(Client(url)) as client:
         client.open()
-        answers: list[Answer] = []
+        answers: list[HttpAnswer] = []
         failures: dict[str, str] = {}
         for operation in [*read, *read[:1]]:
             try:
@@ -121,7 +121,7 @@ def gateway_checks(url: str, workload: Workload) -> list[Check]:
         return [*checks, *_certificate(client), *_clock(answers)]
 
 
-def _answers(answers: Sequence[Answer], failures: Mapping[str, str], left_out: Sequence[str]) -> Iterator[Check]:
+def _answers(answers: Sequence[HttpAnswer], failures: Mapping[str, str], left_out: Sequence[str]) -> Iterator[Check]:
     if not failures or answers:
         version = f"HTTP/{answers[0].version}" if answers else "it takes connections"
         yield fact("reachable", version)
@@ -145,7 +145,7 @@ def _answers(answers: Sequence[Answer], failures: Mapping[str, str], left_out: S
         yield fact("not asked", f"{', '.join(left_out)}: they may change something")
 
 
-def _kept(client: Client, answers: Sequence[Answer], workload: Workload) -> Iterator[Check]:
+def _kept(client: Client, answers: Sequence[HttpAnswer], workload: Workload) -> Iterator[Check]:
     """Whether connections stay open, and whether there are ports enough where they do not."""
     if not answers:
         return
@@ -177,7 +177,7 @@ def _certificate(client: Client) -> Iterator[Check]:
         yield note("certificate", f"it ends in {days:.1f} days", means, "renew it")
 
 
-def _clock(answers: Sequence[Answer]) -> Iterator[Check]:
+def _clock(answers: Sequence[HttpAnswer]) -> Iterator[Check]:
     """Its clock by the header Date, in whole seconds; some servers write it anew each second only."""
     told = [each for each in answers if each.date]
     with suppress(ValueError, TypeError):

@@ -1,6 +1,7 @@
 """What a Redis says of itself before it is loaded: make, memory, rights, persistence and role."""
 
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from capacity.workload import Workload
 
 BESIDE = 4  # connections of what reads the server's figures while it is loaded
 COUNTS_ERRORS = (6, 2)  # the first version that counts errors by their kind
+MOST_SHOWN = 60  # characters of a command
 READ_FIGURES = ("INFO",)
 SET_NAME = ("CLIENT", "SETNAME", "capacity-load")
 END_CONNECTIONS = (("CLIENT", "LIST"), ("CLIENT", "KILL", "ID", "0"))
@@ -121,7 +123,8 @@ def _rights(
     for name in failing:
         words, error = commands[name], refused[name]
         means, right = f"the operation {name} fails each time", isinstance(error, NOT_ALLOWED)
-        said = f"{user} may not {' '.join(words[:2])} (NOPERM)" if right else f"{' '.join(words)}: {one_line(error)}"
+        sent = textwrap.shorten(" ".join(words[:2] if right else words), MOST_SHOWN, placeholder=" …")
+        said = f"{user} may not {sent} (NOPERM)" if right else f"{sent}: {one_line(error)}"
         yield note(
             "rights", said, means, _grant(user, words) if right else "correct the command in the workload's file"
         )
@@ -130,7 +133,8 @@ def _rights(
 
 
 def _grant(user: str, words: Sequence[str]) -> str:
-    key = f" ~{words[1].rpartition(':')[0]}:*" if len(words) > 1 and ":" in words[1] else ""
+    names_key = len(words) > 1 and ":" in words[1] and " " not in words[1]  # the second word of a script is its text
+    key = f" ~{words[1].rpartition(':')[0]}:*" if names_key else ""
     return f"ACL SETUSER {user} +{words[0].lower()}{key}"
 
 

@@ -79,6 +79,10 @@ def test_a_right_that_is_missing_is_known_before_the_load(server: RunningServer,
     assert kill.to_do == "ACL SETUSER shop +client|list +client|kill"
     assert (write.said, write.means) == ("shop may not SET app:item:1 (NOPERM)", "the operation SET 1 fails each time")
     assert write.to_do == "ACL SETUSER shop +set ~app:item:*"
+    script = workload(["EVAL", "return redis.call('GET', 'app:item:1') -- " + "a long script " * 9, "0"])
+    check = looked(as_user(server, client, "+client|kill", "-eval"), script)["rights"][0]
+    assert check.said == "shop may not EVAL return redis.call('GET', 'app:item:1') -- a long … (NOPERM)"
+    assert check.to_do == "ACL SETUSER shop +eval"
 
 
 def test_a_key_that_is_not_the_users_and_a_command_that_is_none_are_named(
