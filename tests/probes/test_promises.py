@@ -28,11 +28,13 @@ def test_the_doctor_says_it_of_every_profile() -> None:
     assert of == {"smoke": "note", "standard": "ok", "full": "ok"}
 
 
-def test_outside_a_project_the_doctor_says_why_it_cannot_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_promises_cannot_be_read_the_doctor_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "objectives.yaml").write_text("- finding: redis.response_p99\n")
     monkeypatch.chdir(tmp_path)
     (check,) = enough_time(PARTS)
     assert (check.name, check.fine, check.needed) == ("promises", False, False)
-    assert "is not within a project" in check.said
+    assert "objectives.yaml" in check.said
 
 
 def test_a_load_goes_on_for_promises_that_the_time_left_would_decide(tmp_path: Path) -> None:
