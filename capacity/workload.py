@@ -21,7 +21,8 @@ class Workload(Strict):
     """Weighted operations, the pool of connections that they share, and one shape a profile.
 
     `order` is mix (each operation is drawn by its weight) or cycle (they take turns forwards and backwards, whatever
-    their weights, so that drift and warmth of a cache fall on all of them alike).
+    their weights, so that drift and warmth of a cache fall on all of them alike). `dataset` is what is prepared before:
+    nothing (none), or the tables, keys or application of the suite's own workloads (reference).
     """
 
     name: str = Field(
@@ -34,6 +35,9 @@ class Workload(Strict):
     seed: int = Field(1, description="The same seed gives the same arrivals and values.")
     order: Literal["mix", "cycle"] = Field(
         "mix", description="`mix`: drawn by weight; `cycle`: they take turns forwards and backwards."
+    )
+    dataset: Literal["none", "reference"] = Field(
+        "none", description="What is prepared before: nothing, or what the suite's own workloads use (`reference`)."
     )
     operations: list[Operation] = Field(min_length=1, description="What is sent.")
     shapes: dict[str, Shape] = Field(

@@ -164,12 +164,17 @@ def _used(objective: Objective, value: float) -> float:
     return value / objective.limit
 
 
-def paired_differences(pairs: pd.DataFrame, cost: Finding, objectives: Sequence[Objective] = ()) -> Axes:
+def paired_differences(pairs: pd.DataFrame, cost: Finding | None, objectives: Sequence[Objective] = ()) -> Axes:
     """The differences with − without within interleaved rounds, and their median with its interval.
 
-    The objective on the cost is a line, or named at the edge where it lies beyond.
+    The objective on the cost is a line, or named at the edge where it lies beyond. Where there are no rounds, or no
+    such finding, the picture says so.
     """
     ax = _axes(None)
+    if cost is None or not len(pairs):
+        ax.text(0.5, 0.5, cost.note if cost else "not measured", transform=ax.transAxes, ha="center", wrap=True)
+        ax.set_axis_off()
+        return ax
     differences = (pairs["with"] - pairs["without"]).to_numpy()
     low, high = np.quantile(differences, [0.01, 0.99])
     ax.hist(differences, bins=np.linspace(low, high, 80).tolist(), color=PALETTE[0], alpha=0.6)

@@ -1,4 +1,4 @@
-"""The database probe: fills the tables, runs the workload, then the pairs that show what row-level security costs."""
+"""The database probe: runs the workload, then the pairs that show what row-level security costs."""
 
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -6,9 +6,13 @@ from pathlib import Path
 import pandas as pd
 import psycopg
 
-from capacity.analysis.measured.database import database_findings, row_security_findings, row_security_pairs
+from capacity.analysis.measured.database import (
+    database_findings,
+    row_security_findings,
+    row_security_left_out,
+    row_security_pairs,
+)
 from capacity.clock import wait_until
-from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.probe import Probe, SystemUnderTest
@@ -16,12 +20,13 @@ from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import POSTGRES_URL, System, require
-from capacity.system.application.database import DATASETS, connect_as_administrator, prepare_database
+from capacity.system.application.database import connect_as_administrator
 from capacity.system.pooler import prepares
 from capacity.system.postmaster import find_postmaster
-from capacity.workload import read_workload
+from capacity.system.reference import ROW_SECURITY, prepare_tables
+from capacity.system.rights.dry_run import check_operations
+from capacity.workload import Workload, read_workload
 
-ROW_SECURITY = "row_security"
 REST_S = 5.0  # what is still busy then, is so for reasons of its own
 BUSY = """
 SELECT count(*) FROM pg_stat_activity
@@ -34,42 +39,64 @@ TIDY = ("VACUUM capacity.posts, capacity.connectors, capacity.job_logs, capacity
 def measure_database(system: System, workloads: Path, profile: str, folder: Path, *, prepared: bool = True) -> Path:
     """Measure PostgreSQL into a new recording in `folder`, with the pairs in its sub-folder `row_security`.
 
-    `workloads` is the folder of database.yaml and row_security.yaml. `prepared` False measures without prepared
+    `workloads` is the folder of database.yaml, and of row_security.yaml where the cost of row-level security is wanted.
+    Tables are made and filled for a workload with `dataset: reference` alone. `prepared` False measures without prepared
     statements, as is done by itself through a transaction pooler that does not keep them. CPU and memory of the
     server's processes are read beside the mix, where they are on this machine. Raises CapacityError for an unknown
-    profile or a server that is down or lets nobody in.
+    profile, a server that is down or lets nobody in, and an operation that is refused.
     """
-    mix, pairs = (read_workload(workloads / f"{name}.yaml") for name in ("database", ROW_SECURITY))
-    if profile not in DATASETS:
-        raise CapacityError(f"there is no dataset for the profile {profile!r}; it has {', '.join(DATASETS)}")
-    require(POSTGRES_URL, system.postgres_url)
-    prepare_database(system.postgres_admin_url, DATASETS[profile])
+    files = {name: workloads / f"{name}.yaml" for name in ("database", ROW_SECURITY)}
+    read = {name: read_workload(file) for name, file in files.items() if name != ROW_SECURITY or file.exists()}
+    url, left_out = require(POSTGRES_URL, system.postgres_url), made_ready(system, profile, *read.values())
+    for name in (each for each in read if each not in left_out):
+        check_operations(url, read[name])
     pid = find_postmaster(system.postgres_admin_url)
     told = {"postgres": system.postgres_admin_url}
     processes = {} if pid is None else {"server": f"postgres={pid}"}
     beside = [gauges_of(**told, **processes, locks=system.postgres_admin_url)]
     promises = for_what_is_undecided("database", read_database_findings, workloads)
-    url = system.postgres_url
     prepared, told_of = prepares(url, prepared)
-    first, second = (Measurement(each, profile, prepared=prepared, more=told_of) for each in (mix, pairs))
-    measure(first, url, beside, folder, goes_on_for=promises)
-    measure(second, url, [gauges_of(**told)], folder / ROW_SECURITY)
+    more = {**told_of, "left_out": left_out} if left_out else told_of
+    mix = Measurement(read["database"], profile, prepared=prepared, more=more)
+    measure(mix, url, beside, folder, goes_on_for=promises)
+    if ROW_SECURITY in read and ROW_SECURITY not in left_out:
+        pairs = Measurement(read[ROW_SECURITY], profile, prepared=prepared, more=told_of)
+        measure(pairs, url, [gauges_of(**told)], folder / ROW_SECURITY)
     return folder
 
 
+def made_ready(system: System, profile: str, *workloads: Workload) -> dict[str, str]:
+    """Fill the tables where one of these workloads is measured on them.
+
+    Returns why one has to be left out, by its name. Raises CapacityError as `prepare_tables`.
+    """
+    for each in workloads:
+        each.shape(profile)
+    on_tables = [each.name for each in workloads if each.dataset == "reference"]
+    left_out = prepare_tables(system, profile) if on_tables else {}
+    return {name: why for name, why in left_out.items() if name in on_tables}
+
+
 def read_database_findings(folder: Path) -> list[Finding]:
-    """The findings of a recording made by `measure_database`; without its pairs, the cost of row security has none."""
+    """The findings of a recording made by `measure_database`; pairs that were not wanted have none."""
     main = open_recording(folder)
     found = database_findings(folder.name, main.samples, main.gauges, main.facts)
+    name = f"{folder.name}/{ROW_SECURITY}"
     if (folder / ROW_SECURITY).exists():
         pairs = open_recording(folder / ROW_SECURITY)
-        name = f"{folder.name}/{ROW_SECURITY}"
         found += row_security_findings(name, pairs.samples, pairs.gauges, pairs.facts)
+    elif why := main.facts.left_out.get(ROW_SECURITY):
+        found.append(row_security_left_out(folder.name, why))
     return found
 
 
 def read_row_security_pairs(folder: Path) -> pd.DataFrame:
-    """The interleaved pairs of a recording made by `measure_database`, as `row_security_pairs` gives them."""
+    """The interleaved pairs of a recording made by `measure_database`, as `row_security_pairs` gives them.
+
+    None where they were not measured.
+    """
+    if not (folder / ROW_SECURITY).exists():
+        return pd.DataFrame(columns=["with", "without"], dtype=float)
     pairs = open_recording(folder / ROW_SECURITY)
     return row_security_pairs(pairs.samples[pairs.samples["step"].isin(pairs.facts.sustained_steps)])
 
@@ -77,10 +104,13 @@ def read_row_security_pairs(folder: Path) -> pd.DataFrame:
 def ready_database(
     system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack
 ) -> SystemUnderTest:
-    """PostgreSQL with its tables filled, which is at rest when no statement runs."""
+    """PostgreSQL, with its tables filled where the workload is the reference's; at rest when no statement runs."""
     url, admin = require(POSTGRES_URL, system.postgres_url), system.postgres_admin_url
-    prepare_database(admin, DATASETS[profile])
-    tidy(admin)
+    workload = read_workload(file)
+    if workload.dataset == "reference":
+        prepare_tables(system, profile)
+        tidy(admin)
+    check_operations(url, workload)
     watchers = [gauges_of(postgres=admin, processes=postgres_processes(admin))]
     prepared, told_of = prepares(url)
     return SystemUnderTest(url, watchers, lambda: wait_until_idle(admin), lambda: told_of, prepared)

@@ -4,7 +4,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from capacity.analysis.measured.gateway import gateway_findings
-from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.database import postgres_processes, tidy
@@ -14,10 +13,10 @@ from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.queue import wait_until_drained
 from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
-from capacity.system.addresses import POSTGRES_URL, REDIS_URL, System, require
-from capacity.system.application.database import DATASETS, prepare_database
+from capacity.system.addresses import GATEWAY_URL, POSTGRES_URL, REDIS_URL, System, require
 from capacity.system.processes import open_application
-from capacity.workload import read_workload
+from capacity.system.reference import prepare_tables
+from capacity.workload import Workload, read_workload
 
 FILE, JOBS = "gateway.yaml", "queue.yaml"
 WORKERS = 2  # enough for the jobs that the requests make
@@ -26,14 +25,13 @@ WORKERS = 2  # enough for the jobs that the requests make
 def measure_gateway(system: System, workloads: Path, profile: str, folder: Path) -> Path:
     """Measure an API gateway into a new recording in `folder`.
 
-    `workloads` is the folder of gateway.yaml and queue.yaml. Where the system names no gateway, the tables are filled
-    and the reference application is started. Raises CapacityError for an unknown profile or a server that is down.
+    `workloads` is the folder of gateway.yaml and queue.yaml. Where the system names no gateway, and the workload says
+    `dataset: reference`, the tables are filled and the reference application is started. Raises CapacityError for an
+    unknown profile, a server that is down, and where no other gateway is named.
     """
     workload = read_workload(workloads / FILE)
-    if profile not in DATASETS:
-        raise CapacityError(f"there is no dataset for the profile {profile!r}; it has {', '.join(DATASETS)}")
-    if not system.gateway_url:
-        _fill(system, profile)
+    workload.shape(profile)
+    _made_ready(system, workload, profile)
     with open_application(system, workloads / JOBS, workers=0 if system.gateway_url else WORKERS) as application:
         postgres = postgres_processes(application.system.postgres_admin_url)
         watchers = [watcher_of(application.system, application.processes, postgres)]
@@ -42,11 +40,20 @@ def measure_gateway(system: System, workloads: Path, profile: str, folder: Path)
         return measure(measurement, url, watchers, folder, goes_on_for=promises)
 
 
-def _fill(system: System, profile: str) -> None:
-    """Fill the tables of the gateway that is started; CapacityError where an address is not given that it needs."""
-    require(POSTGRES_URL, system.postgres_url)  # an empty one would be the server that libpq finds by itself
-    require(REDIS_URL, system.redis_url)
-    prepare_database(system.postgres_admin_url, DATASETS[profile])
+def _made_ready(system: System, workload: Workload, profile: str, *, tidied: bool = False) -> None:
+    """Fill the tables of the reference application where it is to be started.
+
+    Raises CapacityError where there is no gateway and the workload is not of that application, and where an address is
+    not given that it needs.
+    """
+    if workload.dataset != "reference":
+        require(GATEWAY_URL, system.gateway_url)
+    if not system.gateway_url:
+        require(POSTGRES_URL, system.postgres_url)  # an empty one would be the server that libpq finds by itself
+        require(REDIS_URL, system.redis_url)
+        prepare_tables(system, profile)
+        if tidied:
+            tidy(system.postgres_admin_url)
 
 
 def watcher_of(system: System, *processes: str) -> Watcher:
@@ -69,9 +76,7 @@ def ready_gateway(
     system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack
 ) -> SystemUnderTest:
     """A gateway with its database, queue and workers, which is at rest when its queue is drained."""
-    if not system.gateway_url:
-        _fill(system, profile)
-        tidy(system.postgres_admin_url)
+    _made_ready(system, read_workload(file), profile, tidied=True)
     workers = 0 if system.gateway_url else search.workers
     application = stack.enter_context(open_application(system, file.with_name(JOBS), workers=workers))
     running, queue = application.system, Queue(application.system.queue, application.system.queue_prefix)

@@ -1,4 +1,4 @@
-"""The Redis probe: fills the cache, runs the commands, then reads while the server ends all connections at once."""
+"""The Redis probe: runs the commands, then reads while the server ends all connections at once."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,6 @@ from pathlib import Path
 import redis
 
 from capacity.analysis.measured.redis import AWAY, reconnection_findings, redis_findings
-from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.redis import CLIENT_NAME
 from capacity.manifest import read_manifest
@@ -18,8 +17,8 @@ from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
 from capacity.recording import note_facts, open_recording
 from capacity.system.addresses import REDIS_URL, System, require
-from capacity.system.application.cache import ITEMS, prepare_cache
 from capacity.system.clients import redis_client
+from capacity.system.reference import prepare_keys
 from capacity.workload import read_workload
 
 RECONNECTION = "reconnection"
@@ -30,21 +29,25 @@ TIMEOUT_S = 5
 def measure_redis(system: System, workloads: Path, profile: str, folder: Path) -> Path:
     """Measure Redis into a new recording in `folder`, with the reconnections in its sub-folder `reconnection`.
 
-    `workloads` is the folder of redis.yaml and of redis_reconnection.yaml, the reads during reconnection. Raises
-    CapacityError for an unknown profile or a server that is down or lets nobody in.
+    `workloads` is the folder of redis.yaml and, where reconnections are wanted, of redis_reconnection.yaml, the reads
+    meanwhile. Keys are filled for a workload with `dataset: reference` alone. Raises CapacityError for an unknown
+    profile or a server that is down or lets nobody in.
     """
-    if profile not in ITEMS:
-        raise CapacityError(f"there is no cache for the profile {profile!r}; it has {', '.join(ITEMS)}")
-    commands, reads = (read_workload(workloads / f"{name}.yaml") for name in ("redis", "redis_reconnection"))
+    files = [workloads / "redis.yaml", workloads / "redis_reconnection.yaml"]
+    commands, *reads = [read_workload(file) for file in files if file is files[0] or file.exists()]
     url = require(REDIS_URL, system.redis_url)
-    prepare_cache(url, ITEMS[profile])
+    for each in (commands, *reads):
+        each.shape(profile)
+    if "reference" in {each.dataset for each in (commands, *reads)}:
+        prepare_keys(system, profile)
     promises = for_what_is_undecided("redis", read_redis_findings, workloads)
     measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, goes_on_for=promises)
-    with _connections_ended(url) as refused:
-        measure(Measurement(reads, profile), url, [gauges_of(redis=url)], folder / RECONNECTION)
-    if refused:
-        facts = read_manifest(folder / RECONNECTION)
-        note_facts(folder / RECONNECTION, {"not_given": facts.not_given | {AWAY: next(iter(refused))}})
+    for each in reads:
+        with _connections_ended(url) as refused:
+            measure(Measurement(each, profile), url, [gauges_of(redis=url)], folder / RECONNECTION)
+        if refused:
+            facts = read_manifest(folder / RECONNECTION)
+            note_facts(folder / RECONNECTION, {"not_given": facts.not_given | {AWAY: next(iter(refused))}})
     return folder
 
 
@@ -94,9 +97,10 @@ def _connections_ended(url: str) -> Iterator[set[str]]:
 
 
 def ready_redis(system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack) -> SystemUnderTest:
-    """Redis with its keys filled."""
+    """Redis, with its keys filled where the workload is the reference's."""
     url = require(REDIS_URL, system.redis_url)
-    prepare_cache(url, ITEMS[profile])
+    if read_workload(file).dataset == "reference":
+        prepare_keys(system, profile)
     return SystemUnderTest(url, [gauges_of(redis=url)])
 
 

@@ -120,7 +120,7 @@ class NetworkFault(Scenario):
             )
         require(POSTGRES_URL, system.postgres_url)
         require(REDIS_URL, system.redis_url)
-        prepare_tables(system.postgres_admin_url)
+        prepare_tables(system)
         url = system.postgres_url if self.server == "postgres" else system.redis_url
         with own_queue(system) as apart, open_server_directory() as directory, open_proxy(url) as proxy:
             jobs, way = write_jobs(directory.folder, 5, 10, attempts=3), proxy.before(url)

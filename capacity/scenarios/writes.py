@@ -26,6 +26,7 @@ from capacity.system.application.database import Dataset, execute, prepare_datab
 from capacity.system.application.outbox import job_id
 from capacity.system.clients import redis_client
 from capacity.system.processes import Application, start_gateway, start_workers
+from capacity.system.reference import loading_role
 from capacity.system.server_directory import ServerDirectory
 
 READ, WRITE = "GET /api/connectors", "POST /api/oauth/{platform}/callback"
@@ -46,11 +47,12 @@ WHERE t.secret ~ '^[0-9]+$'
 UNFINISHED = "SELECT count(*) FROM capacity.outbox WHERE finished_at IS NULL"
 
 
-def prepare_tables(url: str) -> None:
-    """Make the tables where there are none, and empty those that grow; `url` is the administrator's."""
+def prepare_tables(system: System) -> None:
+    """Make the tables where there are none, and empty those that grow."""
+    url = system.postgres_admin_url
     there = execute(url, "SELECT to_regclass('capacity.dataset') IS NOT NULL") == [(True,)]
     rows = execute(url, DATASET) if there else []
-    prepare_database(url, Dataset(*rows[0]) if rows else SMALLEST)
+    prepare_database(url, Dataset(*rows[0]) if rows else SMALLEST, loading_role(system.postgres_url))
 
 
 @contextmanager

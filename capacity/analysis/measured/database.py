@@ -26,6 +26,7 @@ SECTION = "database"
 NOT_HERE = "not measured: the server's processes are elsewhere or were not read"
 NO_MEMORY = "not measured: this machine does not tell what processes share"
 SHARED_AT_LEAST = "of what the processes share, the most that one of them had touched"
+COST = "cost of row-level security, median of rounds"
 ROUND = 4  # queries, of which two are with row-level security: see `order: cycle` of a workload
 PAIRS = 6  # rounds that bound a median of differences
 
@@ -134,7 +135,12 @@ def row_security_findings(
     pairs = row_security_pairs(part.samples)
     found = median_difference(pairs["without"], pairs["with"])
     cost = found if found.value is not None else explained(found, _why_no_cost(part, len(pairs)))
-    return [part.finding("row_security_cost", cost, "ms", "cost of row-level security, median of rounds")]
+    return [part.finding("row_security_cost", cost, "ms", COST)]
+
+
+def row_security_left_out(recording: str, why: str) -> Finding:
+    """That finding of a recording whose pairs were not measured, with the reason."""
+    return Finding(f"{SECTION}.row_security_cost", None, "ms", recording=recording, title=COST, note=why)
 
 
 def _why_no_cost(part: Sustained, rounds: int) -> str:

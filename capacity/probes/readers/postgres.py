@@ -7,6 +7,7 @@ from psycopg.rows import dict_row
 
 from capacity.probes.readers import LOOKER, Reader
 from capacity.system.application.database import connect_as_administrator
+from capacity.system.rights.needs import ALL_STATISTICS, missing_for_statistics
 
 ACTIVITY = """
 SELECT count(*) AS connections, count(*) FILTER (WHERE state = 'active') AS active,
@@ -69,6 +70,9 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
                 denied = isinstance(error, psycopg.errors.InsufficientPrivilege)
                 why = f"the role may not read {VIEWS[query]}" if denied else f"this server has no such {VIEWS[query]}"
                 missing |= dict.fromkeys(GAUGES[query], why)
+
+    if blind := next((each for each in missing_for_statistics(connection) if ALL_STATISTICS in each.statement), None):
+        missing |= dict.fromkeys(GAUGES[ACTIVITY], f"{blind.what}: {blind.statement}")
 
     def read() -> dict[str, float]:
         rows = [cursor.execute(query.encode()).fetchone() or {} for query in queries]

@@ -17,16 +17,21 @@ LIST_LENGTH = 200
 TIMEOUT_S = 5
 CHUNK = 1000
 SEED = 20251111
+BELOW, MADE = "capacity:*", "capacity:made"
+MARK = "by capacity prepare, which removes all keys below capacity:"
 
 
 def prepare_cache(url: str, items: int) -> None:
     """Set `capacity:item:1` to `capacity:item:items` and fill `capacity:list:1` to `capacity:list:100` anew.
 
-    Raises CapacityError where the server is down, hangs or has no memory left.
+    The key `capacity:made` says that all keys below `capacity:` are the suite's; those are removed first. Raises
+    CapacityError where the server is down, hangs, refuses or has no memory left, and where such keys are there without
+    that one.
     """
     draw = np.random.default_rng(SEED)
-    remove_cache(url)
     with _connected(url) as client:
+        _remove(client)
+        client.set(MADE, MARK)
         for first in range(1, items + 1, CHUNK):
             pipeline = client.pipeline(transaction=False)
             for number in range(first, min(first + CHUNK, items + 1)):
@@ -36,12 +41,24 @@ def prepare_cache(url: str, items: int) -> None:
             client.rpush(f"capacity:list:{number}", *(f"job {place}" for place in range(LIST_LENGTH)))
 
 
-def remove_cache(url: str) -> None:
-    """Remove every key below `capacity:`."""
+def remove_cache(url: str) -> bool:
+    """Remove every key below `capacity:`; returns whether there were any. Raises CapacityError as `prepare_cache`."""
     with _connected(url) as client:
-        keys = client.scan_iter("capacity:*", count=CHUNK)
-        while chunk := [*itertools.islice(keys, CHUNK)]:
-            client.unlink(*chunk)
+        return _remove(client)
+
+
+def _remove(client: redis.Redis) -> bool:
+    """Remove all keys below `capacity:`, last that which says whose they are; CapacityError where that is missing."""
+    ours = client.get(MADE) == MARK.encode()
+    keys = (key for key in client.scan_iter(BELOW, count=CHUNK) if key != MADE.encode())
+    while chunk := [*itertools.islice(keys, CHUNK)]:
+        if not ours:
+            raise CapacityError(
+                f"Redis has keys below capacity: that capacity prepare did not make, as {chunk[0].decode()}, and "
+                "none of them is touched; name another database number in the address, or remove them yourself"
+            )
+        client.unlink(*chunk)
+    return bool(client.unlink(MADE)) if ours else False
 
 
 @contextmanager

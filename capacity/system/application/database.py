@@ -1,4 +1,4 @@
-"""Makes and fills the application's tables; outside the schema `capacity` it only adds roles that are missing."""
+"""Makes, fills and removes the application's tables; outside the schema `capacity` it adds roles that are missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,12 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from capacity.errors import CapacityError
+from capacity.system.rights.needs import check_needed
+from capacity.system.rights.roles import make_roles, remove_roles, take_back
+from capacity.system.rights.standing import MARK, ORDINARY, read_standing
 
 VERSION = 1  # of the tables and the way they are filled
 CONNECT_SECONDS = 5
@@ -22,6 +26,14 @@ class Dataset:
 
 
 DATASETS = {"smoke": Dataset(1000, 80), "standard": Dataset(1000, 500), "full": Dataset(1000, 1800)}
+
+TABLES = ("dataset", "granted", "posts", "connectors", "job_logs", "tokens", "outbox")
+FUNCTIONS = "capacity.act_as(bigint), capacity.act_as_service(bigint), capacity.owner_id(bigint), capacity.uid()"
+TO_LOADER = (
+    "GRANT USAGE ON SCHEMA capacity TO {}",
+    "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA capacity TO {}",
+    "GRANT SELECT ON capacity.dataset TO {}",
+)
 
 # Rows come in the order of time, so that the posts of one owner lie on many pages, as they do in life.
 FILL = """
@@ -44,18 +56,18 @@ ANALYZE capacity.connectors, capacity.posts, capacity.job_logs, capacity.tokens;
 """
 
 
-def prepare_database(url: str, dataset: Dataset) -> bool:
+def prepare_database(url: str, dataset: Dataset, loader: str = ORDINARY) -> bool:
     """Bring the tables to `dataset`; what grew in an earlier run is emptied. Returns whether they had to be filled.
 
-    `url` is the administrator's. Works through a transaction pooler. Raises CapacityError where the server is down,
-    hangs while connecting, or refuses.
+    `url` is the administrator's, and load comes as the role `loader`. Works through a transaction pooler. What is made
+    is marked. Raises CapacityError where the server is down, hangs while connecting, or refuses; where the
+    administrator lacks a right; and where the schema `capacity` was made by somebody else.
     """
     numbers = {"owners": dataset.owners, "posts_per_owner": dataset.posts_per_owner, "version": VERSION}
-    prepare_roles(url)
     with connect_as_administrator(url) as connection:
         try:
             with connection.transaction():
-                connection.execute(files(__package__).joinpath("schema.sql").read_bytes())
+                _make(connection, loader)
                 filled = connection.execute("SELECT version, owners, posts_per_owner FROM capacity.dataset").fetchall()
                 fill = filled != [(VERSION, dataset.owners, dataset.posts_per_owner)]
                 connection.execute(((FILL if fill else "") + GROWING).format(**numbers).encode())
@@ -64,18 +76,73 @@ def prepare_database(url: str, dataset: Dataset) -> bool:
         return fill
 
 
-def prepare_roles(url: str) -> None:
+def prepare_roles(url: str, loader: str = ORDINARY) -> None:
     """Add the roles that are missing, in PostgreSQL at the administrator's address."""
     with connect_as_administrator(url) as connection:
         try:
-            connection.execute(files(__package__).joinpath("roles.sql").read_bytes())
+            standing = read_standing(connection, loader)
+            check_needed(standing)
+            make_roles(connection, standing)
         except psycopg.Error as error:
             raise CapacityError(f"the roles could not be made in PostgreSQL: {' '.join(str(error).split())}") from None
 
 
-def remove_database(url: str) -> None:
-    """Remove the schema `capacity` with all that is in it; roles stay, because others may use them."""
-    execute(url, "DROP SCHEMA IF EXISTS capacity CASCADE")
+def remove_database(url: str) -> list[str]:
+    """Remove what `prepare_database` made, and nothing else: tables, memberships, the schema and roles.
+
+    Says of each whether it is gone, or why it stays. Raises CapacityError where something of others hangs on a table.
+    """
+    with connect_as_administrator(url) as connection:
+        schema = read_standing(connection, "").schema
+        said = ["there is no schema capacity"] if schema.whose == "missing" else []
+        if schema.whose == "foreign":
+            said = ["the schema capacity stays: capacity prepare did not make it"]
+        if schema.whose == "ours":
+            said = _removed(connection, schema.made)
+        return [*said, *remove_roles(connection)]
+
+
+def _make(connection: "psycopg.Connection[tuple[Any, ...]]", loader: str) -> None:
+    """Make what is missing of roles, schema, tables and functions, and give `loader` what it needs of them."""
+    standing = read_standing(connection, loader)
+    check_needed(standing)
+    given = make_roles(connection, standing)
+    if standing.schema.whose == "missing":
+        connection.execute("CREATE SCHEMA capacity")
+    marked = ["TABLE capacity.dataset"]
+    if standing.schema.whose == "missing" or standing.schema.made:
+        marked.append("SCHEMA capacity")
+    connection.execute(files(__package__).joinpath("schema.sql").read_bytes())
+    for each in marked:
+        connection.execute(f"COMMENT ON {each} IS '{MARK}'".encode())
+    for each in TO_LOADER:
+        connection.execute(sql.SQL(each).format(sql.Identifier(loader)))
+    for role in given:
+        connection.execute("INSERT INTO capacity.granted VALUES (%s, %s)", [role, loader])
+
+
+def _removed(connection: "psycopg.Connection[tuple[Any, ...]]", whole: bool) -> list[str]:
+    """Remove the tables and functions, and the schema where it is `whole` ours and nothing else is in it."""
+    names = ", ".join(f"capacity.{name}" for name in TABLES)
+    try:
+        with connection.transaction():
+            known = connection.execute("SELECT to_regclass('capacity.granted') IS NOT NULL").fetchone() == (True,)
+            take_back(connection, connection.execute("SELECT * FROM capacity.granted").fetchall() if known else [])
+            connection.execute(f"DROP TABLE IF EXISTS {names}".encode())
+            connection.execute(f"DROP FUNCTION IF EXISTS {FUNCTIONS}".encode())
+    except psycopg.errors.DependentObjectsStillExist as error:
+        hangs = " ".join((error.diag.message_detail or str(error)).split())
+        raise CapacityError(f"the tables in the schema capacity stay: {hangs}; drop that first") from None
+    except psycopg.Error as error:
+        raise CapacityError(f"the tables could not be removed: {' '.join(str(error).split())}") from None
+    if not whole:
+        return ["the tables are removed; the schema capacity stays: capacity prepare did not make it"]
+    try:
+        connection.execute("DROP SCHEMA capacity")
+    except psycopg.errors.DependentObjectsStillExist as error:
+        others = " ".join((error.diag.message_detail or "").split())
+        return [f"the tables are removed; the schema capacity stays, for others are in it: {others}"]
+    return ["the schema capacity is removed with its tables"]
 
 
 def execute(url: str, statement: str, parameters: Sequence[object] | None = None) -> list[tuple[Any, ...]]:

@@ -1,7 +1,5 @@
 -- The application's database, shaped as Supabase's: claims in a setting, row-level security by owner.
--- It comes after roles.sql; everything here can be run again.
-
-CREATE SCHEMA IF NOT EXISTS capacity;
+-- The schema and the roles are there; everything here can be run again.
 
 -- The owner with a number, so that workloads draw owners as numbers.
 CREATE OR REPLACE FUNCTION capacity.owner_id(number bigint) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
@@ -20,10 +18,20 @@ CREATE OR REPLACE FUNCTION capacity.act_as_service(number bigint) RETURNS void L
            set_config('role', 'service_role', true)
 $$;
 
+-- Whose transaction it is, as auth.uid() of Supabase. It is our own, so that nothing is needed of a schema auth.
+CREATE OR REPLACE FUNCTION capacity.uid() RETURNS uuid LANGUAGE sql STABLE AS
+    $$SELECT (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid$$;
+
 CREATE TABLE IF NOT EXISTS capacity.dataset (
     version int NOT NULL,
     owners int NOT NULL,
     posts_per_owner int NOT NULL
+);
+
+-- The memberships that were given for the load, to be taken back when all is removed.
+CREATE TABLE IF NOT EXISTS capacity.granted (
+    role text NOT NULL,
+    member text NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS capacity.connectors (
@@ -84,15 +92,15 @@ CREATE INDEX IF NOT EXISTS posts_by_owner ON capacity.posts (owner, scheduled_at
 CREATE INDEX IF NOT EXISTS job_logs_by_owner ON capacity.job_logs (owner, id);
 CREATE INDEX IF NOT EXISTS tokens_by_owner ON capacity.tokens (owner);
 
-GRANT USAGE ON SCHEMA capacity TO anon, authenticated, service_role, authenticator;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA capacity TO anon, authenticated, service_role, authenticator;
+GRANT USAGE ON SCHEMA capacity TO authenticated, service_role;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA capacity TO authenticated, service_role;
 GRANT SELECT, INSERT, UPDATE, DELETE ON capacity.connectors, capacity.posts, capacity.job_logs, capacity.tokens
     TO authenticated, service_role;
 GRANT SELECT, INSERT (owner, kind, data) ON capacity.outbox TO authenticated;
 GRANT SELECT, UPDATE (finished_at) ON capacity.outbox TO service_role;
-GRANT SELECT ON capacity.dataset TO authenticator;
 
--- The call stands in a sub-select, so that it is evaluated once a query and not once a row.
+-- The call stands in a sub-select, so that it is evaluated once a query and not once a row. Where row-level security does
+-- not pass the service by, it sees all rows by a policy.
 DO $$
 DECLARE
     name text;
@@ -101,7 +109,11 @@ BEGIN
         EXECUTE format('ALTER TABLE capacity.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('DROP POLICY IF EXISTS own_rows ON capacity.%I', name);
         EXECUTE format('CREATE POLICY own_rows ON capacity.%I TO authenticated '
-                       'USING (owner = (SELECT auth.uid())) WITH CHECK (owner = (SELECT auth.uid()))', name);
+                       'USING (owner = (SELECT capacity.uid())) WITH CHECK (owner = (SELECT capacity.uid()))', name);
+        EXECUTE format('DROP POLICY IF EXISTS all_rows ON capacity.%I', name);
+        IF NOT (SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = 'service_role') THEN
+            EXECUTE format('CREATE POLICY all_rows ON capacity.%I TO service_role USING (true)', name);
+        END IF;
     END LOOP;
 END
 $$;
