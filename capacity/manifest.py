@@ -52,8 +52,8 @@ class Manifest(Facts):
     `connections`, `refused`, `started_at` and `origin_unix_ns` are noted when the load begins, `parts` when it has
     ended. `system` is what the servers told of themselves; `pooler` names a transaction pooler before them; `queue`,
     `token` and `slots` only a queue's recording has. `left_out` says why workloads that belong to it, by name, were not
-    measured beside it, and `not_given` why a gauge, or every one whose name begins so, was not read. `messages` has what
-    a server said first, by operation and class of failure. `stopped` is why a load was stopped before its plan.
+    measured beside it, and `not_given` why a gauge, or every one whose name begins so, was not read. `messages` has
+    what a server said first, by operation and class of failure. `stopped` is why a load was stopped before its plan.
     """
 
     format: int = FORMAT

@@ -40,9 +40,9 @@ def measure_database(system: System, workloads: Path, profile: str, folder: Path
     """Measure PostgreSQL into a new recording in `folder`, with the pairs in its sub-folder `row_security`.
 
     `workloads` is the folder of database.yaml, and of row_security.yaml where the cost of row-level security is wanted.
-    Tables are made and filled for a workload with `dataset: reference` alone. `prepared` False measures without prepared
-    statements, as is done by itself through a transaction pooler that does not keep them. CPU and memory of the
-    server's processes are read beside the mix, where they are on this machine. Raises CapacityError for an unknown
+    Tables are made and filled for a workload with `dataset: reference` alone. `prepared` False measures without
+    prepared statements, as is done by itself through a transaction pooler that does not keep them. CPU and memory of
+    the server's processes are read beside the mix, where they are on this machine. Raises CapacityError for an unknown
     profile, a server that is down or lets nobody in, and an operation that is refused.
     """
     files = {name: workloads / f"{name}.yaml" for name in ("database", ROW_SECURITY)}

@@ -40,7 +40,8 @@ def prepare_tables(system: System, profile: str) -> dict[str, str]:
     """
     if profile not in DATASETS:
         raise CapacityError(f"there is no dataset for the profile {profile!r}; it has {', '.join(DATASETS)}")
-    loader = loading_role(system.postgres_url)
+    with connect_as_administrator(system.postgres_admin_url):  # a server that is away is waited for once
+        loader = loading_role(system.postgres_url)
     prepare_database(system.postgres_admin_url, DATASETS[profile], loader)
     check_calls(system.postgres_url, TRIED, TRIED_MS)
     with connect_as_administrator(system.postgres_admin_url) as connection:

@@ -9,6 +9,7 @@ import psycopg
 from capacity.probes.readers import LOOKER, Reader
 from capacity.streams import LOOKS_PER_S
 from capacity.system.application.database import connect_as_administrator
+from capacity.system.rights.needs import unseen_activity
 
 AT_ONCE = 10  # looks in a query, which spares the server a query for each
 # The server itself waits between looks, at random, so that they keep no step with the load. What is busy is whatever
@@ -30,11 +31,11 @@ WHERE pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE 
 
 
 def locks_reader(url: str) -> tuple[Reader, dict[str, Any]]:
-    """A function that gives what the looks since its last call have seen, and no facts; CapacityError where it is down.
+    """A function that gives what the looks since its last call have seen; CapacityError where the server is down.
 
     Gauges are `postgres.looks`, how many; `postgres.looks_busy` and `postgres.looks_lock_waiting`, the connections to
     the address's database that were busy, and that waited for a lock, in all of them together. A server that is down
-    is looked at no more.
+    is looked at no more. The fact `not_given` says why a role may have seen none.
     """
     connection = connect_as_administrator(url, application_name=LOOKER)
     seen, held = [0, 0, 0], threading.Lock()
@@ -46,6 +47,7 @@ def locks_reader(url: str) -> tuple[Reader, dict[str, Any]]:
                 with held:
                     seen[:] = [seen[0] + AT_ONCE, seen[1] + busy, seen[2] + waiting]
 
+    why = unseen_activity(connection)
     threading.Thread(target=look_again_and_again, daemon=True).start()
 
     def read() -> dict[str, float]:
@@ -55,4 +57,6 @@ def locks_reader(url: str) -> tuple[Reader, dict[str, Any]]:
         found = {"looks": looks, "looks_busy": busy, "looks_lock_waiting": waiting}
         return {f"postgres.{name}": float(value) for name, value in found.items()} if looks else {}
 
-    return read, {}
+    return read, {
+        "not_given": {f"postgres.{name}": why for name in ("looks_busy", "looks_lock_waiting")}
+    } if why else {}

@@ -7,7 +7,7 @@ from psycopg.rows import dict_row
 
 from capacity.probes.readers import LOOKER, Reader
 from capacity.system.application.database import connect_as_administrator
-from capacity.system.rights.needs import ALL_STATISTICS, missing_for_statistics
+from capacity.system.rights.needs import unseen_activity
 
 ACTIVITY = """
 SELECT count(*) AS connections, count(*) FILTER (WHERE state = 'active') AS active,
@@ -16,6 +16,7 @@ SELECT count(*) AS connections, count(*) FILTER (WHERE state = 'active') AS acti
 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
      AND application_name IS DISTINCT FROM '{looker}'
 """
+OF_ACTIVITY = ("connections", "active", "idle", "lock_waiting")
 DATABASE = """
 SELECT xact_commit AS commits, xact_rollback AS rollbacks, blks_read AS blocks_read, blks_hit AS blocks_hit, deadlocks,
        pg_database_size(datid) AS size_bytes
@@ -71,8 +72,8 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
                 why = f"the role may not read {VIEWS[query]}" if denied else f"this server has no such {VIEWS[query]}"
                 missing |= dict.fromkeys(GAUGES[query], why)
 
-    if blind := next((each for each in missing_for_statistics(connection) if ALL_STATISTICS in each.statement), None):
-        missing |= dict.fromkeys(GAUGES[ACTIVITY], f"{blind.what}: {blind.statement}")
+    if why := unseen_activity(connection):  # a part of it would be told as the whole
+        missing |= dict.fromkeys(GAUGES[ACTIVITY], why)
 
     def read() -> dict[str, float]:
         rows = [cursor.execute(query.encode()).fetchone() or {} for query in queries]

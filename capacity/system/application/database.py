@@ -11,7 +11,7 @@ from psycopg import sql
 from capacity.errors import CapacityError
 from capacity.system.rights.needs import check_needed
 from capacity.system.rights.roles import make_roles, remove_roles, take_back
-from capacity.system.rights.standing import MARK, ORDINARY, read_standing
+from capacity.system.rights.standing import MARK, ORDINARY, SERVICE, USER, read_standing
 
 VERSION = 1  # of the tables and the way they are filled
 CONNECT_SECONDS = 5
@@ -29,6 +29,11 @@ DATASETS = {"smoke": Dataset(1000, 80), "standard": Dataset(1000, 500), "full": 
 
 TABLES = ("dataset", "granted", "posts", "connectors", "job_logs", "tokens", "outbox")
 FUNCTIONS = "capacity.act_as(bigint), capacity.act_as_service(bigint), capacity.owner_id(bigint), capacity.uid()"
+GRANTED = """
+INSERT INTO capacity.granted SELECT %(role)s, %(member)s WHERE NOT EXISTS (
+    SELECT FROM capacity.granted WHERE role IS NOT DISTINCT FROM %(role)s AND member = %(member)s
+)
+"""
 TO_LOADER = (
     "GRANT USAGE ON SCHEMA capacity TO {}",
     "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA capacity TO {}",
@@ -117,8 +122,8 @@ def _make(connection: "psycopg.Connection[tuple[Any, ...]]", loader: str) -> Non
         connection.execute(f"COMMENT ON {each} IS '{MARK}'".encode())
     for each in TO_LOADER:
         connection.execute(sql.SQL(each).format(sql.Identifier(loader)))
-    for role in given:
-        connection.execute("INSERT INTO capacity.granted VALUES (%s, %s)", [role, loader])
+    for role, member in [*((role, loader) for role in given), *((None, each) for each in (USER, SERVICE, loader))]:
+        connection.execute(GRANTED, {"role": role, "member": member})
 
 
 def _removed(connection: "psycopg.Connection[tuple[Any, ...]]", whole: bool) -> list[str]:

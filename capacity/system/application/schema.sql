@@ -28,9 +28,9 @@ CREATE TABLE IF NOT EXISTS capacity.dataset (
     posts_per_owner int NOT NULL
 );
 
--- The memberships that were given for the load, to be taken back when all is removed.
+-- What was given for the load, to be taken back when all is removed: to be a role, or where none is named the schema.
 CREATE TABLE IF NOT EXISTS capacity.granted (
-    role text NOT NULL,
+    role text,
     member text NOT NULL
 );
 

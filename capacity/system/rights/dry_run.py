@@ -21,7 +21,10 @@ ROW_REFUSED = b"ExecWithCheckOptions"  # of PostgreSQL's source: a policy refuse
 NAMES = ("42P01", "42883", "42704", "3F000")  # a table, function, type or schema that is not found
 WHO = "SELECT current_user, current_setting('search_path'), pg_is_in_recovery()"
 
+OWN_SCHEMA = b"capacity."
+
 Call = tuple[bytes, list[bytes]]
+Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def check_operations(url: str, workload: Workload) -> None:
@@ -47,7 +50,7 @@ def check_calls(url: str, operations: Mapping[str, Sequence[Call]], timeout_ms: 
         raise CapacityError(f"PostgreSQL does not let the load in: {' '.join(str(error).split())}") from None
 
 
-def _refusal(opened: "psycopg.Connection[tuple[object, ...]]", calls: Sequence[Call], timeout_ms: float) -> str:
+def _refusal(opened: Connection, calls: Sequence[Call], timeout_ms: float) -> str:
     """Why one of these statements is refused, and what to do; empty where none is."""
     connection = opened.pgconn
     connection.exec_(b"BEGIN")
@@ -56,13 +59,13 @@ def _refusal(opened: "psycopg.Connection[tuple[object, ...]]", calls: Sequence[C
     for statement, values in calls:
         result = connection.exec_params(statement, values)
         if result.status == pq.ExecStatus.FATAL_ERROR:
-            failed = result
+            failed = statement, result
             break
     connection.exec_(b"ROLLBACK")
-    return _explained(opened, failed) if failed else ""
+    return _explained(opened, *failed) if failed else ""
 
 
-def _explained(opened: "psycopg.Connection[tuple[object, ...]]", failed: pq.abc.PGresult) -> str:
+def _explained(opened: Connection, statement: bytes, failed: pq.abc.PGresult) -> str:
     field = pq.DiagnosticField
     state, message, source = (
         failed.error_field(each) or b"" for each in (field.SQLSTATE, field.MESSAGE_PRIMARY, field.SOURCE_FUNCTION)
@@ -77,7 +80,10 @@ def _explained(opened: "psycopg.Connection[tuple[object, ...]]", failed: pq.abc.
         return f"{said}; {what}"
     if code == RIGHT:
         return f"{said}; let the owner GRANT it what its statement needs"
-    return f"{said}; its search_path is {path}" if code in NAMES else f"{said}; correct the statement"
+    if code in NAMES:
+        prepared = " (the suite's own tables are there where the workload says dataset: reference)"
+        return f"{said}; its search_path is {path}{prepared if OWN_SCHEMA in statement else ''}"
+    return f"{said}; correct the statement"
 
 
 def _writable(role: str) -> str:

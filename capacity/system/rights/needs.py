@@ -51,6 +51,12 @@ def missing_for_statistics(connection: "psycopg.Connection[tuple[Any, ...]]") ->
     return found
 
 
+def unseen_activity(connection: "psycopg.Connection[tuple[Any, ...]]") -> str:
+    """Why the role of a connection does not see what all others do, and what to do; empty where it does."""
+    missing = [each for each in missing_for_statistics(connection) if ALL_STATISTICS in each.statement]
+    return "; ".join(f"{each.what}: {each.statement}" for each in missing)
+
+
 def check_needed(standing: Standing) -> list[MissingRight]:
     """What is missing and only leaves something out; CapacityError where nothing goes without what is missing."""
     missing = missing_for_tables(standing)
@@ -98,15 +104,15 @@ def _for_roles(standing: Standing) -> Iterator[MissingRight]:
     if standing.loader not in standing.roles and not standing.may_make(standing.loader):
         what = f"the role {standing.loader}, which the load is to come as, is missing"
         yield MissingRight(what, "load comes as an ordinary role", f"CREATE ROLE {quoted(standing.loader)} LOGIN")
-    for name in attributes:
-        there = standing.roles.get(name)
-        if not (there and there.taken) and not standing.may_grant(name):
-            what = f"it may not let {standing.loader} become {name}"
-            yield MissingRight(what, WHY_ROLES, granted(name, standing.loader))
+    taken = [name for name, there in standing.roles.items() if there.taken]
+    if refused := [name for name in attributes if name not in taken and not standing.may_grant(name)]:
+        what = f"it may not let {standing.loader} become {' or '.join(refused)}"
+        yield MissingRight(what, WHY_ROLES, granted(", ".join(refused), standing.loader))
 
 
 def _for_pairs(standing: Standing) -> Iterator[MissingRight]:
-    if not standing.service_bypasses:
+    made_for_it = SERVICE not in standing.roles and not standing.may_make(SERVICE)  # with that attribute
+    if not (made_for_it or standing.service_bypasses):
         since = f"; below {SET_MATTERS} only a superuser may give that" if _too_old(standing) else ""
         yield MissingRight(
             NO_COST, f"it is the same query with and without{since}", f"ALTER ROLE {SERVICE} BYPASSRLS", needed=False

@@ -39,16 +39,25 @@ def make_roles(connection: Connection, standing: Standing) -> list[str]:
     return given
 
 
-def take_back(connection: Connection, granted: Iterable[tuple[str, str]]) -> None:
-    """End the memberships of these roles and their members, as far as that is allowed and they are there."""
+def take_back(connection: Connection, granted: Iterable[tuple[str | None, str]]) -> None:
+    """End the memberships of these roles and their members, as far as that is allowed and they are there.
+
+    Where no role is named it is the use of the schema, which its owner keeps.
+    """
     known = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
+    owner = read_standing(connection, "").schema.owner
     for role, member in granted:
-        if {role, member} <= known:
+        if role is None and member in known - {owner}:
+            _tried(connection, "REVOKE ALL ON SCHEMA capacity FROM {}", member)
+        if role is not None and {role, member} <= known:
             _tried(connection, "REVOKE {} FROM {}", role, member)
 
 
 def remove_roles(connection: Connection) -> Iterator[str]:
-    """Remove the roles that were made, and say of each whether it is gone, or why it stays."""
+    """Remove the roles that were made, and say of each, and of those that were there, whether it is gone or stays."""
+    for name, there in read_standing(connection, "").roles.items():
+        if not there.made:
+            yield f"the role {name} stays: capacity prepare did not make it"
     for (name,) in connection.execute(MADE, [MARK]).fetchall():
         members = [member for (member,) in connection.execute(MEMBERS, [name, MARK])]
         why = f"{', '.join(members)} may become it" if members else _tried(connection, "DROP ROLE {}", name)
