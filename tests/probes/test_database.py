@@ -1,23 +1,26 @@
 """The database probe end to end on a real PostgreSQL: from workloads to verdicts."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import papermill
 import psutil
+import psycopg
 import pytest
 
 from capacity.analysis.measured.database import NOT_HERE
+from capacity.display.charts import paired_differences
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict, judge_all
 from capacity.objectives import read_objectives
-from capacity.probes import database
-from capacity.probes.database import measure_database, read_database_findings
-from capacity.recording import open_recording
+from capacity.probes.database import measure_database, read_database_findings, read_row_security_pairs
+from capacity.recording import note_facts, open_recording
 from capacity.system import postmaster
 from capacity.system.addresses import System
-from capacity.system.application.database import Dataset
+from capacity.system.application.database import DATASETS, Dataset
 from capacity.workload import Workload, parse_workload, read_workload
 
 DATA = Path(__file__).parents[2] / "data"
@@ -35,7 +38,7 @@ def short(name: str, users: int, seconds: float) -> Workload:
 @pytest.fixture(scope="module")
 def folder(system: System, write_workloads: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(database.DATASETS, "test", Dataset(1000, 5))
+        patch.setitem(DATASETS, "test", Dataset(1000, 5))
         into = tmp_path_factory.mktemp("run")
         write_workloads(into, short("database", 8, 4.0), short("row_security", 1, 3.0))
         return measure_database(system, into, "test", into / "database")
@@ -116,7 +119,7 @@ def test_of_a_server_on_another_machine_they_are_not_measured(
 ) -> None:
     """It numbers its processes as it likes."""
     monkeypatch.setattr(postmaster, "BACKEND", f"SELECT {os.getpid()}, '[local]'")
-    monkeypatch.setitem(database.DATASETS, "test", Dataset(1000, 5))
+    monkeypatch.setitem(DATASETS, "test", Dataset(1000, 5))
     workloads = write_workloads(tmp_path, short("database", 2, 0.5), short("row_security", 1, 0.5))
     folder = measure_database(system, workloads, "test", tmp_path / "database")
     found = {each.name: each for each in read_database_findings(folder)}
@@ -127,5 +130,81 @@ def test_of_a_server_on_another_machine_they_are_not_measured(
 
 
 def test_an_unknown_profile_is_one_sentence(system: System, tmp_path: Path) -> None:
-    with pytest.raises(CapacityError, match="no dataset for the profile 'enormous'; it has smoke"):
+    with pytest.raises(
+        CapacityError, match="database has no shape for the profile 'enormous'; it has smoke, standard, full"
+    ):
         measure_database(system, DATA / "workloads", "enormous", tmp_path / "database")
+
+
+OWN = {
+    "name": "database",
+    "target": "postgres",
+    "connections": 2,
+    "operations": [{"name": "read", "weight": 100, "statements": [{"sql": "SELECT n FROM stock.items LIMIT 1"}]}],
+    "shapes": {"smoke": {"kind": "rate", "stages": [{"name": "sustain", "seconds": 2, "to": 100}]}},
+}
+ITEMS = """
+CREATE SCHEMA stock;
+CREATE TABLE stock.items AS SELECT 1 AS n;
+GRANT USAGE ON SCHEMA stock TO stockkeeper;
+"""
+MADE = "SELECT nspname FROM pg_namespace WHERE nspname IN ('capacity', 'auth')"
+
+
+@pytest.fixture(scope="module")
+def stock(system: System) -> Iterator[System]:
+    """A database of somebody's own, whose only role has no right but to use a schema."""
+    admin = system.postgres_admin_url
+    within = f"{admin.rpartition('/')[0]}/stock"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE stock")
+        connection.execute("CREATE ROLE stockkeeper LOGIN")
+        with psycopg.connect(within, autocommit=True) as there:
+            there.execute(ITEMS)
+        own = within.replace("postgres@", "stockkeeper@")
+        yield System(postgres_url=own, postgres_admin_url=own)
+        connection.execute("DROP DATABASE stock WITH (FORCE)")
+        connection.execute("DROP ROLE stockkeeper")
+
+
+@pytest.fixture(scope="module")
+def of_stock(stock: System, write_workloads: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of it, once the one right is given without which nothing is measured."""
+    folder = tmp_path_factory.mktemp("stock")
+    workloads, into = write_workloads(folder, parse_workload(OWN)), folder / "database"
+    with pytest.raises(CapacityError, match="refuses the operation 'read': permission denied for table items"):
+        measure_database(stock, workloads, "smoke", into)
+    assert not into.exists()
+    with psycopg.connect(stock.postgres_url.replace("stockkeeper@", "postgres@"), autocommit=True) as connection:
+        connection.execute("GRANT SELECT ON stock.items TO stockkeeper")
+        measure_database(stock, workloads, "smoke", into)
+        assert connection.execute(MADE).fetchall() == []
+    return into
+
+
+def test_a_workload_of_ones_own_needs_no_right_but_that_of_its_statements(of_stock: Path) -> None:
+    """Nothing is made for it in the database, the pairs are left out, and what its role may not see is not given."""
+    found = {each.name: each for each in read_database_findings(of_stock)}
+    assert found["database.success_rate"].value == 100
+    assert (found["database.size"].value or 0) > 1
+    assert found["database.connections_open"].value is None
+    not_given = open_recording(of_stock).manifest["not_given"]
+    assert 'GRANT pg_read_all_stats TO "stockkeeper"' in not_given["postgres.connections"]
+    assert "database.row_security_cost" not in found
+    assert not len(read_row_security_pairs(of_stock))
+
+
+@pytest.mark.thorough
+def test_the_notebook_runs_through_without_the_pairs(of_stock: Path, tmp_path: Path) -> None:
+    notebook = Path(__file__).parents[2] / "notebooks" / "10_database.ipynb"
+    given = {"recording": str(of_stock)}
+    papermill.execute_notebook(notebook, tmp_path / "out.ipynb", given, cwd=notebook.parent, progress_bar=False)
+
+
+def test_pairs_that_a_right_is_missing_for_are_not_given_with_the_statement(tmp_path: Path) -> None:
+    folder, why = tmp_path / "database", "not given: service_role has no BYPASSRLS: ALTER ROLE service_role BYPASSRLS"
+    shutil.copytree(DATA / "recorded" / "database", folder, ignore=shutil.ignore_patterns("row_security"))
+    note_facts(folder, {"left_out": {"row_security": why}})
+    cost = {each.name: each for each in read_database_findings(folder)}["database.row_security_cost"]
+    assert (cost.value, cost.unit, cost.note) == (None, "ms", why)
+    assert [each.get_text() for each in paired_differences(read_row_security_pairs(folder), cost).texts] == [why]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import papermill
 import pytest
 import redis
 
@@ -87,6 +88,7 @@ def test_out_of_memory_is_an_error_with_its_class_and_is_counted(system: System,
             measure(Measurement(workload, "smoke"), url, [gauges_of(redis=url)], tmp_path / "full")
         finally:
             client.config_set("maxmemory", limit)
+            client.unlink(*client.scan_iter("capacity:big:*"))
     samples = open_recording(tmp_path / "full").samples
     refused = samples.loc[samples["outcome"] == "error", "error"]
     assert set(refused) == {"OOM"}
@@ -150,6 +152,57 @@ def test_the_cache_is_filled_and_removed_and_nothing_else(redis_url: str) -> Non
         remove_cache(redis_url)
         assert list(client.scan_iter("capacity:*")) == []
         assert client.get("mine") == b"stays"
+
+
+def test_keys_that_others_made_are_refused_and_not_touched(redis_url: str) -> None:
+    remove_cache(redis_url)
+    assert not remove_cache(redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("capacity:plan:7", "somebody's")
+        for refused in (lambda: prepare_cache(redis_url, 10), lambda: remove_cache(redis_url)):
+            with pytest.raises(CapacityError) as error:
+                refused()
+            assert str(error.value) == (
+                "Redis has keys below capacity: that capacity prepare did not make, as capacity:plan:7, and none of "
+                "them is touched; name another database number in the address, or remove them yourself"
+            )
+        assert list(client.scan_iter("capacity:*")) == [b"capacity:plan:7"]
+        client.delete("capacity:plan:7")
+
+
+OWN = {
+    "name": "redis",
+    "target": "redis",
+    "connections": 2,
+    "operations": [{"name": "PING", "weight": 100, "command": ["PING"]}],
+    "shapes": {"smoke": SHAPE},
+}
+
+
+@pytest.fixture(scope="module")
+def of_ones_own(redis_url: str, write_workloads: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of a workload that uses no key, in a folder without another one."""
+    into = tmp_path_factory.mktemp("own")
+    remove_cache(redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("capacity:theirs", "stays")
+        measure_redis(System(redis_url=redis_url), write_workloads(into, parse_workload(OWN)), "smoke", into / "redis")
+        assert list(client.scan_iter("capacity:*")) == [b"capacity:theirs"]
+        client.delete("capacity:theirs")
+    return into / "redis"
+
+
+def test_a_workload_of_ones_own_needs_no_keys_and_no_reads_during_reconnections(of_ones_own: Path) -> None:
+    found = {each.name: each.value for each in read_redis_findings(of_ones_own)}
+    assert found["redis.success_rate"] == 100
+    assert not [name for name in found if "reconnection" in name]
+
+
+@pytest.mark.thorough
+def test_the_notebook_runs_through_without_reconnections(of_ones_own: Path, tmp_path: Path) -> None:
+    notebook = Path(__file__).parents[2] / "notebooks" / "20_redis.ipynb"
+    given = {"recording": str(of_ones_own)}
+    papermill.execute_notebook(notebook, tmp_path / "out.ipynb", given, cwd=notebook.parent, progress_bar=False)
 
 
 def test_a_redis_that_is_down_is_one_sentence() -> None:
