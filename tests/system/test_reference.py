@@ -284,6 +284,9 @@ def test_the_role_that_supabase_calls_authenticator_is_made_and_a_superuser_may_
         system = cluster.system(role)
         assert loading_role(system.postgres_url) == role
         assert prepare_tables(system, "test") == {}
+    with psycopg.connect(system.postgres_url) as as_superuser:
+        as_superuser.execute("SELECT capacity.act_as(3)")
+        assert as_superuser.execute("SELECT count(*) FROM capacity.posts").fetchall() == [(5,)]
     assert cluster.roles() == {ADMIN, APP, *MADE_BY_US}
     remove_database(system.postgres_admin_url)
     assert cluster.roles() == {ADMIN, APP}
