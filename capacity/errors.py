@@ -34,6 +34,10 @@ def instead(name: Any, known: Iterable[Any]) -> str:
     return did_you_mean(name, accepted) or f"; accepted are {there}"
 
 
+class NothingPlanned(CapacityError):
+    """No plan follows from what was measured, for a cause that is no mistake in the plan's own data."""
+
+
 def listed(given: Any) -> list[str]:
     """The names in a text, apart by commas or spaces as `a,b` or `a b`, or in several such texts."""
     texts = given if isinstance(given, list | tuple) else [given]

@@ -111,9 +111,11 @@ class Manifest(Facts):
 
 
 class RunManifest(Facts):
-    """What a run says of itself; `machine` is the one that made the load, `embedded` whether the suite's own system.
+    """What a run says of itself.
 
-    `workloads` is the folder of workloads that it was given, empty where it took the project's.
+    `machine` is the one that made the load, `embedded` whether the system was the suite's own; `hosts` are those of
+    somebody's own servers, by kind as `postgres`, and `parameters` what was given to the notebooks. `workloads` is the
+    folder of workloads that it was given, empty where it took the project's.
     """
 
     format: int = FORMAT
@@ -121,6 +123,8 @@ class RunManifest(Facts):
     started_at: str = ""
     finished: tuple[str, ...] = ()
     embedded: bool | None = None
+    hosts: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict)
     machine: dict[str, Any] = Field(default_factory=dict)
     workloads: str = ""
 
@@ -154,6 +158,11 @@ def read_manifest(folder: Path) -> Manifest:
 def read_run_manifest(folder: Path) -> RunManifest:
     """The manifest of the run in a folder; CapacityError where it cannot be read."""
     return parse_model(read_facts(folder), RunManifest, str(folder / MANIFEST), DAMAGED)
+
+
+def manifests_below(folder: Path) -> list[Manifest]:
+    """Those of the recordings in the sub-folders of a recording's folder: what was measured after it."""
+    return [read_manifest(file.parent) for file in sorted(folder.glob(f"*/{MANIFEST}"))]
 
 
 def manifests_beside(findings: Path, recordings: Iterable[str]) -> dict[str, Manifest]:

@@ -15,6 +15,8 @@ from capacity.validation.model import Strict
 from capacity.writing import write_whole
 from capacity.yaml_file import parse_model, read_model, read_yaml
 
+# Findings that only some systems have: their workload, or what they tell of themselves, decides.
+NOT_EVERYWHERE = ("database.row_security_*", "redis.reconnection_*", "queue.retry_success_rate", "gateway.pool_*")
 LIMIT = re.compile(r"^(<=|>=|==|<|>)\s*([-+]?\d+(?:_\d+)*(?:\.\d+)?(?:e[-+]?\d+)?)\s*(.*)$")
 NAME = r"^[\w*?\[\]!-]+(\.[\w*?\[\]!-]+)+$"
 IN_WORKLOAD = "objectives"  # the key of a workload's file
@@ -74,7 +76,8 @@ def project_objectives(
 
     It is what data/objectives.yaml has and then what the workload files have under `objectives`. `workloads` is the
     folder of these (empty: the project's), and `folder` the project's (that which the current folder is in). Where
-    `findings` are given, patterns are objectives on those of them that they fit; see `fitted`.
+    `findings` are given, patterns are objectives on those of them that they fit, and those on what these have not are
+    left out; see `fitted` and `asked_for`.
     """
     promised = read_objectives(in_project(OBJECTIVES, folder))
     for path in workload_files(workloads, folder):
@@ -84,7 +87,7 @@ def project_objectives(
             promised += [each.objective for each in parse_model(entries, ObjectivesFile, str(path)).root]
     found = list(findings)
     made = fitted(on_sections(promised, sections), found)
-    return [each for each in made if not (found and sections and is_pattern(each.section))]  # of another section
+    return asked_for(made, found) if found else made
 
 
 def workload_files(workloads: Path | str = "", folder: Path | None = None) -> list[Path]:
@@ -120,6 +123,23 @@ def fitted(objectives: Sequence[Objective], findings: Iterable[Finding]) -> list
 
 def _on(objective: Objective, finding: str, title: str) -> Objective:
     return replace(objective, finding=finding, title=": ".join(filter(None, [objective.title, title])))
+
+
+def asked_for(objectives: Iterable[Objective], found: Iterable[Finding]) -> list[Objective]:
+    """Those of the objectives that what was `found` is judged by.
+
+    Left out are those on another section, on an operation, part or scenario of which nothing was found, and on what
+    not every system has (`NOT_EVERYWHERE`) where it was not found. A finding that is missing otherwise was to be there.
+    """
+    names = {each.name for each in found}
+    groups = {name.rpartition(".")[0] for name in names}
+
+    def asked(name: str) -> bool:
+        if any(fnmatchcase(each, name) for each in names):
+            return True
+        return name.rpartition(".")[0] in groups and not any(fnmatchcase(name, each) for each in NOT_EVERYWHERE)
+
+    return [each for each in objectives if asked(each.finding)]
 
 
 def write_objectives(path: Path, objectives: Iterable[Objective]) -> None:

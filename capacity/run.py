@@ -6,10 +6,13 @@ from pathlib import Path
 
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Judged, Objective, Verdict, finding_as_dict, judge_all, read_findings, worst
-from capacity.manifest import MANIFEST, Manifest, RunManifest, manifests_beside, read_run_manifest
-from capacity.objectives import fitted, on_sections, project_objectives, read_expectations
-from capacity.project import project_folder
+from capacity.manifest import MANIFEST, Manifest, RunManifest, manifests_beside, read_manifest, read_run_manifest
+from capacity.objectives import asked_for, fitted, on_sections, project_objectives, read_expectations
+from capacity.project import WORKLOADS, defaults_folder, project_folder
+from capacity.workload import is_load_of, read_workload
 from capacity.writing import write_json
+
+SEARCHED = "breaking_point"
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,19 @@ class Run:
 
     @cached_property
     def promised(self) -> list[Judged]:
-        """The objectives on the sections that were measured, each with its finding and verdict."""
+        """The objectives on what was measured, each with its finding and verdict."""
+        return judge_all(self.findings, asked_for(self._on_its_sections, self.findings))
+
+    @property
+    def not_asked(self) -> list[Objective]:
+        """The objectives on the sections that were measured, but on what these do not have."""
+        judged = {objective.finding for objective, _, _ in self.promised}
+        return [each for each in self._on_its_sections if each.finding not in judged]
+
+    @property
+    def _on_its_sections(self) -> list[Objective]:
         measured = on_sections(self.objectives, {each.section for each in self.findings})
-        return judge_all(self.findings, fitted(measured, self.findings))
+        return fitted(measured, self.findings)
 
     @cached_property
     def expected(self) -> list[Judged]:
@@ -81,6 +94,26 @@ class Run:
     def recordings(self) -> dict[str, Manifest]:
         """The recordings that its findings come from, by the folders that these name, where they are there."""
         return manifests_beside(self.findings_folder, dict.fromkeys(each.recording for each in self.findings))
+
+    @cached_property
+    def loads(self) -> dict[str, Manifest]:
+        """The recordings of its parts by their folders; of a search it is the first level of each part."""
+        manifests = {}
+        for name in dict.fromkeys(each.recording for each in self.findings if each.recording):
+            folder, deep = self.recordings_folder / name, name.count("/")
+            searched = deep == 1 and name.startswith(SEARCHED)
+            files = sorted(folder.glob(f"*/{MANIFEST}")) if searched else [folder / MANIFEST]
+            if (searched or not deep) and files and files[0].exists():
+                manifests[name] = read_manifest(files[0].parent)
+        return manifests
+
+    @cached_property
+    def is_reference(self) -> bool:
+        """Whether all of its loads are the package's own, which the package's plan and checklist speak of."""
+        files = {name: defaults_folder() / WORKLOADS / f"{each.name}.yaml" for name, each in self.loads.items()}
+        return all(
+            file.exists() and is_load_of(self.loads[name].workload, read_workload(file)) for name, file in files.items()
+        )
 
 
 def write_verdicts(run: Run) -> None:

@@ -1,7 +1,7 @@
 """A workload: weighted operations and the shapes of their load, read from YAML and validated."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,6 +73,12 @@ class Workload(Strict):
                 f"the workload {self.name} has no shape for the profile {profile!r}; it has {', '.join(self.shapes)}"
             )
         return self.shapes[profile]
+
+
+def is_load_of(recorded: Mapping[str, Any], workload: Workload) -> bool:
+    """Whether a manifest's workload has the operations of this one, in its mix."""
+    told = [(each.get("name"), each.get("weight")) for each in recorded.get("operations", ())]
+    return told == [(each.name, each.weight) for each in workload.operations]
 
 
 def read_workload(path: Path) -> Workload:

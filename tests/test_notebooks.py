@@ -127,6 +127,26 @@ def test_an_edited_number_in_a_checked_cell_is_noticed(tmp_path: Path) -> None:
     assert checked_by_nbval(tmp_path / path.name).returncode == 1
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("part", ["database", "redis", "queue", "gateway"])
+def test_plan_and_report_are_executed_on_the_findings_of_one_part(part: str, tmp_path: Path) -> None:
+    """What is not measured is said once: no table has a row of another part."""
+    (tmp_path / "findings").mkdir()
+    recorded = PROJECT / "data" / "recorded"
+    (tmp_path / "findings" / f"{part}.json").write_text((recorded / "findings" / f"{part}.json").read_text())
+    (tmp_path / "recordings").symlink_to(recorded)
+    found = str(tmp_path / "findings")
+    given = {"live": True, "results": found}, {"findings": found, "recordings": str(recorded)}
+    for path, parameters in zip(NOTEBOOKS[-2:], given, strict=True):
+        words = [word for name, value in parameters.items() for word in ("-p", name, str(value))]
+        command = [sys.executable, "-m", "papermill", "--no-progress-bar", str(path), str(tmp_path / path.name), *words]
+        ran = subprocess.run(command, cwd=PROJECT / "notebooks", capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr[-2000:]
+        shown = "".join(str(cell.get("outputs", "")) for cell in nbformat.read(tmp_path / path.name, 4).cells)
+        assert "NO_DATA" not in shown.replace("outside", "") or path is NOTEBOOKS[-1]
+        assert shown.count("not measured, and so not planned") <= 1
+
+
 def test_the_committed_findings_are_those_of_the_recordings(
     readers: dict[str, Callable[[Path], list[Finding]]],
 ) -> None:

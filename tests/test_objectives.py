@@ -7,6 +7,7 @@ import pytest
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective, Verdict, judge_all, read_findings, write_findings
 from capacity.objectives import (
+    asked_for,
     fitted,
     on_sections,
     project_objectives,
@@ -125,3 +126,25 @@ def test_a_run_is_judged_by_the_workloads_that_it_was_given(project: Path) -> No
 def test_the_package_s_own_project_promises_what_its_file_of_objectives_has() -> None:
     package = Path(__file__).parents[1]
     assert project_objectives(folder=package) == read_objectives(package / "data" / "objectives.yaml")
+
+
+FOUND = [Finding(name, 1.0) for name in ("database.throughput", "gateway.get_orders.volume", "gateway.throughput")]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("database.throughput", True),
+        ("database.response_p99", True),  # it was to be found, and is not
+        ("redis.response_p99", False),
+        ("gateway.get_orders.response_p99", True),
+        ("gateway.get_api_connectors.response_p99", False),
+        ("gateway.*.volume", True),
+        ("database.row_security_cost", False),
+        ("gateway.pool_utilisation", False),
+        ("gateway.status_5xx_rate", True),
+        ("failover.database_kill.restored", False),
+    ],
+)
+def test_only_what_was_measured_is_judged(name: str, asked: bool) -> None:
+    assert bool(asked_for([Objective(name, "<", 1.0)], FOUND)) is asked

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.findings import Verdict
+from capacity.findings import Verdict, write_findings
 from capacity.run import Run, write_verdicts
 
 PROJECT = Path(__file__).parents[1]
@@ -58,3 +58,33 @@ def test_a_folder_that_is_no_run_is_not_written_to(run: Run) -> None:
     with pytest.raises(CapacityError, match=r"^there is no run in .*: manifest\.json is missing$"):
         write_verdicts(Run.at(run.path, PROJECT))
     assert not (run.path / "findings.json").exists()
+
+
+def retold(run: Run, **facts: object) -> None:
+    """Its recording of Redis with another workload in its manifest."""
+    path = run.recordings_folder / "redis" / "manifest.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(kept | {"workload": kept["workload"] | facts}), encoding="utf-8")
+
+
+def test_a_run_under_the_packages_own_load_is_told_from_another(run: Run) -> None:
+    assert run.is_reference
+    assert list(run.loads) == ["redis"]
+    assert Run(RECORDED / "findings", RECORDED, PROJECT).is_reference
+    retold(run, operations=[{"name": "read", "weight": 100.0}])
+    assert not Run.at(run.path, PROJECT).is_reference
+
+
+def test_a_load_of_another_name_is_not_the_packages(run: Run) -> None:
+    path = run.recordings_folder / "redis" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"name": "sessions"}), encoding="utf-8")
+    assert not run.is_reference
+
+
+def test_promises_on_what_the_measured_parts_lack_stand_apart(run: Run) -> None:
+    assert run.not_asked == []
+    kept = [each for each in run.findings if "reconnection" not in each.name]
+    write_findings(run.findings_folder / "redis.json", [each for each in kept if each.section == "redis"])
+    again = Run.at(run.path, PROJECT)
+    assert [each.finding for each in again.not_asked] == ["redis.reconnection_p95"]
+    assert "redis.reconnection_p95" not in {each.finding for each, _, _ in again.promised}

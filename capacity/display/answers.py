@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from capacity.analysis.limits.search import PRODUCTION_SHARE
-from capacity.analysis.planning.answers import HELD_BACK, Answers, Held
+from capacity.analysis.planning.answers import HELD_BACK, NO_PLAN, Answers, Held
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan
 from capacity.analysis.planning.plan_file import QUARTER
 from capacity.analysis.planning.sizing import Fit
@@ -13,15 +13,12 @@ from capacity.display.text import LINE_WIDTH, aligned, finding_text, tally_text,
 from capacity.findings import Finding, Objective, Verdict, judge_all, worst
 
 UNKNOWN = "not known"
+NO_PART = "no part was measured whose breaking point is searched"
 WIDE = 110  # columns from which what broke stands beside the numbers
 MANY_DAYS = 60  # from which on months are said
 LEAST_SHARE = 0.005  # of the simulations: less would be said as 0%
 LOADS = ("holds (to what broke it)", "recommended", "projected peak")
 BROKE = "full when it broke"
-MEASURED = (
-    f"Held by the servers measured; {PRODUCTION_SHARE:.0%} of it is recommended. "
-    "Limits are those of what runs today, by the plan."
-)
 MOST = 2  # promises that are named beside the figures of a notebook's answer: it is read at a glance
 
 
@@ -36,7 +33,7 @@ def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
         *([wrapped(f"  {outgrown_soon_text(answers)}", width)] if answers.soon else []),
         "",
         "How much load does it hold, and what breaks first?",
-        *_parts(answers.parts, width),
+        *_parts(answers, width),
         "",
         "When do we outgrow it?",
         wrapped(f"  {first_limit_text(answers)}", width),
@@ -48,15 +45,30 @@ def answers_text(answers: Answers, width: int = LINE_WIDTH) -> list[str]:
     return [line for said in lines for line in (said.splitlines() or [""])]
 
 
-def _parts(parts: Sequence[Held], width: int) -> list[str]:
+def loads(answers: Answers) -> tuple[str, ...]:
+    """The names of the columns of loads: what is projected, only a plan says."""
+    return LOADS if answers.plan else LOADS[:2]
+
+
+def held_text(answers: Answers) -> str:
+    """Of what the loads are that a part holds, and of what the limits; empty where none was searched."""
+    if not any(part.held.value is not None for part in answers.parts):
+        return ""
+    limits = " Limits are those of what runs today, by the plan." if answers.plan else ""
+    return f"Held by the servers measured; {PRODUCTION_SHARE:.0%} of it is recommended.{limits}"
+
+
+def _parts(answers: Answers, width: int) -> list[str]:
     """A line a part that was searched, in a narrow place with one for what broke; then why numbers are not given."""
-    rows: list[tuple[str, ...]] = [("per second", *LOADS)]
+    rows: list[tuple[str, ...]] = [("per second", *loads(answers))]
     broke, why = [BROKE], dict[str, list[str]]()
-    for part in parts:
+    for part in answers.parts:
         if reason := _why_not(part.held):
             why.setdefault(reason, []).append(part.name)
             continue
-        figures = {"load recommended": part.recommended, "projected peak": part.projected}
+        figures = {"load recommended": part.recommended}
+        if answers.plan:
+            figures["projected peak"] = part.projected
         for name, reason in ((name, _why_not(each)) for name, each in figures.items()):
             if reason:
                 why.setdefault(f"no {name} ({reason})", []).append(part.name)
@@ -68,9 +80,13 @@ def _parts(parts: Sequence[Held], width: int) -> list[str]:
     else:
         head, *lines = _indented(rows, 0)
         table = [head, *(f"{line}\n      broke: {each}" for line, each in zip(lines, broke[1:], strict=True))]
-    counted = "; ".join(f"{each.name} {each.counts}" for each in parts if each.counts and not _why_not(each.held))
-    said = [f"  Counted are: {counted}.", f"  {MEASURED}"] if counted else []
+    counted = "; ".join(
+        f"{each.name} {each.counts}" for each in answers.parts if each.counts and not _why_not(each.held)
+    )
+    said = [f"  Counted are: {counted}."] if counted else []
+    said += [f"  {held_text(answers)}"] if len(rows) > 1 else []
     said += [f"  {', '.join(names)}: {reason}" for reason, names in why.items()]
+    said += [] if answers.parts else [f"  {NO_PART}"]
     return [*(table if len(rows) > 1 else []), *(wrapped(line, width) for line in said)]
 
 
@@ -166,7 +182,7 @@ def outgrown_texts(answers: Answers) -> tuple[str, str, str]:
     """The first limit in three: its day, between which days, and which it is by what growth; how soon is said once."""
     first, plan = answers.first_limit, answers.plan
     if plan is None or first.value is None or first.void:
-        return UNKNOWN, "", first_limit_text(answers)
+        return UNKNOWN, "", first_limit_text(answers).removeprefix(f"{UNKNOWN}: ")
     day, _, rest = date_text(plan, plan.first).partition(" (")
     growth = plan.file.growth
     at = f"at {growth.value:.0%} growth a month ({growth.low:.0%} to {growth.high:.0%})"
@@ -194,7 +210,9 @@ def short_title(plan: CapacityPlan, resource: str, part: str) -> str:
 def cost_text(answers: Answers) -> str:
     """What the sizes from the next quarter cost a month, beside what runs today."""
     now = answers.cost_today
-    since = f"from {day_name(answers.plan.run.day)}, for {QUARTER} months: " if answers.plan else ""
+    if answers.plan is None:
+        return f"{UNKNOWN}: {NO_PLAN}"
+    since = f"from {day_name(answers.plan.run.day)}, for {QUARTER} months: "
     return "; ".join(
         filter(None, (f"{since}{finding_text(answers.cost)}", f"today: {today_text(now)}", cost_note(answers)))
     )
@@ -206,10 +224,12 @@ def today_text(cost: Finding, *, unit: bool = True) -> str:
 
 
 def cost_note(answers: Answers) -> str:
-    """Which parts are missing in today's cost, and the two costs of the parts of which both are known."""
+    """What is missing in today's cost, the two costs of the parts of which both are known, and what is not planned."""
     missing, both = answers.cost_today.note if answers.cost_today.value is not None else "", answers.like_for_like
     same = f"the other parts cost {both[0]:,.0f} instead of {both[1]:,.0f}" if both else ""
-    return "; ".join(filter(None, (f"today is {missing}" if missing else "", same)))
+    absent = ", ".join(answers.plan.not_measured if answers.plan else ())
+    also = f"not measured, and so not planned: {absent}" if absent else ""
+    return "; ".join(filter(None, (f"today is {missing}" if missing else "", same, also)))
 
 
 def choice_texts(part: PartPlan) -> tuple[str, str, str, str]:

@@ -116,11 +116,19 @@ def gauges_over_time(
     scale: float = 1.0,
     ax: Axes | None = None,
 ) -> Axes:
-    """The readings of some gauges times `scale`, `labels` by gauge, over the stages of the load."""
+    """The readings of some gauges times `scale`, `labels` by gauge, over the stages of the load.
+
+    One that was not read is left out, and so is a limit of 0, which is none.
+    """
     ax = _axes(ax)
     for place, (gauge, label) in enumerate(labels.items()):
         mine = gauges[gauges["gauge"] == gauge]
-        ax.plot(mine["at_ns"] / NS_PER_S, mine["value"] * scale, color=PALETTE[place], label=label)
+        if len(mine) and not ("_limit" in gauge and (mine["value"] == 0).all()):
+            ax.plot(mine["at_ns"] / NS_PER_S, mine["value"] * scale, color=PALETTE[place], label=label)
+    if not ax.lines:
+        ax.text(0.5, 0.5, "not told by the server", transform=ax.transAxes, ha="center", color="#555555")
+        ax.set(title=title, yticks=[])
+        return _over_stages(ax, stages)
     ax.set(title=title, ylabel=ylabel, ylim=(0, None))
     ax.yaxis.set_major_formatter("{x:,g}")
     _legend_above(ax)
@@ -203,8 +211,10 @@ def shares(findings: Sequence[Finding], title: str) -> Axes:
         ax.barh(row, value, height=0.6, color=PALETTE[0], alpha=0.75)
         ax.plot([low, high], [row, row], color="#333333", linewidth=1.5)
         ax.text(high + 1, row, f"{value:.0f} %", va="center", fontsize="small")
+    if not known:
+        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", color="#555555")
     ax.set_yticks(range(len(known)), [each.title.rpartition(", ")[2] for each, *_ in reversed(known)])
-    ax.set(title=title, xlabel="share, %", xlim=(0, 100), ylim=(len(known) - 0.4, -0.6))
+    ax.set(title=title, xlabel="share, %", xlim=(0, 100), ylim=(max(1, len(known)) - 0.4, -0.6))
     return ax
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from capacity.analysis.planning.answers import Answers, Held
+from capacity.analysis.planning.answers import NOT_PLANNED, Answers, Held
 from capacity.analysis.planning.exhaustion import Event, use_over_time
 from capacity.analysis.planning.plan import CapacityPlan
 from capacity.display.answers import short_title
@@ -24,6 +24,7 @@ NEAR = 0.09  # of the months shown: limits as near as this share a name, which w
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 SMALL = 7.5
 BLACK = "#222222"
+OTHER_UNIT = "no load is projected in the unit that it holds"
 
 
 def load_against_limits(answers: Answers, plan: CapacityPlan, *, narrow: bool = False) -> Figure:
@@ -31,7 +32,7 @@ def load_against_limits(answers: Answers, plan: CapacityPlan, *, narrow: bool = 
     and recommended in the same measure; and a mark for the month of each limit, with its interval.
     """
     figure = Figure(figsize=NARROW if narrow else WIDE, dpi=200, layout="constrained")
-    columns = 1 if narrow else 2
+    columns = 1 if narrow else min(2, len(answers.parts))
     rows = -(-len(answers.parts) // columns)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     top = max(_panel(ax, part, plan) for ax, part in zip(panels.flat, answers.parts, strict=False))
@@ -83,7 +84,8 @@ def _held(ax: Axes, part: Held) -> float:
     """Draw what the part holds and what is recommended; says where the plan has no load in this measure."""
     today, held = part.projected.value, part.held
     if today is None or not today or held.value is None or held.low is None or held.high is None:
-        why = held.note if held.value is None else "no load is projected in the unit that it holds"
+        unplanned = NOT_PLANNED if part.projected.note == NOT_PLANNED else OTHER_UNIT
+        why = held.note if held.value is None else unplanned
         ax.text(0.98, 0.06, why, transform=ax.transAxes, ha="right", fontsize=SMALL, color="#555555")
         return 2.0
     low, high = held.low / today, min(held.high / today, 1e6) if math.isfinite(held.high) else held.value / today

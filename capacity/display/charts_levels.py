@@ -54,7 +54,8 @@ def times_by_load(found: SearchResult, ax: Axes) -> None:
     name, limit_ms = found.promised_time
     table = found.table
     longest = _longest(table)
-    top = table[name].replace(np.inf, np.nan).max() * 4
+    highest = table[name].replace(np.inf, np.nan).max()  # not a number where no level was long enough
+    top = highest * 4 if highest > 0 else limit_ms * 3
     for column, colour, label in (
         (name, PALETTE[0], "response time"),
         (name.replace("response", "service"), PALETTE[1], "service time"),

@@ -114,12 +114,12 @@ def operations_style(findings: Iterable[Finding], figures: Mapping[str, str] = R
     return named.style.format(finding_link).format_index(escape="html")
 
 
-def verdicts_style(judged: Iterable[Judged]) -> "Styler":
+def verdicts_style(judged: Iterable[Judged], caption: str = "") -> "Styler":
     """The verdicts as a table in colour, for a notebook and the report; above it, why what is void is so."""
     given = list(judged)
     rows = [(verdict, each.section, each.title, each.promise, found, each.grounds) for each, found, verdict in given]
     names = ["verdict", "section", "promise", "limit", "found", "source"]
-    return rows_style(rows, names, "; ".join(void_lines(given)))
+    return rows_style(rows, names, "; ".join(filter(None, [caption, *void_lines(given)])))
 
 
 def rows_style(rows: Sequence[tuple[Any, ...]], names: Sequence[str], caption: str = "") -> "Styler":
@@ -185,19 +185,6 @@ def _part(objective: Objective, finding: Finding | None, parts: set[str]) -> str
     """The part of a run that a promise was judged by: one that was measured again by its last recordings."""
     folder = finding.recording.partition("/")[0] if finding else ""
     return folder if folder in parts else objective.section
-
-
-def load_text(manifest: Manifest) -> str:
-    """What load a recording holds: its mix by weight, and the stages at a constant load."""
-    loop, unit = ("closed", " users") if manifest.kind == "users" else ("open", "/s")
-    mix = ", ".join(f"{each['name']} {each['weight']:g} %" for each in manifest.workload["operations"])
-    held = ", then ".join(f"{each.to:,g}{unit} for {each.end_s - each.start_s:g} s" for each in manifest.sustained)
-    lines = [wrapped(f"{loop} loop, {held}, {manifest.admitted} connections: {mix}")]
-    if manifest.pooler:
-        lines.append(f"through a transaction pooler ({manifest.pooler})")
-    if not manifest.prepared:
-        lines.append("without prepared statements: each one is parsed and planned anew")
-    return "\n".join(lines)
 
 
 def quality_text(

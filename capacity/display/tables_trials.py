@@ -95,9 +95,8 @@ def expectations_text(trials: Iterable[Trial]) -> str:
 
 
 def outcomes_text(trials: Sequence[StoredTrial]) -> str:
-    """The verdicts of some trials, as lines that fit a page."""
-    said = ", ".join(f"{stored.trial.scenario} {stored.trial.verdict}" for stored in trials)
-    return wrapped(said) or "none was run here"
+    """The verdicts of some trials, as lines that fit a page; empty where none was run."""
+    return wrapped(", ".join(f"{stored.trial.scenario} {stored.trial.verdict}" for stored in trials))
 
 
 def trial_heading(trial: Trial) -> str:

@@ -1,14 +1,17 @@
-"""Findings in words: units, intervals, no more digits than the interval deserves, and lines that fit a page."""
+"""Findings and loads in words: units, intervals, no more digits than these deserve, and lines that fit a page."""
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from capacity.findings import Finding, Judged, Verdict
+from capacity.findings import Finding, Judged, Objective, Verdict
+from capacity.manifest import Manifest
 
 LINE_WIDTH = 110
 NARROWEST = 20  # columns in which a sentence can be read
 NOT_GIVEN = "not given"
+BECOMES = "capacity.act_as("  # how a transaction of the reference application becomes a user
 FINEST = 1e-6  # the width of an interval below which digits tell nobody more
 
 
@@ -85,6 +88,67 @@ def tally_text(judged: Sequence[Judged], expected: Sequence[Judged] = ()) -> str
         words += [f"{count} {word}" for word, count in rest.items() if count and kept < len(rows)]
         said += [", ".join(words)] if rows else []
     return "; ".join(said) or "nothing was judged"
+
+
+def not_judged_text(objectives: Iterable[Objective]) -> str:
+    """The promises that were not judged, by section, since what was measured has not what they are on; else empty."""
+    titles: dict[str, list[str]] = {}
+    for each in objectives:
+        titles.setdefault(each.section, []).append(each.title or each.finding)
+    said = "; ".join(f"{section}: {', '.join(names)}" for section, names in titles.items())
+    return f"not judged, since what was measured does not have it: {said}" if said else ""
+
+
+def load_text(manifest: Manifest, *after: Manifest) -> str:
+    """What load a recording holds, as it tells itself: its title, the stages at a constant load, connections and mix.
+
+    `after` are the manifests of what was measured afterwards, as pairs of queries.
+    """
+    operations, loop = manifest.workload["operations"], "closed" if manifest.kind == "users" else "open"
+    if manifest.workload.get("order") == "cycle":
+        mix = f"in turns {', '.join(each['name'] for each in operations)}"
+    else:
+        mix = ", ".join(f"{each['name']} {each['weight']:g} %" for each in operations)
+    lines = [
+        manifest.workload.get("title") or manifest.name,
+        f"{loop} loop, {_held_text(manifest)}, {manifest.admitted} connections: {mix}",
+        _users_text(operations),
+        f"through a transaction pooler ({manifest.pooler})" if manifest.pooler else "",
+        "" if manifest.prepared else "without prepared statements: each one is parsed and planned anew",
+        "behind the gateway: its database, its queue and workers" if "gateway" in _started(manifest) else "",
+        *(f"afterwards {_held_text(each)}: {each.workload.get('title') or each.name}" for each in after),
+    ]
+    return "\n".join(wrapped(line) for line in lines if line)
+
+
+def _held_text(manifest: Manifest) -> str:
+    """The stages at a constant load, with what lies between the operations of a user, or how they arrive."""
+    shape = manifest.workload.get("shapes", {}).get(manifest.profile, {})
+    if manifest.kind == "users":
+        think = f" who think {shape['think_ms']:g} ms on average" if shape.get("think_ms") else ""
+        of = [f"{each.to:,g} user{'s' * (each.to != 1)}{think}" for each in manifest.sustained]
+    else:
+        moments = {"poisson": " at random moments", "uniform": " evenly"}.get(shape.get("arrivals", ""), "")
+        of = [f"{each.to:,g}/s{moments}" for each in manifest.sustained]
+    seconds = [each.end_s - each.start_s for each in manifest.sustained]
+    return ", then ".join(f"{said} for {lasting:g} s" for said, lasting in zip(of, seconds, strict=True))
+
+
+def _users_text(operations: Sequence[Mapping[str, Any]]) -> str:
+    """Which transactions are under row-level security, where any is."""
+    secured = [each for each in operations if each.get("row_security")]
+    if not secured:
+        return ""
+    who = "each transaction" if len(secured) == len(operations) else ", ".join(each["name"] for each in secured)
+    first = [each["statements"][0]["sql"] for each in secured]
+    how = " first becomes a user, as Supabase's gateway does, and" if all(BECOMES in each for each in first) else ""
+    return f"{who}{how} is under row-level security"
+
+
+def _started(manifest: Manifest) -> Mapping[str, int]:
+    """The processes of the reference application that were read, by their role: the suite has started them."""
+    processes: Mapping[str, int] = manifest.system.get("processes", {})
+    return processes
 
 
 def aligned(rows: Sequence[tuple[str, ...]], width: int = 0) -> str:

@@ -22,8 +22,8 @@ from capacity.display.tables_plan import date_text, quarter_begin, summary_text,
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def what_if(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], part: str = "database") -> None:
-    """Show sliders for growth, headroom, peak and the size of a part, with the plan that follows from each setting.
+def what_if(file: PlanFile, run: PlanBasis, catalog: Sequence[Size]) -> None:
+    """Show sliders for growth, headroom, peak and the size of the first part, with the plan that follows from each.
 
     Where nothing draws sliders (a notebook that is executed without a page, or one without ipywidgets), the plan as it
     stands is shown as text.
@@ -32,22 +32,22 @@ def what_if(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], part: str =
     try:
         import ipywidgets  # type: ignore[import-untyped]
     except ImportError:
+        ipywidgets = None
+    if ipywidgets is None or not file.parts:
         print(now)
         return
-    box = _sliders(ipywidgets, file, run, catalog, part)
+    box = _sliders(ipywidgets, file, run, catalog)
     bundle = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id}, "text/plain": now}
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
-def scenarios_table(
-    file: PlanFile, run: PlanBasis, catalog: Sequence[Size], growths: Sequence[float], peaks: Sequence[float]
-) -> pd.DataFrame:
-    """What if: a row for each growth a month and peak (a multiple of the projected one), by plans made anew."""
+def scenarios_table(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], peaks: Sequence[float]) -> pd.DataFrame:
+    """What if: a row for each growth a month (low, as planned, high) and peak (a multiple of the projected one)."""
     rows = {}
-    for growth in growths:
+    for growth in (file.growth.low, file.growth.value, file.growth.high):
         for peak in peaks:
             plan = make_plan(varied(file, growth=growth, headroom=file.headroom.value, peak=peak), run, catalog)
-            most, middle = next(iter(plan.binds)), plan.file.quarters // 2
+            most, middle = next(iter(plan.binds)), plan.file.quarters // 2  # of limits that are known, one at least
             rows[f"{growth:.0%} a month, peak × {peak:g}"] = {
                 "first limit": date_text(plan, plan.first),
                 "most likely": plan.title_of(most),
@@ -57,8 +57,8 @@ def scenarios_table(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _sliders(widgets: Any, file: PlanFile, run: PlanBasis, catalog: Sequence[Size], part: str) -> Any:
-    entry = next(each for each in file.parts if each.name == part)
+def _sliders(widgets: Any, file: PlanFile, run: PlanBasis, catalog: Sequence[Size]) -> Any:
+    entry = file.parts[0]
     names = [size.size for size in sizes_of(catalog, entry.service, file.region)]
     wide: dict[str, Any] = {
         "continuous_update": False,
@@ -72,7 +72,7 @@ def _sliders(widgets: Any, file: PlanFile, run: PlanBasis, catalog: Sequence[Siz
         "headroom": widgets.FloatSlider(file.headroom.value, min=0, max=0.7, step=0.05, description="headroom", **wide),
         "peak": widgets.FloatSlider(1.0, min=0.25, max=5, step=0.25, description="× the projected peak", **wide),
         "size": widgets.SelectionSlider(
-            options=names, value=entry.current or names[0], description=f"{part} runs on", **wide
+            options=names, value=entry.current or names[0], description=f"{entry.name} runs on", **wide
         ),
     }
     controls["growth"].readout_format = controls["headroom"].readout_format = ".0%"
@@ -85,7 +85,7 @@ def _sliders(widgets: Any, file: PlanFile, run: PlanBasis, catalog: Sequence[Siz
     def show(_: Any = None) -> None:
         nonlocal drawn
         growth, headroom, peak, size = (each.value for each in controls.values())
-        plan = make_plan(varied(file, growth=growth, headroom=headroom, peak=peak, **{part: size}), run, catalog)
+        plan = make_plan(varied(file, growth=growth, headroom=headroom, peak=peak, **{entry.name: size}), run, catalog)
         text.value = f"<pre>{escape(summary_text(plan))}</pre>"
         drawn = limits_as_dates(plan, drawn)
         picture.value = _png(drawn.get_figure(root=True))

@@ -1,22 +1,24 @@
 """What a run gives to monitoring: alert rules, dashboards, alarms, and its findings."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from capacity.analysis.measured.gateway import SECTION as GATEWAY
 from capacity.errors import chosen_names
 from capacity.exports.cloudformation import template
 from capacity.exports.findings import findings_csv, findings_with_verdicts
 from capacity.exports.grafana import dashboard
 from capacity.exports.monitoring import Monitoring, read_monitoring
 from capacity.exports.prometheus import alert_rules
-from capacity.exports.watches import Watch, all_watches
-from capacity.findings import Finding, Judged, judge_all
-from capacity.objectives import fitted
-from capacity.project import in_project
+from capacity.exports.watches import NO_METRIC, Watch, all_watches
+from capacity.findings import Finding, Judged
+from capacity.project import defaults_folder, in_project, is_own, workloads_of
 from capacity.run import Run
+from capacity.workload import read_workload
 from capacity.writing import write_whole
 
 MONITORING = Path("data") / "monitoring.yaml"
@@ -25,7 +27,7 @@ KINDS = {"prometheus": "Prometheus", "cloudformation": "CloudWatch"}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the files are made from: the run's name, its findings, every objective with its verdict, and the watches."""
+    """What the files are made from: the run's name, its findings, what it promises of them, judged, and the watches."""
 
     run: str
     findings: Sequence[Finding]
@@ -56,28 +58,47 @@ def export_run(run: Run, folder: Path, formats: Sequence[str] = ()) -> tuple[dic
 def read_source(run: Run) -> Source:
     """The run's findings with the objectives, judged, and what watches them."""
     run.check()
-    judged = judge_all(run.findings, fitted(run.objectives, run.findings))
-    monitoring = read_monitoring(in_project(MONITORING, run.project))
-    return Source(run.path.name, run.findings, judged, monitoring, all_watches(judged, monitoring))
+    watches = all_watches(run.promised, monitoring := monitoring_of(run), run.findings, operations_of(run))
+    return Source(run.path.name, run.findings, run.promised, monitoring, watches)
+
+
+def monitoring_of(run: Run) -> Monitoring:
+    """How the run's project is monitored; of the package's file a project of one's own has the metrics alone."""
+    path = in_project(MONITORING, run.project)
+    monitoring = read_monitoring(path)
+    if is_own(run.project) and path == defaults_folder() / MONITORING:
+        return monitoring.model_copy(update={"watches": [], "reviews": []})
+    return monitoring
+
+
+def operations_of(run: Run) -> list[Mapping[str, Any]]:
+    """The operations that a run measured, by its recordings; without these, those of the project's gateway."""
+    told = [manifest.workload for manifest in run.loads.values()]
+    if not told:
+        told = [read_workload(workloads_of(GATEWAY, folder=run.project) / f"{GATEWAY}.yaml").model_dump()]
+    return [each for workload in told for each in workload.get("operations", ())]
 
 
 def not_exported(watches: Sequence[Watch], formats: Sequence[str]) -> list[tuple[str, ...]]:
     """What the formats leave out, a row for each finding and reason.
 
-    A row is the part of the system, what is watched, its limits, who does not see it (as Prometheus) and the reason.
+    A row is the part of the system, what is watched, its limits, who does not see it (as Prometheus) and the reason;
+    what no metric is known for is one row a part.
     """
     left: dict[tuple[str, str], list[tuple[Watch, str]]] = {}
     for watch in watches:
         reasons = {"prometheus": watch.unseen_by_prometheus, "cloudformation": watch.unseen_by_cloudwatch}
         for name, reason in reasons.items():
             if reason and name in formats:
-                left.setdefault((watch.objective.finding, reason), []).append((watch, KINDS[name]))
+                of = watch.objective.section if reason == NO_METRIC.unseen else watch.objective.finding
+                left.setdefault((of, reason), []).append((watch, KINDS[name]))
     rows: list[tuple[str, ...]] = []
     for (_, reason), unseen in left.items():
-        first = unseen[0][0].objective
+        titles = dict.fromkeys(each.objective.title or each.objective.finding for each, _ in unseen)
         limits = dict.fromkeys(each.objective.promise for each, _ in unseen)
         kinds = dict.fromkeys(kind for _, kind in unseen)
-        rows.append((first.section, first.title, ", ".join(limits), " and ".join(kinds), reason))
+        section = unseen[0][0].objective.section
+        rows.append((section, ", ".join(titles), ", ".join(limits), " and ".join(kinds), reason))
     return rows
 
 

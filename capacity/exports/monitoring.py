@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -14,7 +15,8 @@ from capacity.yaml_file import read_model
 
 PARAMETER = re.compile(r"\$\{(\w+)\}")
 Text = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z]\w*(\.\w+)+$", examples=["redis.response_p99"])]
+OPERATION = "$operation"  # in an expression: the labels of the operation whose finding it shows
+Name = Annotated[str, Field(pattern=r"^[a-z]\w*(\.(\w+|\*))+$", examples=["redis.response_p99"])]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$", examples=["waiting"])]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$", examples=["CacheCluster"])]
 Source = Annotated[str, Field(min_length=1, description="Who says so.")]
@@ -84,6 +86,15 @@ class Metric(Strict):
     unseen: str = Field("", description="Why there is no metric of it.")
     prometheus: PrometheusQuery | None = Field(None, description="Where Prometheus sees it.")
     cloudwatch: Metrics | None = Field(None, description="Where CloudWatch sees it.")
+
+    def of_operation(self, labels: str) -> "Metric | None":
+        """The metric of an operation with these labels; None where it needs them and there are none."""
+        if self.prometheus is None or OPERATION not in self.prometheus.expression:
+            return self
+        if not labels:
+            return None
+        expression = self.prometheus.expression.replace(OPERATION, labels)
+        return self.model_copy(update={"prometheus": self.prometheus.model_copy(update={"expression": expression})})
 
     @model_validator(mode="after")
     def _seen(self) -> Self:
@@ -167,6 +178,11 @@ class Monitoring(Strict):
     reviews: list[Review] = Field(default_factory=list, description="When the capacity is looked at again.")
     metrics: dict[Name, Metric] = Field(description="Where a finding is seen, by its name.")
 
+    def metric_of(self, finding: str) -> Metric | None:
+        """Where a finding is seen: by its name, else by the first pattern that has it."""
+        patterns = (metric for name, metric in self.metrics.items() if fnmatch(finding, name))
+        return self.metrics.get(finding) or next(patterns, None)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         refuse(self._wrong())
@@ -179,7 +195,7 @@ class Monitoring(Strict):
             named = ((place, name) for name in sorted(each.parameters))
             yield from unknown_names("parameter", named, self.parameters)
         yield from unknown_names("exporter", self.values_of("exporter"), self.exporters)
-        watched = [(place, name) for place, name in self.values_of("metric") if place[0] == "watches"]
+        watched = [pair for pair in self.values_of("metric") if pair[0][0] == "watches" and not self.metric_of(pair[1])]
         yield from unknown_names("metric", watched, self.metrics)
         severities = [(("severities",), "objective"), *self.values_of("severity")]
         yield from unknown_names("severity", severities, self.severities)

@@ -2,18 +2,22 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from capacity.display.text import finding_text
 from capacity.errors import CapacityError
 from capacity.exports.monitoring import Metric, Metrics, Monitoring, PrometheusQuery, WatchedThreshold, converted
-from capacity.findings import Judged, Objective
-from capacity.objectives import LIMIT
+from capacity.findings import Finding, Judged, Objective
+from capacity.objectives import LIMIT, asked_for
+from capacity.operation import operation_slug
 
 OBJECTIVE = "objective"
 BROKEN_BY = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!="}
 KEPT_BY = {broken: kept for kept, broken in BROKEN_BY.items()}
+ROUTE = re.compile(r"^([A-Z]+) (/\S*)$")
+VARIES = re.compile(r"\{[^{}]*\}")
 NO_METRIC = Metric(unseen="no metric is known for it in data/monitoring.yaml")
 
 
@@ -84,30 +88,63 @@ class Watch:
             raise CapacityError(f"{self.objective.finding}: {error}; {where}") from None
 
 
-def all_watches(judged: Sequence[Judged], monitoring: Monitoring) -> list[Watch]:
-    """A watch for each objective, then for each threshold of `monitoring`, in their order and with different names."""
+def all_watches(
+    judged: Sequence[Judged],
+    monitoring: Monitoring,
+    found: Sequence[Finding] | None = None,
+    operations: Iterable[Mapping[str, Any]] = (),
+) -> list[Watch]:
+    """A watch for each objective, then for each threshold of `monitoring`, in their order and with different names.
+
+    Where what was `found` is given, thresholds on what was not measured are left out. `operations` are those of the
+    load, by which the metric of one of them is found.
+    """
+    labels = {operation_slug(each["name"]): operation_labels(each) for each in operations if each.get("request")}
     promised = [
-        _watch(objective, OBJECTIVE, monitoring, f"{finding_text(found)}, {verdict}")
-        for objective, found, verdict in judged
+        _watch(objective, OBJECTIVE, monitoring, f"{finding_text(finding)}, {verdict}", labels)
+        for objective, finding, verdict in judged
     ]
     known = {watch.objective.finding: watch for watch in reversed(promised)}
-    further = [_of_threshold(each, known.get(each.metric), monitoring) for each in monitoring.watches]
+    further = [_of_threshold(each, known.get(each.metric), monitoring, labels) for each in monitoring.watches]
+    if found is not None:
+        asked = asked_for([each.objective for each in further], found)
+        further = [each for each in further if each.objective in asked]
     return _renamed([*promised, *further])
 
 
-def _of_threshold(threshold: WatchedThreshold, promised: Watch | None, monitoring: Monitoring) -> Watch:
+def operation_labels(operation: Mapping[str, Any]) -> str:
+    """The method and path of an HTTP operation as labels in PromQL; what varies in the path is one segment of it.
+
+    The path is that of the operation's name where this is a method and a path, as `GET /orders/{id}`.
+    """
+    request = operation["request"]
+    named = ROUTE.match(operation["name"])
+    method, path = (named[1], named[2]) if named else (request["method"], request["path"])
+    pieces = VARIES.split(path.partition("?")[0])
+    relation = "=~" if len(pieces) > 1 else "="
+    text = "[^/]+".join(map(re.escape, pieces)) if len(pieces) > 1 else pieces[0]
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'method="{method}", path{relation}"{quoted}"'
+
+
+def _of_threshold(
+    threshold: WatchedThreshold, promised: Watch | None, monitoring: Monitoring, labels: Mapping[str, str]
+) -> Watch:
     matched = LIMIT.match(threshold.fires or threshold.promise)
     assert matched is not None  # a threshold without a limit is refused when it is read
     relation, limit, unit = matched.groups()
     kept = KEPT_BY[relation] if threshold.fires else relation
-    title = promised.objective.title if promised else monitoring.metrics[threshold.metric].title
+    title = promised.objective.title if promised else (monitoring.metric_of(threshold.metric) or NO_METRIC).title
     objective = Objective(threshold.metric, kept, float(limit), unit, title or threshold.metric, threshold.source)
     measured = promised.measured.rpartition(", ")[0] if promised else "not measured"
-    return replace(_watch(objective, threshold.severity, monitoring, measured), scales=threshold.scales)
+    return replace(_watch(objective, threshold.severity, monitoring, measured, labels), scales=threshold.scales)
 
 
-def _watch(objective: Objective, severity: str, monitoring: Monitoring, measured: str) -> Watch:
-    metric = monitoring.metrics.get(objective.finding, NO_METRIC)
+def _watch(
+    objective: Objective, severity: str, monitoring: Monitoring, measured: str, labels: Mapping[str, str]
+) -> Watch:
+    metric = monitoring.metric_of(objective.finding) or NO_METRIC
+    metric = metric.of_operation(labels.get(objective.finding.split(".")[1], "")) or NO_METRIC
     minutes, means = monitoring.severities[severity].minutes, monitoring.severities[severity].means
     words = re.findall(r"[A-Za-z0-9]+", f"{objective.finding}.{severity}".replace("_", "."))
     name = "".join(word[0].upper() + word[1:] for word in words)

@@ -38,7 +38,7 @@ def search_part(
     figures = level_figures(name)
     objectives = tuple(project_objectives(f"level_{name}", findings=figures, workloads=workloads))
     search, windows = settings.search(profile), settings.window(profile)
-    found = SearchResult(name, search, (), objectives)
+    found = SearchResult(name, search, (), objectives, counts=settings.counts)
 
     def measured(rate: float, seconds: float, into: str) -> Level:
         test.measure(rate, seconds, windows.warm_up_seconds, folder / into)
@@ -96,7 +96,7 @@ def read_search_result(folder: Path) -> SearchResult:
         raise CapacityError(f"cannot read the search in {folder}: {error!r}; search into it first") from None
 
     levels, repeated, *rounds = (tuple(_read_level(name, *each, objectives) for each in kind) for kind in told)
-    return SearchResult(name, search, levels, objectives, repeated, tuple(rounds))
+    return SearchResult(name, search, levels, objectives, repeated, tuple(rounds), facts["counts"])
 
 
 def read_search_results(folder: Path) -> dict[str, SearchResult]:
@@ -137,7 +137,7 @@ def _searches_file(workloads: Path | str) -> Path:
 
 def _facts(found: SearchResult) -> dict[str, Any]:
     """What is kept of a search: what was measured, by what it was judged, and what it says."""
-    facts: dict[str, Any] = {"part": found.name, "search": asdict(found.search)}
+    facts: dict[str, Any] = {"part": found.name, "counts": found.counts, "search": asdict(found.search)}
     facts["objectives"] = [asdict(each) for each in found.objectives]
     facts |= {"levels": _told(found.levels), "rounds": [_told(each) for each in found.rounds]}
     return facts | {"repeated": _told(found.repeated), "answer": asdict(found.answer)}
@@ -151,7 +151,7 @@ def _kept(folder: Path) -> dict[str, Any]:
     """What search.json of a folder holds; CapacityError where there is none."""
     try:
         facts = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return {"levels": [], "rounds": [], "repeated": [], **facts}
+        return {"counts": "", "levels": [], "rounds": [], "repeated": [], **facts}
     except (OSError, ValueError, TypeError) as error:
         raise CapacityError(f"cannot read the search in {folder}: {error}; search into it first") from None
 

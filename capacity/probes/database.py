@@ -1,5 +1,6 @@
 """The database probe: runs the workload, then the pairs that show what row-level security costs."""
 
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 import psycopg
 
 from capacity.analysis.measured.database import (
+    SECTION,
     database_findings,
     row_security_findings,
     row_security_left_out,
@@ -90,15 +92,18 @@ def read_database_findings(folder: Path) -> list[Finding]:
     return found
 
 
-def read_row_security_pairs(folder: Path) -> pd.DataFrame:
-    """The interleaved pairs of a recording made by `measure_database`, as `row_security_pairs` gives them.
+def row_security_measured(folder: Path, findings: Iterable[Finding]) -> list[tuple[pd.DataFrame, Finding]]:
+    """The interleaved pairs of a recording, as `row_security_pairs` gives them, and the finding on their cost.
 
-    None where they were not measured.
+    Empty where its workload has no such pairs; no pairs where these were left out.
     """
+    costs = [each for each in findings if each.name == f"{SECTION}.row_security_cost"]
+    if not costs:
+        return []
     if not (folder / ROW_SECURITY).exists():
-        return pd.DataFrame(columns=["with", "without"], dtype=float)
+        return [(pd.DataFrame(columns=["with", "without"], dtype=float), costs[0])]
     pairs = open_recording(folder / ROW_SECURITY)
-    return row_security_pairs(pairs.samples[pairs.samples["step"].isin(pairs.facts.sustained_steps)])
+    return [(row_security_pairs(pairs.samples[pairs.samples["step"].isin(pairs.facts.sustained_steps)]), costs[0])]
 
 
 def ready_database(

@@ -5,7 +5,7 @@ and it admits all again when the overload is over. Without it nobody is refused,
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,15 +23,16 @@ from capacity.analysis.faults.overload import (
     overload_findings,
     queue_depth,
 )
+from capacity.errors import listed
 from capacity.findings import Objective
 from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.queue import queue_watcher, told_of
 from capacity.recording import open_recording
 from capacity.scenarios.fault_injection import trial_load
-from capacity.scenarios.trial import Observed, Proof, Ready, Scenario, Trial, read_trial, run_scenario
+from capacity.scenarios.trial import FILE, Observed, Proof, Ready, Scenario, Trial, read_trial, run_scenario
 from capacity.scenarios.trial_application import PATH, request_operation, start_servers, undone, write_jobs
-from capacity.system.addresses import OWN_QUEUE, System
+from capacity.system.addresses import OWN_QUEUE, System, system_from
 from capacity.system.application.database import Dataset
 from capacity.system.application.services import SAMPLE_S
 from capacity.system.processes import Application, start_gateway, start_workers
@@ -47,6 +48,7 @@ RECOVERY = 0.25  # of what the workers serve: the load after the overload
 SLACK = 0.9  # of the backlog that arithmetic gives: the load's begin and end are not sharp
 WITHIN = 95.0  # %: a p95 within the objective, said so that few samples can prove it
 BREAKER = "circuit_breaker"  # the folder of its trial
+NEEDED = frozenset({"gateway", "queue"})  # parts of a search that it belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,16 @@ class Overloaded:
     trial: Trial
     courses: dict[str, pd.DataFrame]
 
+    @property
+    def limit(self) -> float:
+        """The depth of the queue in jobs at which the breaker opens."""
+        return float(self.trial.settings["limit"])
+
+    @property
+    def seconds(self) -> float:
+        """How long the overload lasts."""
+        return float(self.trial.settings["seconds"])
+
 
 def breaker_courses(folder: Path) -> dict[str, pd.DataFrame]:
     """The course of a trial's two halves, kept in `folder`, by `HALVES`; see `overload_course`."""
@@ -196,12 +208,16 @@ def _expected(half: str, figure: str, relation: str, limit: float, why: str, *, 
     return Objective(f"{SECTION}.{half}.{figure}", relation, limit, unit, source="settings", why=why)
 
 
-def run_overload(live: bool, folder: Path) -> Path:
-    """Where `live`, run a trial into a folder of its own below `folder`; returns that folder."""
-    into = folder / BREAKER
-    if live:
+def run_overload(live: bool, folder: Path, parts: str | Sequence[str] = ()) -> list[Overloaded]:
+    """Where `live`, run a trial into a folder of its own below `folder`; returns what is kept there, if anything.
+
+    It says something of the embedded system alone: where the environment names another one, or `parts` (empty: all)
+    are searched without its gateway or its queue, none is run.
+    """
+    into, named = folder / BREAKER, listed(parts)
+    if live and not system_from().is_own and (not named or NEEDED.issubset(named)):
         run_scenario(Overload(), System(embedded=True), into)
-    return into
+    return [read_overload(into)] if (into / FILE).exists() else []
 
 
 def read_overload(folder: Path) -> Overloaded:

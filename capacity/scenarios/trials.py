@@ -3,10 +3,10 @@
 import json
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from capacity.analysis.faults.course import FaultCourse, fault_course
 from capacity.errors import CapacityError
@@ -24,6 +24,14 @@ from capacity.writing import write_json, write_whole
 FILE = "trials.json"
 FAILURE = "failure.txt"
 PROPER = {"redis": "Redis", "rdb": "RDB", "aof": "AOF", "postgres": "PostgreSQL"}
+
+
+class Kept(Protocol):
+    """What has a trial that was kept."""
+
+    @property
+    def trial(self) -> Trial:
+        """It."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +128,7 @@ def trial_expectations(trial: Trial) -> list[Objective]:
     ]
 
 
-def failover_expectations(trials: Sequence[StoredTrial]) -> list[Objective]:
+def failover_expectations(trials: Iterable[Kept]) -> list[Objective]:
     """Those of all trials."""
     return [each for stored in trials for each in trial_expectations(stored.trial)]
 

@@ -8,24 +8,29 @@ from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.planning.answers import NOT_SEARCHED, Answers, answers_of
 from capacity.analysis.planning.basis import read_basis
 from capacity.analysis.planning.catalog import read_catalog
-from capacity.analysis.planning.plan import CapacityPlan, make_plan
+from capacity.analysis.planning.plan import CapacityPlan, make_plan, part_of
 from capacity.analysis.planning.plan_file import read_plan
 from capacity.display.tables_trials import expectation_title
-from capacity.errors import CapacityError
+from capacity.errors import CapacityError, NothingPlanned
 from capacity.findings import Finding
 from capacity.probes.breaking_point import read_search_result
+from capacity.probes.parts import PARTS
 from capacity.probes.searches import read_searches
-from capacity.project import SEARCHES, in_project
+from capacity.project import SEARCHES, defaults_folder, in_project
 from capacity.run import Run
 
 PLAN = Path("data") / "plan.yaml"
 CATALOG = Path("data") / "catalog"
+OF_OTHERS = (
+    "the plan at hand is that of the workloads that come with capacity, and others were measured; "
+    "write data/plan.yaml of a project of your own, with the load that you project"
+)
 
 
-def read_answers(run: Run, plan: CapacityPlan | None = None) -> Answers:
-    """The answers of a run; the plan is made by its project's own data where no other is given.
+def read_answers(run: Run, plan: CapacityPlan | str | None = None) -> Answers:
+    """The answers of a run; the plan is made by its project's own data where no other, or why there is none, is given.
 
-    What a run did not measure is in them with its cause. Raises CapacityError where there are no findings at all.
+    Parts that a run did not measure are not in them. Raises CapacityError where there are no findings at all.
     """
     by_name = {each.name: each for each in run.findings}
     expected = [
@@ -33,9 +38,12 @@ def read_answers(run: Run, plan: CapacityPlan | None = None) -> Answers:
         for each, finding, verdict in run.expected
     ]
     searches = read_searches(in_project(SEARCHES, run.project))
-    parts = {name: _searched(run, by_name.get(f"{SECTION}.{name}.highest_sustainable")) for name in searches}
+    measured = {part_of(each.name) for each in run.findings}
+    names = [name for name in dict.fromkeys([*searches, *PARTS]) if name in measured]
+    parts = {name: _searched(run, by_name.get(f"{SECTION}.{name}.highest_sustainable")) for name in names}
     counts = {name: each.counts for name, each in searches.items()}
-    return answers_of(run.promised, expected, run.findings, parts, plan or _planned(run), counts=counts)
+    counts |= {name: each.counts for name, each in parts.items() if isinstance(each, SearchResult) and each.counts}
+    return answers_of(run.promised, expected, run.findings, parts, plan or planned_by_project(run), counts=counts)
 
 
 def _searched(run: Run, held: Finding | None) -> SearchResult | str:
@@ -56,9 +64,25 @@ def read_capacity_plan(
     return make_plan(read_plan(plan), basis, read_catalog(catalog, own_catalogs), seed)
 
 
-def _planned(run: Run) -> CapacityPlan | str:
+def planned(
+    run: Run, plan: Path | str, catalog: Path | str, own_catalogs: Sequence[Path] = (), seed: int = 1
+) -> CapacityPlan | str:
+    """As `read_capacity_plan`, by files of the run's project, or why nothing is planned.
+
+    The package's own plan is of the package's own loads. Raises CapacityError for what is wrong in the plan's own data.
+    """
+    file = in_project(plan, run.project)
+    if file == defaults_folder() / PLAN and not run.is_reference:
+        return OF_OTHERS
+    try:
+        return read_capacity_plan(run, file, in_project(catalog, run.project), own_catalogs, seed)
+    except NothingPlanned as error:
+        return str(error)
+
+
+def planned_by_project(run: Run) -> CapacityPlan | str:
     """The plan by the project's own data, or why there is none."""
     try:
-        return read_capacity_plan(run, in_project(PLAN, run.project), in_project(CATALOG, run.project))
+        return planned(run, PLAN, CATALOG)
     except CapacityError as error:
         return str(error)

@@ -9,12 +9,16 @@ from pydantic import Discriminator, Field, RootModel, Tag, model_validator
 
 from capacity.display.text import finding_text
 from capacity.findings import Finding, Judged, Objective, Verdict, judge, worst
-from capacity.objectives import NAME, ObjectiveEntry
+from capacity.objectives import NAME, ObjectiveEntry, asked_for
+from capacity.project import defaults_folder, in_project
+from capacity.run import Run
 from capacity.validation.model import Strict
 from capacity.yaml_file import read_model
 
 if TYPE_CHECKING:
     import pandas as pd
+
+CHECKLIST = Path("data") / "checklist.yaml"
 
 
 def _kind_of(need: Any) -> str:
@@ -65,19 +69,61 @@ def read_checklist(path: Path) -> list[Point]:
     return read_model(path, ChecklistFile, "the checklist").root
 
 
-def checked(points: Iterable[Point], found: Iterable[Finding], judged: Sequence[Judged]) -> "pd.DataFrame":
-    """A row for each point: `section`, `title`, `verdict`, `why` and `source`.
+def points_of(run: Run) -> list[Point]:
+    """The points of the run's project.
 
-    The verdict is the worst of its needs'; a need without a finding, and a point outside the suite, is NO_DATA.
+    Of the package's own list the sizes of a load, what is outside the suite, and what nobody promised are asked of the
+    package's loads only.
+    """
+    path = in_project(CHECKLIST, run.project)
+    points = read_checklist(path)
+    if run.is_reference or path != defaults_folder() / CHECKLIST:
+        return points
+    promised = [objective.finding for objective, _, _ in run.judged]
+    kept = [[need for need in each.promises if any(fnmatch(name, need) for name in promised)] for each in points]
+    return [
+        point.model_copy(update={"needs": needs, "source": ""})
+        for point, needs in zip(points, kept, strict=True)
+        if needs and not point.limits
+    ]
+
+
+def checked(points: Iterable[Point], found: Sequence[Finding], judged: Sequence[Judged]) -> "pd.DataFrame":
+    """A row for each point that is asked for: `section`, `title`, `verdict`, `why` and `source`.
+
+    The verdict is the worst of its needs'; a need without a finding, and a point outside the suite, is NO_DATA. Needs
+    of what was not measured are left out, and so are points that have no others: see `not_asked_text`.
     """
     import pandas as pd  # takes longer to load than a checklist to read
 
     by_name = {each.name: each for each in found}
     rows = []
     for point in points:
-        verdict, why = _checked(point, by_name, judged)
-        rows.append((point.section, point.title, verdict, why, point.source))
+        asked = _asked(point, found, judged)
+        if asked is not None:
+            verdict, why = _checked(asked, by_name, judged)
+            rows.append((point.section, point.title, verdict, why, point.source))
     return pd.DataFrame(rows, columns=["section", "title", "verdict", "why", "source"])
+
+
+def not_asked_text(points: Iterable[Point], checklist: "pd.DataFrame") -> str:
+    """The points that are not in a checklist, since nothing that they rest on was measured; empty where all are."""
+    absent = [each.title for each in points if each.title not in set(checklist["title"])]
+    return f"not asked for, since it was not measured: {'; '.join(absent)}" if absent else ""
+
+
+def _asked(point: Point, found: Sequence[Finding], judged: Sequence[Judged]) -> Point | None:
+    """The point with the needs that were measured; None where there is none of them."""
+    if point.outside:
+        return point
+    names = [each.name for each in found] + [objective.finding for objective, _, _ in judged]
+    limits = {each.finding for each in asked_for(point.limits, found)}
+    needs = [
+        each
+        for each in point.needs
+        if (any(fnmatch(name, each) for name in names) if isinstance(each, str) else each.finding in limits)
+    ]
+    return point.model_copy(update={"needs": needs}) if needs else None
 
 
 def _checked(point: Point, by_name: dict[str, Finding], judged: Sequence[Judged]) -> tuple[Verdict, str]:
@@ -87,8 +133,7 @@ def _checked(point: Point, by_name: dict[str, Finding], judged: Sequence[Judged]
     for pattern in point.promises:
         matching = [each for each in judged if fnmatch(each[0].finding, pattern)]
         if not matching:
-            said = "has no promise" if any(fnmatch(name, pattern) for name in by_name) else "was not measured"
-            return Verdict.NO_DATA, f"{pattern} {said}"
+            return Verdict.NO_DATA, f"{pattern} has no promise"
         needs += matching
     verdict = worst(given for _, _, given in needs)
     deciding = [(objective, finding) for objective, finding, given in needs if given is verdict]

@@ -8,8 +8,8 @@ import click
 from capacity.analysis.planning.answers import Answers
 from capacity.display.answers import answers_text
 from capacity.display.tables import failed_share_text, failures_of
-from capacity.display.text import LINE_WIDTH, aligned, finding_text, wrapped
-from capacity.findings import Finding, Judged, Verdict
+from capacity.display.text import LINE_WIDTH, aligned, finding_text, not_judged_text, wrapped
+from capacity.findings import Finding, Judged, Objective, Verdict
 from capacity.run import Run
 from capacity.suite.answers import read_answers
 from capacity.suite.next_steps import ToDo, to_do
@@ -25,17 +25,23 @@ def print_closing(run: Run, *, everything: bool) -> None:
     answers = read_answers(run)
     steps = to_do([*answers.judged, *answers.expected], run)
     width = shutil.get_terminal_size((LINE_WIDTH, 0)).columns
-    said = closing_text(answers, steps, width, everything=everything, findings=run.findings)
+    said = closing_text(answers, steps, width, everything=everything, findings=run.findings, not_asked=run.not_asked)
     for number, line in enumerate(said.splitlines()):
         click.secho(line, bold=number == 0 or line.endswith("?"))
 
 
 def closing_text(
-    answers: Answers, steps: Sequence[ToDo], width: int, *, everything: bool = False, findings: Sequence[Finding] = ()
+    answers: Answers,
+    steps: Sequence[ToDo],
+    width: int,
+    *,
+    everything: bool = False,
+    findings: Sequence[Finding] = (),
+    not_asked: Sequence[Objective] = (),
 ) -> str:
     """What a terminal of `width` columns shows of a run; with `everything` what holds, too.
 
-    What failed, and why, is among the `findings`.
+    What failed, and why, is among the `findings`; `not_asked` are promises on what the measured parts do not have.
     """
     lines = answers_text(answers, width)
     if failures := failures_of(findings):
@@ -48,6 +54,8 @@ def closing_text(
         lines += ["", f"{Verdict.PASS}: the whole interval is within the limit", *_table(held, width)]
     elif held:
         lines += ["", f"{len(held)} hold ({Verdict.PASS}); --all shows them"]
+    if not_asked:
+        lines += ["", wrapped(not_judged_text(not_asked), width, "  ")]
     return "\n".join(lines)
 
 

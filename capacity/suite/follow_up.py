@@ -19,9 +19,11 @@ HORIZON_MONTHS = 12
 NO_EARLIER = "There is no earlier run with this profile beside this one, so there is nothing to compare with."
 
 
-def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> Styler:
-    """The thresholds beside the promises: what fires, after how long, what it means, and what this run found."""
-    found = {objective.finding: finding for objective, finding, _ in judged}
+def watched_style(judged: Sequence[Judged], monitoring: Monitoring, findings: Sequence[Finding]) -> Styler:
+    """The thresholds beside the promises on what was measured: what fires, after how long, what it means, and what was
+    found.
+    """
+    found = {each.name: each for each in findings}
     rows = [
         (
             watch.severity,
@@ -32,7 +34,7 @@ def watched_style(judged: Sequence[Judged], monitoring: Monitoring) -> Styler:
             found.get(watch.objective.finding, "not a finding of a run"),
             watch.objective.source,
         )
-        for watch in all_watches(judged, monitoring)
+        for watch in all_watches(judged, monitoring, findings)
         if watch.severity != OBJECTIVE
     ]
     return rows_style(rows, ["severity", "what", "fires at", "lasting", "then", "this run", "source"])

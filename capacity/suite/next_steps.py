@@ -1,19 +1,19 @@
 """What a reader of the report must do: what is broken or undecided, grouped by reason, each with what decides it."""
 
 import math
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from capacity.analysis.measured.decisions import seconds_to_decide
 from capacity.analysis.planning.answers import HELD_BACK
 from capacity.display.text import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Judged, Verdict
-from capacity.manifest import read_manifest
+from capacity.manifest import MANIFEST, read_manifest
 from capacity.project import workloads_of
 from capacity.run import Run
-from capacity.workload import Workload, read_workload
+from capacity.workload import Workload, is_load_of, parse_workload, read_workload
 
 REASONS = {
     Verdict.FAIL: "Broken: the whole interval is outside the limit",
@@ -21,6 +21,7 @@ REASONS = {
     Verdict.VOID: "Does not count",
     Verdict.NO_DATA: "Not measured",
 }
+REPEATED = ("workloads", "prepared")  # parameters of a run that its next one needs as well
 OPEN = "Undecided: too few operations to bound the interval on both sides"
 NEXT = {
     Verdict.FAIL: "longer measuring does not change it: find the cause in its section, mend it, and measure again",
@@ -58,7 +59,7 @@ class _Spoilt:
 
 
 def to_do(judged: Iterable[Judged], run: Run) -> list[ToDo]:
-    """What does not hold, grouped by reason, the worst first; minutes are those of the profiles in data/workloads."""
+    """What does not hold, grouped by reason, the worst first; minutes are those of the profiles of its workloads."""
     groups: dict[tuple[Verdict, _Longer, _Spoilt], list[Judged]] = {}
     for row in judged:
         if row[2] in HELD_BACK:
@@ -66,7 +67,7 @@ def to_do(judged: Iterable[Judged], run: Run) -> list[ToDo]:
             spoilt = _Spoilt(void.void or "", void.remedy) if void else _Spoilt()
             groups.setdefault((row[2], _longer(row, run), spoilt), []).append(row)
     worst_first = sorted(groups.items(), key=lambda group: HELD_BACK.index(group[0][0]))
-    return [_to_do(*reason, rows, run.project) for reason, rows in worst_first]
+    return [_to_do(*reason, rows, run) for reason, rows in worst_first]
 
 
 def to_do_text(steps: Sequence[ToDo]) -> str:
@@ -81,12 +82,12 @@ def to_do_text(steps: Sequence[ToDo]) -> str:
     return "\n".join(lines) or "Nothing: all that was judged holds."
 
 
-def _to_do(verdict: Verdict, longer: _Longer, spoilt: _Spoilt, rows: Sequence[Judged], project: Path) -> ToDo:
+def _to_do(verdict: Verdict, longer: _Longer, spoilt: _Spoilt, rows: Sequence[Judged], run: Run) -> ToDo:
     sections = list(dict.fromkeys(objective.section for objective, _, _ in rows))
-    command, step = f"capacity run --only {','.join(sections)}", NEXT[verdict]
+    command, step = f"capacity run --only {','.join(sections)}{_given(run)}", NEXT[verdict]
     if longer.profile:
         command += f" --profile {longer.profile}"
-        seconds = math.fsum(_workload(each, project).shape(longer.profile).seconds for each in sections)
+        seconds = math.fsum(_workload(each, run).shape(longer.profile).seconds for each in sections)
         what, stay = ("it", "it stays") if len(rows) == 1 else ("these", "they stay")
         decide = f"decide {what}, if {stay} as found" if longer.sure else f"may decide {what}"
         step = f"measure with the profile {longer.profile}: {seconds / 60:.0f} minutes {decide}"
@@ -96,6 +97,12 @@ def _to_do(verdict: Verdict, longer: _Longer, spoilt: _Spoilt, rows: Sequence[Ju
     return ToDo(verdict, reason, step, command, rows)
 
 
+def _given(run: Run) -> str:
+    """What the run was told of its loads, as words of the command: without it, others would be measured."""
+    given = run.manifest.parameters if (run.path / MANIFEST).exists() else {}
+    return "".join(f" --set {name} {shlex.quote(str(given[name]))}" for name in REPEATED if given.get(name))
+
+
 def _longer(row: Judged, run: Run) -> _Longer:
     """How to decide what is undecided: nothing is known of a section that has no workload of its name."""
     objective, finding, verdict = row
@@ -103,7 +110,7 @@ def _longer(row: Judged, run: Run) -> _Longer:
         return _Longer()
     try:
         manifest = read_manifest(run.recordings_folder / finding.recording)
-        shapes = _workload(finding.section, run.project).shapes
+        shapes = _workload(finding.section, run).shapes
     except CapacityError:
         return _Longer()
     needed = seconds_to_decide(finding, objective, manifest.sustained_seconds)
@@ -112,5 +119,8 @@ def _longer(row: Judged, run: Run) -> _Longer:
     return _Longer(min(enough, key=lambda name: seconds[name], default=""), math.inf not in (finding.low, finding.high))
 
 
-def _workload(section: str, project: Path) -> Workload:
-    return read_workload(workloads_of(section, folder=project) / f"{section}.yaml")
+def _workload(section: str, run: Run) -> Workload:
+    """The project's workload of a section; where another one was measured it is that, as its recording tells it."""
+    recorded = next((each.workload for name, each in run.loads.items() if name.partition("-")[0] == section), None)
+    own = read_workload(workloads_of(section, folder=run.project) / f"{section}.yaml")
+    return own if recorded is None or is_load_of(recorded, own) else parse_workload(recorded)

@@ -28,6 +28,7 @@ REPORT = "report.html"
 TAG, CLOSING = "report", "report-closing"
 KEPT = ("manifest.json", "trial.json", "search.json")  # what a recording, a trial or a search is read from
 IN_SHORT = "In short"
+CELL = "<td"  # a table without one has nothing to tell
 CLOSING_TITLE = "What was checked, and when?"
 FIRST_NAME = re.compile(r"^[a-z_]+(?:\.\w+)+(?= )", re.MULTILINE)  # a line of a table of findings begins with its name
 Cell = Mapping[str, Any]
@@ -95,8 +96,11 @@ def write_report(
     findings: Sequence[tuple[Finding, Verdict | None]] = (),
     answers: Answers | None = None,
     steps: Sequence[ToDo] = (),
+    not_judged: str = "",
 ) -> None:
     """Write the page to `path`, whole or not at all: the `answers`, the `steps` to take, then a part for each notebook.
+
+    `not_judged` says which promises are on what was not measured.
 
     A part folds, and so does what the notebook's cells tagged `report` showed below each of its headings, and its
     findings with their recordings, which are beside the page below `recordings/`; numbers lead there. The cells of
@@ -120,12 +124,14 @@ def write_report(
     environment.globals |= {"failures": failures_of(each for each, _ in findings), "failed_share": failed_share_text}
     template = environment.from_string(files(__package__).joinpath(REPORT).read_text(encoding="utf-8"))
     told = {"title": title, "facts": facts, "answers": answers, "steps": steps, "parts": parts}
-    write_whole(path, template.render(told, pictures=_pictures(answers), confidence=CONFIDENCE_TEXT))
+    pictures = _pictures(answers)
+    page = template.render(told, pictures=pictures, not_judged=not_judged, confidence=CONFIDENCE_TEXT)
+    write_whole(path, page)
 
 
 def _pictures(answers: Answers | None) -> list[str]:
-    """The picture of the answers for a wide and a narrow page, as base64; none where there is no plan."""
-    if answers is None or answers.plan is None:
+    """The picture of the answers for a wide and a narrow page, as base64; none without a plan or a part."""
+    if answers is None or answers.plan is None or not answers.parts:
         return []
     from capacity.display.charts_answers import load_against_limits  # loads matplotlib, which takes a second
 
@@ -199,9 +205,9 @@ def _shown(output: Mapping[str, Any], heading: str, names: Set[str]) -> Iterator
         yield Markup('<img alt="{}" src="data:image/png;base64,{}">').format(heading, data["image/png"].strip())
     elif "text/markdown" in data:
         yield _markdown(data["text/markdown"])
-    elif "text/html" in data:
+    elif "text/html" in data and CELL in data["text/html"]:
         yield Markup('<div class="table" tabindex="0">{}</div>').format(Markup(data["text/html"]))
-    elif "text/plain" in data:
+    elif "text/plain" in data and "text/html" not in data:
         yield Markup('<pre tabindex="0">{}</pre>').format(data["text/plain"])
 
 

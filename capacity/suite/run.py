@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from capacity.clock import utc_text
+from capacity.display.text import not_judged_text
 from capacity.errors import CapacityError, chosen_names
-from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_manifest, read_run_manifest
+from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_run_manifest
 from capacity.probes.progress import ProgressLines
 from capacity.project import environment
 from capacity.run import Run, write_verdicts
@@ -34,6 +35,7 @@ from capacity.system.machine import machine_facts, machine_text, require_linux
 from capacity.writing import write_json
 
 TITLE = "Capacity report"
+MAKES = {"PostgreSQL": "postgres", "Redis": "redis", "Valkey": "redis"}  # what a server's own word begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +133,20 @@ def write_report_of(made: Run) -> None:
     executed = [run / "notebooks" / path.name for name, path in notebooks.items() if name in facts.finished]
     verdicts = {objective.finding: verdict for objective, _, verdict in made.judged}
     findings = [(each, verdicts.get(each.name)) for each in made.findings]
-    under_title = _report_facts(run, facts)
+    under_title = _report_facts(made, facts)
     answers = read_answers(made)
     steps = to_do([*answers.judged, *answers.expected], made)
-    page = run / "report.html"
-    write_report(page, TITLE, under_title, executed, summary=summary, findings=findings, answers=answers, steps=steps)
+    write_report(
+        run / "report.html",
+        TITLE,
+        under_title,
+        executed,
+        summary=summary,
+        findings=findings,
+        answers=answers,
+        steps=steps,
+        not_judged=not_judged_text(made.not_asked),
+    )
 
 
 def earlier_findings(made: Run) -> str:
@@ -180,6 +191,7 @@ def _begun(run: Path, plan: RunPlan) -> dict[str, Any]:
         return resumed.model_dump(mode="json")
     facts = {"format": FORMAT, "profile": plan.profile, "started_at": utc_text(), "finished": []}
     facts |= {"workloads": str(plan.parameters.get("workloads", ""))}
+    facts |= {"parameters": dict(plan.parameters), "hosts": system_from().hosts}
     write_json(run / MANIFEST, facts)
     with suppress(OSError):  # a file system without links has no latest
         latest = run.parent / "latest"
@@ -195,19 +207,32 @@ def _checked_run(made: Run) -> RunManifest:
     return facts
 
 
-def _report_facts(run: Path, facts: RunManifest) -> dict[str, str]:
+def _report_facts(made: Run, facts: RunManifest) -> dict[str, str]:
     """What stands under the report's title."""
-    servers = set()
-    for manifest in sorted((run / "recordings").glob(f"*/{MANIFEST}")):
-        servers.add(read_manifest(manifest.parent).system.get("server", ""))
     machine = facts.machine
-    named = ", ".join(sorted(servers - {""}))
     made_on = machine_text(machine) if machine else "unknown: the run was broken off before it began"
-    whose = "started by the suite, on the machine that also made the load" if facts.embedded else "your own"
     return {
         "Measured": facts.started_at.replace("T", " ").replace("+00:00", " UTC"),
         "Profile": facts.profile,
-        "Servers": f"{named}; {whose}" if named else whose,
+        "Servers": servers_text(made, facts),
         "Load made on": made_on,
-        "Run": run.name,
+        "Run": made.path.name,
     }
+
+
+def servers_text(made: Run, facts: RunManifest) -> str:
+    """The servers that were measured, by make, version and host, and whose they are."""
+    told = [each.system.get("servers") or [each.system.get("server", "")] for each in made.loads.values()]
+    named = sorted({server for servers in told for server in servers} - {""})
+    started = "started by the suite, on the machine that also made the load"
+    if facts.embedded or not facts.hosts:
+        whose = started if facts.embedded else "your own"
+        return f"{', '.join(named)}; {whose}" if named else whose
+    kinds = [next((kind for word, kind in MAKES.items() if each.startswith(word)), "gateway") for each in named]
+    own = [f"{each} on {facts.hosts[kind]}" for each, kind in zip(named, kinds, strict=True) if kind in facts.hosts]
+    others = [each for each, kind in zip(named, kinds, strict=True) if kind not in facts.hosts]
+    said = [
+        f"{', '.join(own or facts.hosts.values())}, your own",
+        *([f"{', '.join(others)}, {started}"] if others else []),
+    ]
+    return "; ".join(said)

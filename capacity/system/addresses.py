@@ -57,6 +57,23 @@ class System:
     ledger: str = ""
     embedded: bool = False
 
+    @property
+    def is_own(self) -> bool:
+        """Whether any of it is somebody's own, and was not started by the suite."""
+        return not self.embedded and any((self.postgres_url, self.redis_url, self.gateway_url, self.queue))
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """The hosts of the servers that it names, by kind as `postgres`; nothing else of an address."""
+        hosts = {"redis": urlsplit(self.redis_url).hostname or "", "gateway": urlsplit(self.gateway_url).hostname or ""}
+        if self.postgres_url:
+            from psycopg.conninfo import conninfo_to_dict  # loads psycopg, which other commands need not wait for
+
+            parts = conninfo_to_dict(self.postgres_url)
+            given = str(parts.get("host") or parts.get("hostaddr") or os.environ.get("PGHOST") or "")
+            hosts["postgres"] = "a socket of this machine" if given.startswith(("/", "@")) or not given else given
+        return {kind: host for kind, host in hosts.items() if host}
+
     def as_environment(self) -> dict[str, str]:
         """The variables by which another process finds the same system."""
         values = {variable: getattr(self, name) for name, variable in VARIABLES.items()}

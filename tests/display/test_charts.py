@@ -21,6 +21,7 @@ from capacity.recording import Recording, open_recording
 
 mpl.use("Agg")
 DATA = Path(__file__).parents[2] / "data"
+LIMIT = "redis.memory_limit_bytes"
 RECORDED = DATA / "recorded"
 
 
@@ -147,3 +148,17 @@ def test_a_promise_is_drawn_as_the_share_that_is_used(
     marks = [line for line in ax.lines if line.get_marker() in ("o", ">")]
     assert [float(np.asarray(line.get_xdata())[0]) for line in marks] == [pytest.approx(used)]
     assert "PASS" in [text.get_text() for text in ax.texts]
+
+
+def test_a_figure_that_no_server_told_is_not_drawn_and_a_limit_of_none_is_no_line(recording: Recording) -> None:
+    gauges = recording.gauges.assign(value=recording.gauges["value"].where(recording.gauges["gauge"] != LIMIT, 0.0))
+    labels = {LIMIT: "maxmemory", "redis.memory_bytes": "used", "redis.unheard_of": "other"}
+    ax = charts.gauges_over_time(gauges, labels, [], title="Memory", ylabel="MB")
+    assert [line.get_label() for line in ax.lines] == ["used"]
+    pool = {"gateway.pool_limit": "limit", "gateway.pool_in_use": "in use"}
+    ax = charts.gauges_over_time(gauges, pool, [], title="Pool", ylabel="number")
+    assert [text.get_text() for text in ax.texts] == ["not told by the server"]
+
+
+def test_no_share_is_said_to_be_none() -> None:
+    assert [text.get_text() for text in charts.shares([], "Dead letters").texts] == ["none"]

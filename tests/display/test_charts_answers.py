@@ -65,3 +65,10 @@ def test_a_part_that_was_not_searched_says_so_in_its_panel(answers: Answers) -> 
     unknown = replace(part, held=replace(part.held, value=None, low=None, high=None, note="not measured"))
     figure = drawn(replace(answers, parts=[unknown]))
     assert "not measured" in [each.get_text() for each in figure.axes[0].texts]
+
+
+def test_a_run_of_one_part_has_one_panel_and_says_that_no_plan_names_it(answers: Answers) -> None:
+    (redis,) = [part for part in answers.parts if part.name == "redis"]
+    unplanned = replace(redis, limits=(), projected=replace(redis.projected, note="no plan names it"))
+    (panel,) = drawn(replace(answers, parts=[unplanned])).axes
+    assert "no plan names it" in [each.get_text() for each in panel.texts]

@@ -93,3 +93,11 @@ def test_the_tables_have_a_row_for_each_level(found: SearchResult) -> None:
     assert [each for each in notes["why"] if each] == [level.broke for level in broken]
     assert set(notes["due, /s"]) >= {f"{level.rate:,.6g}" for level in broken}
     assert len(tables_levels.beyond_style(found).data) == len(found.beyond)  # type: ignore[attr-defined]
+
+
+def test_levels_too_short_for_the_promised_percentile_are_drawn_below_the_objective(found: SearchResult) -> None:
+    short, name = replace(found), found.promised_time[0]
+    vars(short)["table"] = found.table.assign(**{f"{name}{end}": float("nan") for end in ("", "_low", "_high")})
+    ax = plt.subplots()[1]
+    charts_levels.times_by_load(short, ax)
+    assert ax.get_ylim()[1] == 3 * found.promised_time[1]

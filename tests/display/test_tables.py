@@ -7,7 +7,6 @@ from pathlib import Path
 from capacity.display import tables
 from capacity.display.tables import failures_text, operations_style, verdicts_style, verdicts_table
 from capacity.findings import Finding, Objective, Verdict
-from capacity.manifest import parse_manifest
 from capacity.probes.database import read_database_findings
 from capacity.suite.execution import execution_log
 
@@ -84,21 +83,6 @@ def test_a_part_that_was_killed_and_measured_again_has_its_promises_with_the_las
     assert shown["result"].to_dict() == {"queue-2": "0 of 1 hold, 1 broken", "queue": "no promises"}
     assert shown["state"].to_dict() == {"queue-2": "complete", "queue": "broken off, measured again"}
     assert "unknown" in style.to_html()
-
-
-def test_the_load_of_a_recording_is_told_by_the_recording() -> None:
-    operations = [{"name": "GET", "weight": 62.5}, {"name": "SET", "weight": 37.5}]
-    stages = [
-        {"step": 0, "to": 1000.0, "start_s": 0.0, "end_s": 5.0},
-        {"step": 1, "to": 1000.0, "start_s": 5.0, "end_s": 65.0},
-        {"step": 2, "to": 2000.0, "start_s": 65.0, "end_s": 75.0},
-    ]
-    manifest = {"kind": "rate", "workload": {"operations": operations}, "stages": stages, "sustained_steps": [1, 2]}
-    manifest |= {"connections": 8}
-    said = tables.load_text(parse_manifest(manifest))
-    assert said == "open loop, 1,000/s for 60 s, then 2,000/s for 10 s, 8 connections: GET 62.5 %, SET 37.5 %"
-    said = tables.load_text(parse_manifest(manifest | {"kind": "users"}))
-    assert said.startswith("closed loop, 1,000 users for 60 s, then")
 
 
 def test_what_is_the_same_in_every_row_stands_once_above_the_table() -> None:

@@ -16,7 +16,7 @@ from capacity.display.charts import paired_differences
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict, judge_all
 from capacity.objectives import read_objectives
-from capacity.probes.database import measure_database, read_database_findings, read_row_security_pairs
+from capacity.probes.database import measure_database, read_database_findings, row_security_measured
 from capacity.recording import note_facts, open_recording
 from capacity.system import postmaster
 from capacity.system.addresses import System
@@ -191,7 +191,7 @@ def test_a_workload_of_ones_own_needs_no_right_but_that_of_its_statements(of_sto
     not_given = open_recording(of_stock).manifest["not_given"]
     assert 'GRANT pg_read_all_stats TO "stockkeeper"' in not_given["postgres.connections"]
     assert "database.row_security_cost" not in found
-    assert not len(read_row_security_pairs(of_stock))
+    assert row_security_measured(of_stock, found.values()) == []
 
 
 @pytest.mark.thorough
@@ -205,6 +205,6 @@ def test_pairs_that_a_right_is_missing_for_are_not_given_with_the_statement(tmp_
     folder, why = tmp_path / "database", "not given: service_role has no BYPASSRLS: ALTER ROLE service_role BYPASSRLS"
     shutil.copytree(DATA / "recorded" / "database", folder, ignore=shutil.ignore_patterns("row_security"))
     note_facts(folder, {"left_out": {"row_security": why}})
-    cost = {each.name: each for each in read_database_findings(folder)}["database.row_security_cost"]
+    ((pairs, cost),) = row_security_measured(folder, read_database_findings(folder))
     assert (cost.value, cost.unit, cost.note) == (None, "ms", why)
-    assert [each.get_text() for each in paired_differences(read_row_security_pairs(folder), cost).texts] == [why]
+    assert [each.get_text() for each in paired_differences(pairs, cost).texts] == [why]

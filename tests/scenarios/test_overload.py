@@ -8,18 +8,20 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 
-from capacity.analysis.faults.overload import WITH, WITHOUT, Half, overload_findings
+from capacity.analysis.faults.overload import HALVES, WITH, WITHOUT, Half, overload_findings
 from capacity.display.charts_overload import overload_compared
 from capacity.display.tables_trials import expectations_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict, judge
 from capacity.recording import open_recording
-from capacity.scenarios.overload import WRITE, Overload, breaker_courses
+from capacity.scenarios.overload import WRITE, Overload, breaker_courses, run_overload
 from capacity.scenarios.trial import Trial, read_trial, run_scenario
 from capacity.system.addresses import System
 
 mpl.use("Agg")
+ELSEWHERE = "redis://127.0.0.1:1/0"
 OURS = System(embedded=True)
+RECORDED = Path(__file__).parents[2] / "data" / "recorded" / "breaking_point"
 
 
 @dataclass(frozen=True)
@@ -124,3 +126,26 @@ def test_a_load_below_the_limit_proves_nothing(tmp_path: Path) -> None:
 def test_it_is_refused_where_the_servers_are_somebodys_own(tmp_path: Path) -> None:
     with pytest.raises(CapacityError, match=r"^the scenario overload takes its servers away"):
         run_scenario(Overload(), System(postgres_url="postgresql://a@127.0.0.1/x"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("own", "parts"),
+    [
+        ("redis://127.0.0.1:1/0", ""),
+        ("", ["redis"]),
+        ("", "database,queue"),
+        ("redis://127.0.0.1:1/0", "gateway,queue"),
+    ],
+)
+def test_it_is_left_out_where_it_would_say_nothing_of_what_is_searched(
+    own: str, parts: str | list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPACITY_REDIS_URL", own)
+    assert run_overload(True, tmp_path, parts) == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_kept_is_read_with_its_settings() -> None:
+    (kept,) = run_overload(False, RECORDED)
+    assert (kept.limit, kept.seconds) == (kept.trial.settings["limit"], kept.trial.settings["seconds"])
+    assert kept.trial.findings and set(kept.courses) == set(HALVES.values())

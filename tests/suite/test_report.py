@@ -28,6 +28,8 @@ def page(tmp_path: Path) -> str:
             v4.new_output("stream", text="a < b & c"),
             v4.new_output("display_data", data={"image/png": PIXEL, "text/plain": "<Figure>"}),
         ),
+        v4.new_markdown_cell("## Nothing in it"),
+        tagged(v4.new_output("execute_result", data={"text/html": "<table><th>head</th></table>", "text/plain": "x"})),
         v4.new_markdown_cell("## Not shown"),
         v4.new_code_cell("y"),
         tagged(v4.new_output("execute_result", data={"text/markdown": "**Ready.**", "text/plain": "x"})),
@@ -43,6 +45,7 @@ def test_tagged_cells_are_shown_after_the_text_before_them(page: str) -> None:
     assert page.index("a &lt; b") < page.index(f"data:image/png;base64,{PIXEL}") < page.index("<strong>Ready.</strong>")
     assert "not tagged" not in page
     assert "Reads a recording" not in page
+    assert "Nothing in it" not in page  # a table without a row tells nothing
 
 
 def test_text_is_escaped(page: str) -> None:

@@ -7,16 +7,18 @@ import subprocess
 import sys
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from capacity.display.text import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Verdict
+from capacity.manifest import RunManifest
 from capacity.objectives import read_objectives
 from capacity.probes.database import read_database_findings
 from capacity.run import Run
-from capacity.suite.run import RunPlan, earlier_findings, run_suite, write_report_of
+from capacity.suite.run import RunPlan, earlier_findings, run_suite, servers_text, write_report_of
 
 PROJECT = Path(__file__).parents[2]
 EARLIER, LATER = (f'{{"profile": "smoke", "started_at": "2026-11-{day}T09:00:00+00:00"}}' for day in (25, 26))
@@ -203,3 +205,22 @@ def test_faults_are_judged_by_what_was_expected_and_shown_in_the_report(tmp_path
     changed = [each.finding for (each, _, now), (_, _, before) in zip(again, judged, strict=True) if now is not before]
     assert changed == ["failover.direct_connections.refused"]
     assert Verdict.FAIL in {now for each, _, now in again if each.finding == changed[0]}
+
+
+SERVERS = [
+    ({"embedded": True}, "PostgreSQL 18.6; started by the suite, on the machine that also made the load"),
+    ({"embedded": False, "hosts": {"postgres": "db.shop"}}, "PostgreSQL 18.6 on db.shop, your own"),
+    (
+        {"embedded": False, "hosts": {"redis": "cache.shop"}},
+        "cache.shop, your own; PostgreSQL 18.6, started by the suite, on the machine that also made the load",
+    ),
+    ({"embedded": False}, "PostgreSQL 18.6; your own"),  # of a run that did not note hosts
+]
+
+
+@pytest.mark.parametrize(("facts", "said"), SERVERS)
+def test_the_servers_are_named_by_make_version_and_host(facts: dict[str, Any], said: str, tmp_path: Path) -> None:
+    (tmp_path / "findings").mkdir()
+    shutil.copy(PROJECT / "data" / "recorded" / "findings" / "database.json", tmp_path / "findings")
+    (tmp_path / "recordings").symlink_to(PROJECT / "data" / "recorded")
+    assert servers_text(Run.at(tmp_path, PROJECT), RunManifest.model_validate(facts)) == said

@@ -143,3 +143,24 @@ def test_a_file_in_a_folder_that_is_no_project_is_not_read(own: Path) -> None:
     (own / ENV_FILE).write_text("CAPACITY_REDIS_URL=redis://localhost:1\n")
     (own / OBJECTIVES).unlink()
     assert system_from() == System()
+
+
+@pytest.mark.parametrize(
+    ("environment", "hosts"),
+    [
+        ({}, {}),
+        ({"CAPACITY_POSTGRES_URL": "postgresql://me:secret@127.0.0.1:6543/shop"}, {"postgres": "127.0.0.1"}),
+        ({"CAPACITY_POSTGRES_URL": "host=/run/postgresql user=me"}, {"postgres": "a socket of this machine"}),
+        (
+            {"CAPACITY_REDIS_URL": "redis://:p%40ss@localhost:6379/3", "CAPACITY_GATEWAY_URL": "http://localhost:8080"},
+            {"redis": "localhost", "gateway": "localhost"},
+        ),
+    ],
+)
+def test_the_hosts_of_a_system_are_told_without_what_else_is_in_its_addresses(
+    environment: dict[str, str], hosts: dict[str, str]
+) -> None:
+    system = system_from(environment)
+    assert system.hosts == hosts
+    assert system.is_own == bool(environment)
+    assert not system_from({**environment, "CAPACITY_EMBEDDED": "1"}).is_own

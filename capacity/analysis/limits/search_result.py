@@ -34,6 +34,7 @@ class SearchResult:
     """The search of the part `name`: its levels in the order tried, and their objectives.
 
     `repeated` are measurements of the load that the search recommended, and `rounds` the levels of later rounds.
+    `counts` is what its rates count, as transactions; empty in searches that did not keep it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SearchResult:
     objectives: tuple[Objective, ...]
     repeated: tuple[Level, ...] = ()
     rounds: tuple[tuple[Level, ...], ...] = ()
+    counts: str = ""
 
     @cached_property
     def answer(self) -> BreakingPoint:

@@ -50,8 +50,9 @@ def _transaction_findings(part: Sustained) -> list[Finding]:
     evaluations = exactly(
         len(evaluated) / part.seconds if part.seconds else None, len(evaluated), "no stage had a constant load"
     )
+    under = part.finding("row_security_rate", evaluations, "/s", "transactions under row-level security")
     return [
-        part.finding("row_security_rate", evaluations, "/s", "transactions under row-level security"),
+        *([under] if secured else []),
         part.finding("lock_wait_share", _lock_wait_share(part), "%", "busy connections seen waiting for a lock", 100),
         part.finding("deadlocks", part.total("postgres.deadlocks"), "", "deadlocks"),
         part.finding("rollbacks", part.total("postgres.rollbacks"), "", "transactions rolled back"),

@@ -26,12 +26,12 @@ def gateway_findings(recording: str, samples: pd.DataFrame, gauges: pd.DataFrame
     """All findings of one recording of the gateway probe, given its name, frames and manifest.
 
     A request that the gateway shed on purpose, by a status with a time to come again, is apart from errors. What the
-    gateway alone knows, as its pool of connections to the database, is not given where it does not tell it.
+    gateway alone knows, as its pool of connections to the database, is not there where it does not tell it.
     """
     part = sustained(SECTION, recording, samples, gauges, manifest)
     cpu = part.finding("cpu_share", part.per_second("gateway.cpu_s"), "%", "CPU of the gateway, of one core", 100)
     failed = failure_findings(SECTION, recording, samples, manifest)
-    return [*response_findings(part), *_outcomes(part), *_connections(part), *_pool(part), cpu, *failed]
+    return [*response_findings(part), *_outcomes(part), *_connections(part), *_inside(part), cpu, *failed]
 
 
 def _outcomes(part: Sustained) -> Iterable[Finding]:
@@ -72,8 +72,19 @@ def _connections(part: Sustained) -> Iterable[Finding]:
     yield from acquisition_findings(part, "wait for a connection to the gateway,", ["p99"])
 
 
+def _inside(part: Sustained) -> Iterable[Finding]:
+    """What the gateway tells of its own pool of connections to the database, of its breaker and of its queue."""
+    told = set(part.all_gauges["gauge"])
+    if "gateway.pool_limit" in told:
+        yield from _pool(part)
+    if "gateway.breaker_refusals_total" in told:
+        refused = part.total("gateway.breaker_refusals_total")
+        yield part.finding("breaker_refusals", refused, "", "refused by the breaker")
+    if "gateway.queue_depth" in told:
+        yield part.finding("queue_depth", part.peak("gateway.queue_depth"), "jobs", "jobs waiting, peak")
+
+
 def _pool(part: Sustained) -> Iterable[Finding]:
-    """The gateway's own pool of connections to the database, as it tells it."""
     size = part.peak("gateway.pool_limit").value
     why = part.cause("gateway.pool_limit", "gateway.pool_in_use")
     share = peak(part.readings("gateway.pool_in_use") / size) if size else exactly(None, 0, why)
@@ -83,5 +94,3 @@ def _pool(part: Sustained) -> Iterable[Finding]:
     yield part.finding("pool_wait", wait, "ms", "wait for a database connection, mean", 1e3)
     yield part.finding("pool_waited_rate", waited, "%", "requests that waited for one", 100)
     yield part.finding("pool_errors", part.total("gateway.pool_errors_total"), "", "waits for one that ended in vain")
-    yield part.finding("breaker_refusals", part.total("gateway.breaker_refusals_total"), "", "refused by the breaker")
-    yield part.finding("queue_depth", part.peak("gateway.queue_depth"), "jobs", "jobs waiting, peak")

@@ -101,7 +101,9 @@ def _failures(part: Sustained) -> Iterable[Finding]:
     rescued = (again["outcome"] == "ok").sum()
     yield part.share("failed_rate", len(dead), len(ended), "jobs that failed for good", none="no job ended")
     yield part.share("retried_rate", len(again), len(ended), "jobs tried again", none="no job ended")
-    yield part.share("retry_success_rate", rescued, len(again), "tried again and done", none="no job was tried again")
+    if len(again) or any((each["job"] or {}).get("failures") for each in part.manifest.workload["operations"]):
+        none = "no job was tried again"
+        yield part.share("retry_success_rate", rescued, len(again), "tried again and done", none=none)
     for category, count in dead["error"].value_counts().items():
         yield part.share(f"dead_letters.{operation_slug(str(category))}", count, len(dead), f"dead letters, {category}")
     yield part.finding("dead_letters", part.total("queue.dead"), "jobs", "jobs in the dead letter queue")

@@ -14,6 +14,8 @@ from capacity.findings import Finding, Judged, Verdict
 
 NOT_SEARCHED = "not measured: this run has no search of it"
 NOT_PROJECTED = "in another unit"
+NOT_PLANNED = "no plan names it"
+NO_PLAN = "there is no plan"
 NOT_FULL = "nothing that was watched"
 HELD_BACK = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.VOID, Verdict.NO_DATA)  # the worst to know first
 
@@ -53,6 +55,11 @@ class Answers:
     cost_today: Finding
     plan: CapacityPlan | None
     why_no_plan: str
+
+    @property
+    def plans(self) -> list[CapacityPlan]:
+        """The plan, or none."""
+        return [self.plan] if self.plan else []
 
     @property
     def verdict(self) -> str:
@@ -107,14 +114,15 @@ def answers_of(
     """
     planned, why = (plan, "") if isinstance(plan, CapacityPlan) else (None, plan)
     by_name = {each.name: each for each in [*found, *(plan_findings(planned) if planned else [])]}
-    parts = [_held(name, each, planned, by_name, why) for name, each in searched.items()]
-    unknown_now = why or "no size of what runs now is known; name it in data/plan.yaml as `current`"
+    parts = [_held(name, each, planned, by_name) for name, each in searched.items()]
+    unknown = why and NO_PLAN
+    unknown_now = unknown or "no size of what runs now is known; name it in data/plan.yaml as `current`"
     return Answers(
         judged,
         expected,
         [replace(each, counts=(counts or {}).get(each.name, "")) for each in parts],
         _given(by_name, "plan.first_limit", why),
-        _given(by_name, "plan.cost_first_quarter", why),
+        _given(by_name, "plan.cost_first_quarter", unknown),
         _given(by_name, "plan.cost_now", unknown_now),
         planned,
         why,
@@ -126,9 +134,7 @@ def _given(by_name: Mapping[str, Finding], name: str, why_not: str) -> Finding:
     return by_name.get(name) or Finding(name, None, note=why_not)
 
 
-def _held(
-    name: str, searched: SearchResult | str, plan: CapacityPlan | None, by_name: Mapping[str, Finding], why_no_plan: str
-) -> Held:
+def _held(name: str, searched: SearchResult | str, plan: CapacityPlan | None, by_name: Mapping[str, Finding]) -> Held:
     held, recommended = (f"{SECTION}.{name}.{figure}" for figure in ("highest_sustainable", "recommended"))
     entries = plan.file.resources if plan else []
     mine = {each.name for each in entries if each.of == name}
@@ -141,7 +147,7 @@ def _held(
         name,
         _given(by_name, held, NOT_SEARCHED),
         _whole(_given(by_name, recommended, NOT_SEARCHED)),
-        _given(by_name, projected, why_no_plan or NOT_PROJECTED),
+        _given(by_name, projected, NO_PLAN if plan is None else NOT_PROJECTED if mine else NOT_PLANNED),
         *((searched, "") if isinstance(searched, str) else _broke(searched)),
         tuple(limits),
     )

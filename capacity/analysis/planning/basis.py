@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from capacity.errors import CapacityError
+from capacity.errors import NothingPlanned
 from capacity.findings import Finding
 from capacity.manifest import manifests_beside
 
@@ -29,13 +29,13 @@ def read_basis(folder: Path, findings: Iterable[Finding]) -> PlanBasis:
     """What was found, and by the manifests of the recordings beside the `folder` of findings when and on what machine.
 
     Findings of the plan itself are left out; void ones are kept, and make void what comes from them. Raises
-    CapacityError where no recording is there, since the plan begins on the day of the run.
+    NothingPlanned where no recording is there, since the plan begins on the day of the run.
     """
     kept = {each.name: each for each in findings if each.section != "plan"}
     manifests = manifests_beside(folder, {each.recording for each in kept.values()})
     started = [facts.started_at for facts in manifests.values() if facts.started_at]
     if not started:
-        raise CapacityError(
+        raise NothingPlanned(
             f"no recording of the findings in {folder} is beside them, so the day of the run is unknown"
         )
     cores = {name: facts.machine["cpus"] for name, facts in manifests.items() if facts.machine.get("cpus")}

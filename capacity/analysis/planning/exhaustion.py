@@ -24,7 +24,7 @@ from capacity.analysis.planning.growth import (
 )
 from capacity.analysis.planning.plan_file import Trigger
 from capacity.analysis.statistics.estimates import Estimate, exactly
-from capacity.errors import CapacityError
+from capacity.errors import NothingPlanned
 
 SMALLEST = 1e-6  # of a value: an interval that reaches 0 is drawn from here, since what grows by a share is above 0
 RATE = "growth a month"
@@ -136,11 +136,11 @@ def first_limit(resources: Sequence[GrowingResource], outlook: Outlook) -> tuple
 
     By one growth and one set of loads for all; the largest share comes first. Resources whose limit is not known, or
     only from below, take no part; where no limit is ever reached, none is first.
-    Raises CapacityError where none of them is known.
+    Raises NothingPlanned where none of them is known.
     """
     known = [each for each in resources if each.known]
     if not known:
-        raise CapacityError(
+        raise NothingPlanned(
             "the findings have no use with a limit that the plan knows, so nothing can be planned; "
             "run the notebooks that measure first"
         )

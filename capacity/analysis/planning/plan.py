@@ -6,6 +6,7 @@ from datetime import date
 from functools import partial
 
 from capacity.analysis.limits.demand import Demand
+from capacity.analysis.limits.search_result import SECTION as SEARCHED
 from capacity.analysis.planning.basis import PlanBasis
 from capacity.analysis.planning.catalog import Size, find_size, sizes_of
 from capacity.analysis.planning.exhaustion import Event, GrowingResource, Outlook, events, first_limit
@@ -35,7 +36,10 @@ class PartPlan:
 
 @dataclass(frozen=True, slots=True)
 class CapacityPlan:
-    """All of the plan, from the day of the run on."""
+    """All of the plan, from the day of the run on.
+
+    `file` has what is of parts that were measured, and `not_measured` the titles of counted parts that were not.
+    """
 
     file: PlanFile
     run: PlanBasis
@@ -49,6 +53,7 @@ class CapacityPlan:
     margins: Sequence[Margin]
     parts: Sequence[PartPlan]
     servers: Sequence[Servers]
+    not_measured: Sequence[str] = ()
 
     @property
     def counted(self) -> list[PartPlan]:
@@ -92,6 +97,7 @@ def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int
 
     Raises CapacityError where not one resource has both a use and a limit, and for a size that the catalogue lacks.
     """
+    file, not_measured = of_measured_parts(file, run)
     outlook = Outlook({name: load.factor for name, load in file.loads.items()}, file.growth.over(1.0), seed)
     resources = [planned_resource(each, file, run, catalog) for each in file.resources]
     first, binds = first_limit(resources, outlook)
@@ -111,7 +117,40 @@ def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int
         [each for each in margins if each],
         [_part(each, file, run, catalog) for each in file.parts],
         [each for each in servers if each],
+        not_measured,
     )
+
+
+def of_measured_parts(file: PlanFile, run: PlanBasis) -> tuple[PlanFile, list[str]]:
+    """The plan's file without what is of parts that the run has no findings of, and the titles of those of its parts.
+
+    An entry is of the part that it says, or that its first finding is of.
+    """
+    measured = {part_of(name) for name in run.findings}
+
+    def kept(*names: str) -> bool:
+        first = next(filter(None, names), "")
+        return part_of(first) in measured
+
+    resources = [each for each in file.resources if kept(each.of, *each.findings)]
+    limits = {each.limit.part for each in resources}
+    parts = [each for each in file.parts if kept(*each.findings) or each.name in limits]
+    uses = [use for each in resources for use in each.use] + [use for each in parts for use in each.terms]
+    loads = {use.load for use in uses}
+    entries = {
+        "resources": resources,
+        "parts": parts,
+        "signals": [each for each in file.signals if kept(each.finding)],
+        "waits": [each for each in file.waits if kept(*each.findings)],
+        "margins": [each for each in file.margins if (kept(each.finding) if each.finding else each.load in loads)],
+    }
+    return file.model_copy(update=entries), [each.title for each in file.parts if each.counted and each not in parts]
+
+
+def part_of(name: str) -> str:
+    """The part of the system that a finding speaks of; of a search the one that was searched."""
+    first, _, rest = name.partition(".")
+    return rest.partition(".")[0] if first == SEARCHED else first
 
 
 def varied(file: PlanFile, *, growth: float, headroom: float, peak: float, **sizes: str) -> PlanFile:

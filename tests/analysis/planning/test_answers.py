@@ -41,8 +41,8 @@ def test_without_a_search_and_a_plan_each_answer_says_why() -> None:
     (part,) = answers.parts
     assert (part.held.value, part.recommended.value, part.broke, part.limits) == (None, None, "not searched", ())
     assert part.held.note == "not measured: this run has no search of it"
-    assert part.projected.note == "nothing can be planned"
-    assert answers.first_limit.note == answers.cost.note == answers.cost_today.note == "nothing can be planned"
+    assert answers.first_limit.note == "nothing can be planned"
+    assert part.projected.note == answers.cost.note == answers.cost_today.note == "there is no plan"
     assert answers.plan is None
 
 
