@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, RootModel
 
 from capacity.findings import Finding, Objective
-from capacity.project import OBJECTIVES, SEARCHES, WORKLOADS, in_project
+from capacity.places import OBJECTIVES, SEARCHES, WORKLOADS, in_project
 from capacity.validation.model import Strict
 from capacity.writing import write_whole
 from capacity.yaml_file import parse_model, read_model, read_yaml

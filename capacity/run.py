@@ -8,7 +8,7 @@ from capacity.errors import CapacityError
 from capacity.findings import Finding, Judged, Objective, Verdict, finding_as_dict, judge_all, read_findings, worst
 from capacity.manifest import MANIFEST, Manifest, RunManifest, manifests_beside, read_manifest, read_run_manifest
 from capacity.objectives import asked_for, fitted, on_sections, project_objectives, read_expectations
-from capacity.project import WORKLOADS, defaults_folder, project_folder
+from capacity.places import WORKLOADS, defaults_folder, project_folder
 from capacity.workload import is_load_of, read_workload
 from capacity.writing import write_json
 

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "capacity"
 FLOORS = [
-    {"clock", "errors", "manifest", "samples", "streams", "findings", "objectives", "units", "project", "writing"}
+    {"clock", "errors", "manifest", "samples", "streams", "findings", "objectives", "units", "places", "writing"}
     | {"yaml_file", "operation", "shape", "workload", "validation"},
     {"analysis"},
     {"recording", "load", "system", "run"},

@@ -12,7 +12,7 @@ try:
     import click
 
     from capacity.errors import CapacityError
-    from capacity.project import OBJECTIVES, PROJECT, environment, is_own, project_folder
+    from capacity.places import OBJECTIVES, PROJECT, environment, is_own, project_folder
     from capacity.system.interruption import Interrupted, end_when_asked, end_without_a_word
 except KeyboardInterrupt:  # nothing has begun yet of which anything is to be said
     sys.exit(130)

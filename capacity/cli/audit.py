@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from capacity.project import in_project
+from capacity.places import in_project
 
 REFERENCE = Path("data") / "reference" / "infrastructure-load-testing-report.yaml"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from capacity.project import project_folder
+from capacity.places import project_folder
 
 
 @click.command()

@@ -14,8 +14,8 @@ def doctor(as_json: bool) -> None:
 
     Nothing is loaded or written. Exit code 2 where something is missing without which nothing can be measured.
     """
+    from capacity.places import project_folder
     from capacity.probes.promises import enough_time
-    from capacity.project import project_folder
     from capacity.suite.preflight import checks_json, checks_text, wanted_of
     from capacity.system.addresses import system_from
     from capacity.system.preflight.stack import local_checks, parts_of, stack_checks

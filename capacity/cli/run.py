@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from capacity.clock import utc_name
 from capacity.errors import CapacityError
-from capacity.project import project_folder
+from capacity.places import project_folder
 from capacity.suite.run_folder import RunBrokenOffError, kept_text
 from capacity.system.interruption import Interrupted
 

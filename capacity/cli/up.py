@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from capacity.project import workloads_of
+from capacity.places import workloads_of
 from capacity.system.interruption import Interrupted
 
 

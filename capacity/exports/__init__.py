@@ -16,7 +16,7 @@ from capacity.exports.monitoring import Monitoring, read_monitoring
 from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import NO_METRIC, Watch, all_watches
 from capacity.findings import Finding, Judged
-from capacity.project import defaults_folder, in_project, is_own, workloads_of
+from capacity.places import defaults_folder, in_project, is_own, workloads_of
 from capacity.run import Run
 from capacity.workload import read_workload
 from capacity.writing import write_whole

@@ -15,11 +15,11 @@ from capacity.analysis.measured.figures import level_figures
 from capacity.errors import CapacityError, chosen_names
 from capacity.findings import Objective
 from capacity.objectives import project_objectives
+from capacity.places import SEARCHES, in_project, workloads_of
 from capacity.probes.levels import LoadTest, open_load_test, read_frames
 from capacity.probes.live import run_probe
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import SearchSettings, read_searches
-from capacity.project import SEARCHES, in_project, workloads_of
 from capacity.system.addresses import System
 from capacity.writing import write_json
 

@@ -9,12 +9,12 @@ from capacity.analysis.limits.levels import Frames
 from capacity.analysis.measured.jobs import job_samples
 from capacity.errors import CapacityError
 from capacity.load.fork_server import ForkServer
+from capacity.places import workloads_of
 from capacity.probes.measurement import GAUGES, GENERATOR, Measurement, measure
 from capacity.probes.parts import PARTS
 from capacity.probes.probe import SystemUnderTest
 from capacity.probes.queue import OBSERVER
 from capacity.probes.searches import SearchSettings
-from capacity.project import workloads_of
 from capacity.recording import open_recording
 from capacity.shape import Shape, Stage
 from capacity.system.addresses import System

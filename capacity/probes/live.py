@@ -7,8 +7,8 @@ from pathlib import Path
 
 from capacity.clock import utc_name
 from capacity.errors import CapacityError
+from capacity.places import in_project
 from capacity.probes.progress import ProgressLines
-from capacity.project import in_project
 from capacity.system.addresses import BATCH, System
 from capacity.system.embedded import open_system
 from capacity.system.machine import require_linux

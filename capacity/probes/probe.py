@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from capacity.findings import Finding
+from capacity.places import workloads_of
 from capacity.probes.live import run_probe
 from capacity.probes.measurement import Watcher
 from capacity.probes.searches import SearchSettings
-from capacity.project import workloads_of
 from capacity.system.addresses import System
 
 

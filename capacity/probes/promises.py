@@ -9,8 +9,8 @@ from capacity.analysis.measured.figures import operation_figures
 from capacity.errors import CapacityError
 from capacity.findings import Finding, judge_all
 from capacity.objectives import project_objectives
+from capacity.places import workloads_of
 from capacity.probes.measurement import GoesOnFor
-from capacity.project import workloads_of
 from capacity.system.preflight.check import Check, fact, note
 from capacity.workload import Workload, read_workload
 

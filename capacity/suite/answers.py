@@ -13,10 +13,10 @@ from capacity.analysis.planning.plan_file import read_plan
 from capacity.display.tables_trials import expectation_title
 from capacity.errors import CapacityError, NothingPlanned
 from capacity.findings import Finding
+from capacity.places import SEARCHES, defaults_folder, in_project
 from capacity.probes.breaking_point import read_search_result
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import read_searches
-from capacity.project import SEARCHES, defaults_folder, in_project
 from capacity.run import Run
 
 PLAN = Path("data") / "plan.yaml"

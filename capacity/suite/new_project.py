@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from capacity.errors import CapacityError
-from capacity.project import NOTEBOOKS, SEARCHES, WORKLOADS
+from capacity.places import NOTEBOOKS, SEARCHES, WORKLOADS
 from capacity.suite.notebooks import notebooks_for, without_outputs
 from capacity.system.addresses import ENV_FILE
 from capacity.writing import write_whole

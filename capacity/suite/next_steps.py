@@ -11,7 +11,7 @@ from capacity.display.text import finding_text
 from capacity.errors import CapacityError
 from capacity.findings import Judged, Verdict
 from capacity.manifest import MANIFEST, read_manifest
-from capacity.project import workloads_of
+from capacity.places import workloads_of
 from capacity.run import Run
 from capacity.workload import Workload, is_load_of, parse_workload, read_workload
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from capacity.errors import CapacityError
-from capacity.project import PROJECT, environment
+from capacity.places import PROJECT, environment
 from capacity.suite.kernels import LOG, end_kernels, prepare_kernels
 from capacity.system.interruption import Interrupted
 from capacity.system.server_directory import remove_orphans

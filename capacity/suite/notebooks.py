@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capacity.project import NOTEBOOKS, SEARCHES, WORKLOADS, defaults_folder, is_own
+from capacity.places import NOTEBOOKS, SEARCHES, WORKLOADS, defaults_folder, is_own
 
 if TYPE_CHECKING:
     from capacity.system.addresses import System

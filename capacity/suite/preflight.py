@@ -9,8 +9,8 @@ from pathlib import Path
 
 from capacity.display.text import LINE_WIDTH, wrapped
 from capacity.errors import CapacityError
+from capacity.places import SEARCHES, project_folder, workloads_of
 from capacity.probes.searches import read_searches
-from capacity.project import SEARCHES, project_folder, workloads_of
 from capacity.system.addresses import system_from
 from capacity.system.preflight.check import Check
 from capacity.system.preflight.stack import local_checks, parts_of, read_workloads, stack_checks

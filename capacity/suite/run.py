@@ -10,8 +10,8 @@ from capacity.clock import utc_text
 from capacity.display.text import not_judged_text
 from capacity.errors import CapacityError, chosen_names
 from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_run_manifest
+from capacity.places import environment
 from capacity.probes.progress import ProgressLines
-from capacity.project import environment
 from capacity.run import Run, write_verdicts
 from capacity.suite.check.project import refuse_problems
 from capacity.suite.kernels import prepare_kernels

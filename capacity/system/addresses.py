@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from dotenv import dotenv_values
 
 from capacity.errors import CapacityError
-from capacity.project import is_own, project_folder
+from capacity.places import is_own, project_folder
 
 POSTGRES_URL = "CAPACITY_POSTGRES_URL"
 POSTGRES_ADMIN_URL = "CAPACITY_POSTGRES_ADMIN_URL"

@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from capacity.cli import main
 from capacity.findings import Finding
+from capacity.places import project_folder
 from capacity.probes.parts import PARTS
 from capacity.probes.promises import beforehand, enough_time, for_what_is_undecided
-from capacity.project import project_folder
 
 
 def test_a_line_names_each_promise_and_the_seconds_that_it_needs() -> None:

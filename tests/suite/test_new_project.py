@@ -14,9 +14,9 @@ from capacity.analysis.planning.plan_file import read_plan
 from capacity.cli import main
 from capacity.exports.monitoring import read_monitoring
 from capacity.objectives import read_objectives
+from capacity.places import OBJECTIVES, SEARCHES, WORKLOADS, defaults_folder
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import read_searches
-from capacity.project import OBJECTIVES, SEARCHES, WORKLOADS, defaults_folder
 from capacity.suite.new_project import make_project
 from capacity.workload import read_workload
 

@@ -26,7 +26,7 @@ from capacity.display.tables_plan import date_text
 from capacity.display.text import finding_text
 from capacity.findings import Finding, read_findings, write_findings
 from capacity.objectives import read_objectives
-from capacity.project import OBJECTIVES
+from capacity.places import OBJECTIVES
 from capacity.recording import open_recording
 from capacity.run import Run
 from capacity.suite.answers import read_answers

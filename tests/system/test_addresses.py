@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.project import OBJECTIVES, PROJECT
+from capacity.places import OBJECTIVES, PROJECT
 from capacity.system.addresses import (
     ALLOWED,
     ENV_FILE,

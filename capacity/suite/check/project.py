@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from capacity.errors import CapacityError, chosen_names, instead
-from capacity.project import is_own
+from capacity.places import is_own
 from capacity.suite.check.files import ProjectFiles, ReadFile, read_all
 from capacity.suite.check.references import disagreements
 from capacity.suite.notebooks import PROFILES, REPORT, RESERVED, left_out, notebooks_in

@@ -9,7 +9,7 @@ from capacity.analysis.planning.catalog import ANYWHERE
 from capacity.errors import CapacityError, did_you_mean, instead
 from capacity.exports.monitoring import converted
 from capacity.objectives import LIMIT, ObjectiveEntry, is_pattern
-from capacity.project import NOTEBOOKS, defaults_folder, workloads_of
+from capacity.places import NOTEBOOKS, defaults_folder, workloads_of
 from capacity.suite.check.files import ProjectFiles
 from capacity.suite.check.possible import Possible, possible_findings
 from capacity.suite.notebooks import PROFILES

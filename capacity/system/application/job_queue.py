@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from capacity.errors import CapacityError
 from capacity.load import bullmq
 from capacity.operation import Job
-from capacity.project import WORKLOADS, defaults_folder
+from capacity.places import WORKLOADS, defaults_folder
 from capacity.system.addresses import OWN_QUEUE
 from capacity.system.application.deadline import within
 from capacity.workload import read_workload

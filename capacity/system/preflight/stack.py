@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from capacity.load.bullmq import Queue
-from capacity.project import WORKLOADS, is_own, project_folder, workloads_of
+from capacity.places import WORKLOADS, is_own, project_folder, workloads_of
 from capacity.system.addresses import GATEWAY_URL, POSTGRES_URL, REDIS_URL, System
 from capacity.system.preflight.check import Check, Look
 from capacity.system.preflight.gateway import gateway_checks

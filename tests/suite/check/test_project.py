@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from capacity.cli import main
 from capacity.errors import CapacityError
-from capacity.project import PROJECT as NAMED
+from capacity.places import PROJECT as NAMED
 from capacity.suite.check.project import check_project, refuse_problems
 
 REPOSITORY = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from capacity.project import defaults_folder
+from capacity.places import defaults_folder
 from capacity.system.addresses import System
 from capacity.system.application.database import prepare_roles
 from capacity.system.preflight.stack import FILES, local_checks, parts_of, read_workloads, stack_checks

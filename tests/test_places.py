@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.project import (
+from capacity.places import (
     OBJECTIVES,
     PROJECT,
     RECORDED,
