@@ -81,7 +81,7 @@ def test_what_the_contract_promises_of_results_is_there() -> None:
     assert names | {"throughput_at", "latency_at", "concurrency_at", "peak"} <= set(dir(model))
     assert names <= set(dir(model.standard_errors))
     assert {"concurrency", "throughput"} <= set(dir(model.peak))
-    assert list(capacity.places(1.0, 2)) == ["month", "value", "low", "high"]
+    assert list(capacity.project(1.0, 2)) == ["month", "value", "low", "high"]
     assert set(CLASSES) <= set(dir(capacity.reconcile(["a"], ["a"])))
     assert [*capacity.Verdict] == ["PASS", "FAIL", "INCONCLUSIVE", "NO_DATA", "VOID"]
 

@@ -18,7 +18,7 @@ def init(folder: Path, notebooks: bool, **named: bool) -> None:
     Nothing that is there is overwritten.
     """
     from capacity.display.text import aligned
-    from capacity.suite.new_project import make_project
+    from capacity.suite.new_project.files import make_project
 
     parts = [name for name in named if named[name]] or list(named)
     made = make_project(folder, parts, notebooks=notebooks)

@@ -191,7 +191,7 @@ def quality_text(
     samples: "pd.DataFrame", gauges: "pd.DataFrame", steps: Sequence[int], manifest: Manifest | None = None
 ) -> str:
     """Whether every operation is accounted for, Little's law over the load, and what speaks against the measurement."""
-    from capacity.analysis.measured.quality import accounting, generator_problems, littles_law
+    from capacity.analysis.measured.validity.quality import accounting, generator_problems, littles_law
 
     counts = accounting(samples)
     ended = ", ".join(f"{getattr(counts, name):,} {name}" for name in ("ok", "error", "timeout", "dropped"))

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from capacity.analysis.measured.honesty import PlannedLoad, schedule_problem
-from capacity.analysis.measured.neighbours import neighbours_problem
-from capacity.analysis.measured.quality import accounting
+from capacity.analysis.measured.validity.honesty import PlannedLoad, schedule_problem
+from capacity.analysis.measured.validity.neighbours import neighbours_problem
+from capacity.analysis.measured.validity.quality import accounting
 from capacity.errors import CapacityError
 from capacity.probes.database import postgres_processes
 from capacity.probes.measurement import UNDER_WAY_S, Measurement, Watcher, gauges_of, measure

@@ -9,15 +9,15 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from capacity.analysis.measured.summary import operation_slug
 from capacity.analysis.planning.plan_file import read_plan
 from capacity.cli import main
 from capacity.exports.monitoring import read_monitoring
 from capacity.objectives import read_objectives
+from capacity.operation import operation_slug
 from capacity.places import OBJECTIVES, SEARCHES, WORKLOADS, defaults_folder
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import read_searches
-from capacity.suite.new_project import make_project
+from capacity.suite.new_project.files import make_project
 from capacity.workload import read_workload
 
 DATA = Path("data")

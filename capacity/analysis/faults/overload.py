@@ -10,7 +10,7 @@ import pandas as pd
 
 from capacity.analysis.measured.gateway import SHED
 from capacity.analysis.measured.latency import latency_table
-from capacity.analysis.measured.summary import percentile_estimate
+from capacity.analysis.measured.sustained import percentile_estimate
 from capacity.analysis.statistics.conventions import QUANTILES
 from capacity.analysis.statistics.estimates import Estimate, exactly, explained, peak, proportion, times
 from capacity.analysis.statistics.percentiles import minimum_samples

@@ -12,10 +12,10 @@ from scipy import stats
 from capacity.analysis.limits.search import LevelResult
 from capacity.analysis.measured.failures import why_no_time
 from capacity.analysis.measured.latency import Clock, latency_table
-from capacity.analysis.measured.neighbours import neighbours_problem
-from capacity.analysis.measured.problems import Effect, Problem, spoilt, void_reason
-from capacity.analysis.measured.quality import generator_problems, littles_law
-from capacity.analysis.measured.summary import percentile_estimate
+from capacity.analysis.measured.sustained import percentile_estimate
+from capacity.analysis.measured.validity.neighbours import neighbours_problem
+from capacity.analysis.measured.validity.problems import Effect, Problem, spoilt, void_reason
+from capacity.analysis.measured.validity.quality import generator_problems, littles_law
 from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.analysis.statistics.estimates import Estimate, exactly, explained, mean_rate, proportion, student, times
 from capacity.analysis.statistics.percentiles import effective_count_at, minimum_samples

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from capacity.analysis.measured.problems import Problem
+from capacity.analysis.measured.validity.problems import Problem
 from capacity.analysis.statistics.estimates import student
 
 WIDEST = 700.0  # exp of more is no float; an interval as wide says that nothing is known

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import optimize
 
 from capacity.analysis.limits.scalability import Coefficients, Floats, ScalabilityModel
-from capacity.analysis.measured.problems import Problem
+from capacity.analysis.measured.validity.problems import Problem
 
 COEFFICIENTS = 3
 ROUNDING = 1e-9  # of the highest throughput: smaller residuals are the solver's own, so the noise is not below this

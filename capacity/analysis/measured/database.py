@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from capacity.analysis.measured.failures import AT_LOAD, failure_findings, why_no_time
-from capacity.analysis.measured.summary import Sustained, connection_findings, response_findings, sustained
+from capacity.analysis.measured.summary import connection_findings, response_findings
+from capacity.analysis.measured.sustained import Sustained, sustained
 from capacity.analysis.statistics.estimates import (
     Estimate,
     clustered_proportion,

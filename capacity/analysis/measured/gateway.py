@@ -6,13 +6,8 @@ import numpy as np
 import pandas as pd
 
 from capacity.analysis.measured.failures import AT_LOAD, failure_findings
-from capacity.analysis.measured.summary import (
-    Sustained,
-    acquisition_findings,
-    prefix_and_title,
-    response_findings,
-    sustained,
-)
+from capacity.analysis.measured.summary import acquisition_findings, prefix_and_title, response_findings
+from capacity.analysis.measured.sustained import Sustained, sustained
 from capacity.analysis.statistics.estimates import exactly, explained, mean_rate, peak
 from capacity.findings import Finding
 from capacity.manifest import Manifest

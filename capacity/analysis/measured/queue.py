@@ -11,14 +11,8 @@ from capacity.analysis.measured.failures import failure_findings
 from capacity.analysis.measured.jobs import job_ids, job_samples
 from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.ledger import reconcile
-from capacity.analysis.measured.summary import (
-    Sustained,
-    prefix_and_title,
-    response_findings,
-    rows_of,
-    samples_of,
-    sustained,
-)
+from capacity.analysis.measured.summary import prefix_and_title, response_findings, rows_of, samples_of
+from capacity.analysis.measured.sustained import Sustained, sustained
 from capacity.analysis.statistics.estimates import backlog_slope, exactly, explained, peak, ratio
 from capacity.findings import Finding
 from capacity.manifest import Manifest

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pandas as pd
 
 from capacity.analysis.measured.failures import failure_findings
-from capacity.analysis.measured.summary import Sustained, connection_findings, response_findings, sustained
+from capacity.analysis.measured.summary import connection_findings, response_findings
+from capacity.analysis.measured.sustained import Sustained, sustained
 from capacity.analysis.statistics.estimates import exactly, explained, peak
 from capacity.analysis.statistics.percentiles import minimum_samples, percentile_interval
 from capacity.findings import Finding

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from capacity.analysis.limits.demand import Demand
-from capacity.analysis.measured.problems import Problem
+from capacity.analysis.measured.validity.problems import Problem
 from capacity.analysis.planning.catalog import Size
 from capacity.analysis.planning.growth import growth_factor
 from capacity.analysis.planning.plan_file import QUARTER

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.measured.summary import Sustained, connection_findings
+from capacity.analysis.measured.summary import connection_findings
+from capacity.analysis.measured.sustained import Sustained
 from capacity.findings import Objective, Verdict, judge
 from capacity.manifest import parse_manifest
 from capacity.recording import open_recording

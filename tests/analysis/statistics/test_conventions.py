@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from capacity.analysis.limits.scalability_fit import fit_usl
 from capacity.analysis.measured.latency import latency_table
-from capacity.analysis.measured.summary import response_findings, sustained
+from capacity.analysis.measured.summary import response_findings
+from capacity.analysis.measured.sustained import sustained
 from capacity.analysis.planning.growth import Exhaustion
 from capacity.analysis.statistics.estimates import mean_rate, proportion
 from capacity.analysis.statistics.percentiles import minimum_samples, percentile_interval

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from capacity.analysis.measured.latency import p99_ms
-from capacity.analysis.measured.problems import Effect, Problem
+from capacity.analysis.measured.validity.problems import Effect, Problem
 from capacity.errors import CapacityError
 from capacity.load.schedule import Schedule
 from capacity.manifest import Manifest

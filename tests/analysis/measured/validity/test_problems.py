@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from capacity.analysis.measured.problems import Effect, Figure, Problem, figure_of, spoilt
+from capacity.analysis.measured.validity.problems import Effect, Figure, Problem, figure_of, spoilt
 from capacity.analysis.statistics.estimates import proportion, times
 from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.objectives import read_objectives

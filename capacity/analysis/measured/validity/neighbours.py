@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from capacity.analysis.measured.problems import Effect, Problem
+from capacity.analysis.measured.validity.problems import Effect, Problem
 from capacity.manifest import Manifest
 from capacity.units import NS_PER_S
 

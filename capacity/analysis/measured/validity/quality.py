@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from capacity.analysis.measured.honesty import (
+from capacity.analysis.measured.latency import p99_ms
+from capacity.analysis.measured.validity.honesty import (
     burst_problem,
     fewer_sent,
     own_delays_ns,
     planned_load,
     schedule_problem,
 )
-from capacity.analysis.measured.latency import p99_ms
-from capacity.analysis.measured.neighbours import neighbours_problem
-from capacity.analysis.measured.problems import Effect, Problem
+from capacity.analysis.measured.validity.neighbours import neighbours_problem
+from capacity.analysis.measured.validity.problems import Effect, Problem
 from capacity.manifest import Manifest
 from capacity.samples import OUTCOMES, check_samples
 from capacity.units import NS_PER_MS, NS_PER_S

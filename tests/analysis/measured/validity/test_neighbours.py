@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.measured.neighbours import neighbours_problem
-from capacity.analysis.measured.problems import Problem
+from capacity.analysis.measured.validity.neighbours import neighbours_problem
+from capacity.analysis.measured.validity.problems import Problem
 from capacity.manifest import parse_manifest
 
 NS_PER_S = 1_000_000_000

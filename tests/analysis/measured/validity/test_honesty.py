@@ -25,9 +25,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.measured.honesty import PlannedLoad, burst_problem, own_delays_ns, schedule_problem
-from capacity.analysis.measured.problems import Problem, void_reason
-from capacity.analysis.measured.quality import generator_problems
+from capacity.analysis.measured.validity.honesty import PlannedLoad, burst_problem, own_delays_ns, schedule_problem
+from capacity.analysis.measured.validity.problems import Problem, void_reason
+from capacity.analysis.measured.validity.quality import generator_problems
 from capacity.load.arguments import Draw
 from capacity.load.arrivals import NEVER, Arrivals, ClosedArrivals, OpenArrivals
 from capacity.load.engine import Engine

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.measured.problems import Effect, Problem, void_reason
-from capacity.analysis.measured.quality import Accounting, accounting, generator_problems, littles_law
+from capacity.analysis.measured.validity.problems import Effect, Problem, void_reason
+from capacity.analysis.measured.validity.quality import Accounting, accounting, generator_problems, littles_law
 from capacity.manifest import parse_manifest
 
 MS = 1_000_000
