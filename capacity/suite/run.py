@@ -58,8 +58,8 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> R
     left = [] if plan.only else left_out(plan.project, system_from())
     wanted, given = _checked(plan, left)
     require_linux()
+    show_preflight(wanted, plan.parameters.get("workloads", ""), say)
     with only_here(run):
-        show_preflight(wanted, plan.parameters.get("workloads", ""), say)
         facts = _begun(run, plan)
         if left:
             say(left_out_text(left))
