@@ -34,6 +34,7 @@ INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 ASSIGNED = re.compile(r"^[A-Z_]+=")
+PROGRAM = re.compile(r"^(?:[A-Z_]+=\S* )*(?:\.venv/bin/)?(\w+) ")
 VARIABLE = re.compile(r"\bCAPACITY_[A-Z_]+\b")
 PATH = re.compile(r"^(?:capacity|data|docs|notebooks|benchmarks|tests)/[\w./-]*$")
 PROGRAMS = {"capacity", "make", "papermill", "pytest", "python", "jupyter", "pip", "export", "source"}
@@ -94,7 +95,7 @@ def words_of(line: str) -> list[str]:
 
 def commands_of(page: Path) -> list[list[str]]:
     lines = [line for body in blocks(page, "", "sh") for line in body.splitlines()]
-    lines += [span for span in spans(page) if words_of(span)[:1] and words_of(span)[0] in PROGRAMS and " " in span]
+    lines += [span for span in spans(page) if (begun := PROGRAM.match(span)) and begun[1] in PROGRAMS]
     return [words for line in lines if (words := words_of(line))]
 
 
