@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from capacity.analysis.faults.job_runs import begun_again, retaken, runs_of
 from capacity.analysis.faults.recovery import FaultSpan, backlog, drain, drain_seconds, recovery, recovery_findings
-from capacity.analysis.measured.job_runs import begun_again, retaken, runs_of
 from capacity.analysis.measured.jobs import job_ids, job_samples
 from capacity.analysis.measured.ledger import reconcile
 from capacity.errors import CapacityError

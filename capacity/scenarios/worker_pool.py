@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from capacity.analysis.measured.job_runs import open_runs, runs_of
+from capacity.analysis.faults.job_runs import open_runs, runs_of
 from capacity.clock import POLL_S, monotonic_ns, unix_ns_of, wait_until
 from capacity.errors import CapacityError
 from capacity.load.bullmq import job_options

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.measured.job_runs import Retaken, begun_again, open_runs, retaken, runs_of
+from capacity.analysis.faults.job_runs import Retaken, begun_again, open_runs, retaken, runs_of
 
 LINES = [
     (10, "started", "a", "one"),
