@@ -30,8 +30,8 @@ Made from the models that the files are read as, by `make schemas`: every key, w
 it has to be given), what it means, and an example from this repository's own files.
 
 ```
-capacity check                    # says what is wrong in all of them, with file, line, key and remedy
-capacity check --schemas schemas  # writes their JSON schemas, by which editors complete and mark keys
+capacity check                # says what is wrong in all of them, with file, line, key and remedy
+capacity check --schemas DIR  # writes their JSON schemas, by which editors complete and mark keys
 ```
 
 `capacity check` takes the words of `capacity run` (`--profile`, `--only`, `--set`), needs no server, and ends with exit

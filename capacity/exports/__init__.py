@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from capacity.analysis.measured.gateway import SECTION as GATEWAY
 from capacity.errors import chosen_names
 from capacity.exports.cloudformation import template
 from capacity.exports.findings import findings_csv, findings_with_verdicts
@@ -22,6 +21,7 @@ from capacity.workload import read_workload
 from capacity.writing import write_whole
 
 MONITORING = Path("data") / "monitoring.yaml"
+GATEWAY = "gateway"
 KINDS = {"prometheus": "Prometheus", "cloudformation": "CloudWatch"}
 
 

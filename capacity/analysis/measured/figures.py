@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from capacity.analysis.statistics.conventions import QUANTILES
 from capacity.findings import Finding
-from capacity.operation import operation_slug
+from capacity.operation import FAILURES, operation_slug
 from capacity.workload import Workload
 
 Figures = Mapping[str, str]  # units by the names of findings
@@ -84,8 +84,12 @@ def operation_figures(part: str, workload: Workload) -> list[Finding]:
 def part_figures(part: str, workload: Workload) -> list[Finding]:
     """All findings, without values, that measuring a part by a workload can give."""
     reasons = {reason for each in workload.operations if each.job for reason in each.job.failures}
+    slugs = ["", *(operation_slug(each.name) for each in workload.operations)]
+    failures = {f"{slug}.{FAILURES}.*".lstrip("."): "" for slug in slugs}  # by reasons that only the failure tells
     dead = {f"dead_letters.{operation_slug(each)}": "%" for each in reasons} if part == "queue" else {}
-    return operation_figures(part, workload) + without_values(part, {"throughput": "/s"} | OF_PART[part] | dead)
+    return operation_figures(part, workload) + without_values(
+        part, {"throughput": "/s"} | OF_PART[part] | dead | failures
+    )
 
 
 def level_figures(part: str) -> list[Finding]:
