@@ -1,7 +1,10 @@
 """Every command is a module of its own, which the README names, and loads nothing that another one needs."""
 
+import importlib
 import os
 import re
+import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from capacity.cli import THE_PROJECT, main
+from capacity.clock import wait_until
+from capacity.system.embedded import free_port
 
 PROJECT = Path(__file__).parents[1]
 COMMANDS = sorted(path.stem for path in (PROJECT / "capacity" / "cli").glob("[a-z]*.py"))
@@ -82,3 +87,38 @@ def test_a_folder_that_is_no_project_is_one_sentence(tmp_path: Path) -> None:
         f"capacity: there is no project in {tmp_path}: data/objectives.yaml is missing; "
         f"make one with `capacity init {tmp_path}`\n"
     )
+
+
+def test_the_command_that_goes_on_is_the_one_that_was_given(tmp_path: Path) -> None:
+    project, run = str(PROJECT), str(tmp_path / "my run")
+    words = ["run", "--project", project, "--only", "redis", "--only", "queue", "--set", "workloads", "my load #2"]
+    with click.Context(main, info_name="capacity") as outer:
+        given = main.get_command(outer, "run")
+        assert given is not None
+        with given.make_context("run", [*words[1:], "--all", "--into", "elsewhere"], parent=outer):
+            again = shlex.split(importlib.import_module("capacity.cli.run")._again(Path(run)))
+    assert again[:2] == ["capacity", "run"]
+    expected = ["--only redis", "--only queue", "--set workloads my load #2", "--all", f"--project {project}"]
+    assert " ".join(again[2:]) == " ".join([*expected, f"--into {run}"])
+
+
+def port_refuses(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.thorough
+def test_make_lab_serves_at_the_port_that_is_asked_for_and_prints_its_address(tmp_path: Path) -> None:
+    port, said = free_port(), tmp_path / "said"
+    told = subprocess.run(
+        ["make", "-n", "lab", f"PORT={port}"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    command = shlex.split(told.stdout.splitlines()[-1])
+    with said.open("w") as sink:
+        lab = subprocess.Popen([*command, "--no-browser"], cwd=PROJECT, stdout=sink, stderr=sink)
+    try:
+        assert wait_until(lambda: not port_refuses(port), 120)
+        assert wait_until(lambda: f"http://127.0.0.1:{port}/lab" in said.read_text(), 60)
+    finally:
+        lab.terminate()
+        lab.wait()

@@ -116,3 +116,19 @@ def test_a_gateway_that_is_down_is_one_sentence(application: Application, worklo
     nowhere = replace(application.system, gateway_url="http://127.0.0.1:1")
     with pytest.raises(CapacityError, match=r"the gateway does not answer: .*; start it, or correct its address"):
         measure_gateway(nowhere, workloads, "smoke", tmp_path / "recording")
+
+
+@pytest.mark.parametrize(
+    ("system", "missing"),
+    [
+        (System(redis_url="redis://127.0.0.1:1/0", queue="mine"), "CAPACITY_POSTGRES_URL"),
+        (System(postgres_url="postgresql://a@127.0.0.1:1/x", queue="mine"), "CAPACITY_REDIS_URL"),
+    ],
+)
+def test_a_gateway_is_not_started_on_servers_that_were_not_named(
+    system: System, missing: str, workloads: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        CapacityError, match=rf"^{missing} is not set, and nothing is started beside a gateway or queue "
+    ):
+        measure_gateway(system, workloads, "smoke", tmp_path / "gateway")

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from capacity.errors import CapacityError
@@ -43,8 +44,15 @@ def test_what_was_measured_again_is_told_from_what_was_only_broken_off(tmp_path:
     assert log["started"].isna().to_dict() == {"redis": True, "redis-2": True, "redis-10": False, "queue": True}
 
 
-def test_no_recordings_are_an_empty_log(tmp_path: Path) -> None:
-    assert execution_log(tmp_path / "missing").empty
+@pytest.mark.parametrize("trials", [False, True])
+def test_no_recordings_are_an_empty_log_of_times(tmp_path: Path, trials: bool) -> None:
+    if trials:  # as where a crowd of connections is the only fault that a server of one's own is given
+        (tmp_path / "failover" / "direct_connections").mkdir(parents=True)
+        (tmp_path / "failover" / "direct_connections" / "trial.json").write_text("{}", encoding="utf-8")
+    log = execution_log(tmp_path)
+    assert log.empty
+    assert (log["ended"] - log["started"]).dt.total_seconds().empty
+    assert pd.isna(log["ended"].max())
 
 
 def test_a_manifest_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from capacity.display.tables import unbroken
@@ -46,6 +47,11 @@ def test_reviews_have_dates_and_a_quarterly_one_comes_four_times_a_year() -> Non
         "2026-10-31",
         "2027-01-31",
     ]
+
+
+def test_reviews_of_a_run_without_a_recording_have_no_dates() -> None:
+    shown = follow_up.review_dates(MONITORING, pd.NaT)
+    assert set(shown["date"]) == {"unknown"}
 
 
 @pytest.mark.parametrize(
