@@ -18,7 +18,6 @@ from capacity.recording import open_recording
 from capacity.scenarios.matrix import MATRIX, Kind, Row, chosen_rows
 from capacity.scenarios.trial import Proof, Scenario, Trial, counted, read_trial, run_scenario, settings_of, write_trial
 from capacity.system.addresses import System
-from capacity.system.application.database import prepare_roles
 from capacity.writing import write_json, write_whole
 
 FILE = "trials.json"
@@ -56,8 +55,6 @@ def run_rows(rows: Sequence[Row], system: System, folder: Path) -> None:
     trials = [{"name": row.scenario.name, "kind": row.kind} for row in borne]
     write_json(folder / FILE, {"trials": trials, "not_run": not_run})
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells each refusal, which a scenario counts
-    if system.embedded:
-        prepare_roles(system.postgres_admin_url)
     for row in borne:
         into = folder / row.scenario.name
         try:

@@ -18,8 +18,10 @@ import redis
 from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.system.addresses import System, system_from
+from capacity.system.application.database import prepare_roles
 from capacity.system.clients import redis_client
 from capacity.system.programs import postgres_programs, redis_server
+from capacity.system.rights.standing import ORDINARY
 from capacity.system.server_directory import ServerDirectory, open_server_directory
 
 NOBODY = 65534  # PostgreSQL refuses to run as root
@@ -127,9 +129,10 @@ def open_system(environment: Mapping[str, str] | None = None) -> Iterator[System
 
 
 def start_postgres(directory: ServerDirectory, **settings: str) -> tuple[str, str]:
-    """As `run_postgres`; returns the addresses of its superuser and of the application's ordinary role."""
+    """As `run_postgres`; returns the addresses of its superuser and of an ordinary role, which is there already."""
     server = run_postgres(directory, **settings)
-    return server.url, postgres_url("authenticator", server.port)
+    prepare_roles(server.url)
+    return server.url, postgres_url(ORDINARY, server.port)
 
 
 def run_postgres(directory: ServerDirectory, **settings: str) -> RunningServer:

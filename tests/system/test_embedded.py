@@ -17,7 +17,8 @@ import redis
 from capacity.errors import CapacityError
 from capacity.system import embedded, server_directory
 from capacity.system.addresses import System
-from capacity.system.embedded import open_system
+from capacity.system.embedded import open_system, start_postgres
+from capacity.system.server_directory import open_server_directory
 
 # What a shell starts in the background ignores interrupts, and so would all that it starts.
 HEED = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -145,3 +146,11 @@ def test_up_prints_the_addresses_and_stops_at_a_signal() -> None:
     assert "Traceback" not in errors
     with pytest.raises(redis.ConnectionError):
         redis.Redis.from_url(url).ping()
+
+
+def test_the_role_that_load_comes_as_is_there_before_anything_is_prepared() -> None:
+    """A workload of one's own prepares nothing, and runs on the embedded server all the same."""
+    with open_server_directory() as directory:
+        _, ordinary = start_postgres(directory)
+        with psycopg.connect(ordinary) as connection:
+            assert connection.execute("SELECT current_user::text").fetchall() == [("authenticator",)]
