@@ -166,8 +166,8 @@ def test_a_black_hole_that_ends_too_soon_and_a_delay_that_is_an_outage_are_refus
 def test_tables_that_are_there_are_kept_as_they_are_filled(system: System) -> None:
     prepare_database(system.postgres_admin_url, Dataset(OWNERS, 3))
     with psycopg.connect(system.postgres_admin_url, autocommit=True) as connection:
-        prepare_tables(system.postgres_admin_url)
+        prepare_tables(system)
         assert connection.execute("SELECT count(*) FROM capacity.posts").fetchone() == (3 * OWNERS,)
         connection.execute("DROP SCHEMA capacity CASCADE")
-        prepare_tables(system.postgres_admin_url)
+        prepare_tables(system)
         assert connection.execute("SELECT count(*) FROM capacity.posts").fetchone() == (OWNERS,)
