@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
 from capacity.places import WORKLOADS, is_own, project_folder, workloads_of
 from capacity.system.addresses import GATEWAY_URL, POSTGRES_URL, REDIS_URL, System
@@ -12,6 +13,7 @@ from capacity.system.preflight.postgres import postgres_checks
 from capacity.system.preflight.queue import queue_checks
 from capacity.system.preflight.redis import redis_checks
 from capacity.system.preflight.this_machine import machine_checks, program_checks
+from capacity.system.reference import missing_rights
 from capacity.workload import Workload, read_workload
 
 # The workloads of each part, by the names of their files; the first is the part's own.
@@ -68,4 +70,11 @@ def _looks(system: System, wanted: Mapping[str, Sequence[Workload]]) -> list[Loo
 
 def _database(system: System, workloads: Sequence[Workload]) -> list[Check]:
     """What PostgreSQL is, and what its roles may not do that these workloads want."""
-    return postgres_checks(system, workloads)
+    checks, reference = postgres_checks(system, workloads), any(each.dataset == "reference" for each in workloads)
+    try:
+        for each in missing_rights(system.postgres_url, system.postgres_admin_url, reference=reference):
+            statement = f"let a superuser run: {each.statement}"
+            checks.append(Check("rights", False, each.needed, each.what, each.why, statement))
+    except CapacityError as error:  # a schema that is somebody else's
+        checks.append(Check("rights", False, True, str(error)))
+    return checks
