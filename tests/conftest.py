@@ -4,6 +4,7 @@ import fcntl
 import os
 import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -32,7 +33,12 @@ INSTALL_S = 120
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A test file that is named runs whole, its thorough tests too."""
+    """A test file that is named runs whole, its thorough tests too; and Ctrl-C reaches what a test starts.
+
+    A shell starts what is in the background with SIGINT ignored, which all that is started from there inherits.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.args_source is pytest.Config.ArgsSource.ARGS and config.option.markexpr == DEFAULT_TIER:
         config.option.markexpr = "not slow"
 

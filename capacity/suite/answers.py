@@ -13,10 +13,10 @@ from capacity.analysis.planning.plan_file import read_plan
 from capacity.display.tables_trials import expectation_title
 from capacity.errors import CapacityError, NothingPlanned
 from capacity.findings import Finding
-from capacity.places import SEARCHES, defaults_folder, in_project
+from capacity.places import SEARCHES, defaults_folder, in_project, is_own
 from capacity.probes.breaking_point import read_search_result
 from capacity.probes.parts import PARTS
-from capacity.probes.searches import read_searches
+from capacity.probes.searches import SearchSettings, read_searches
 from capacity.run import Run
 
 PLAN = Path("data") / "plan.yaml"
@@ -24,6 +24,10 @@ CATALOG = Path("data") / "catalog"
 OF_OTHERS = (
     "the plan at hand is that of the workloads that come with capacity, and others were measured; "
     "write data/plan.yaml of a project of your own, with the load that you project"
+)
+EXAMPLE = (
+    "data/plan.yaml is still the example that capacity init has written; put in the load that you project, and take "
+    "out the line `example: true`"
 )
 
 
@@ -37,13 +41,19 @@ def read_answers(run: Run, plan: CapacityPlan | str | None = None) -> Answers:
         (replace(each, title=expectation_title(each, finding)), finding, verdict)
         for each, finding, verdict in run.expected
     ]
-    searches = read_searches(in_project(SEARCHES, run.project))
+    searches = _searches(run.project)
     measured = {part_of(each.name) for each in run.findings}
     names = [name for name in dict.fromkeys([*searches, *PARTS]) if name in measured]
     parts = {name: _searched(run, by_name.get(f"{SECTION}.{name}.highest_sustainable")) for name in names}
     counts = {name: each.counts for name, each in searches.items()}
     counts |= {name: each.counts for name, each in parts.items() if isinstance(each, SearchResult) and each.counts}
     return answers_of(run.promised, expected, run.findings, parts, plan or planned_by_project(run), counts=counts)
+
+
+def _searches(project: Path) -> dict[str, SearchSettings]:
+    """What a project searches; the package's searches are none of somebody's own."""
+    own = project / SEARCHES
+    return read_searches(in_project(SEARCHES, project)) if own.exists() or not is_own(project) else {}
 
 
 def _searched(run: Run, held: Finding | None) -> SearchResult | str:
@@ -74,6 +84,8 @@ def planned(
     file = in_project(plan, run.project)
     if file == defaults_folder() / PLAN and not run.is_reference:
         return OF_OTHERS
+    if read_plan(file).example:
+        return EXAMPLE
     try:
         return read_capacity_plan(run, file, in_project(catalog, run.project), own_catalogs, seed)
     except NothingPlanned as error:

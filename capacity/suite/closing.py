@@ -48,7 +48,7 @@ def closing_text(
         lines += ["", "What failed, and why?", *_failed(failures, width)]
     for step in steps:
         lines += ["", wrapped(f"{step.reason}. Next: {step.next_step}", width, "  "), f"  {step.command}"]
-        lines += _table(step.rows, width)
+        lines += _table(step.rows, width, step.reason)
     held = [row for row in (*answers.judged, *answers.expected) if row[2] is Verdict.PASS]
     if everything:
         lines += ["", f"{Verdict.PASS}: the whole interval is within the limit", *_table(held, width)]
@@ -69,14 +69,18 @@ def _failed(failures: Sequence[Finding], width: int) -> list[str]:
     return lines + ([f"  and {left:,} more reasons, in the report"] if left > 0 else [])
 
 
-def _table(rows: Sequence[Judged], width: int) -> list[str]:
-    """A line a promise, its title last, where it has room for more lines; where no number counts, titles and why."""
+def _table(rows: Sequence[Judged], width: int, said: str = "") -> list[str]:
+    """A line a promise, its title last, where it has room for more lines; where no number counts, titles and why.
+
+    What was `said` above is not said again.
+    """
     table, titles = [("found", "promised", "")], dict[tuple[str, str], list[str]]()
     for each, found, verdict in rows:
         if found is not None and found.value is not None and verdict is not Verdict.VOID:
             table.append((finding_text(found, limit=each.limit), each.promise, f"{each.section}: {each.title}"))
         else:
-            why = found.note if found and verdict is not Verdict.VOID else ""  # of what is void, it is said above
+            note = found.note if found and verdict is not Verdict.VOID else ""
+            why = "" if note in said else note
             titles.setdefault((each.section, why), []).append(each.title)
     lines = [f"  {line}" for line in aligned(table, width - 2).splitlines()] if len(table) > 1 else []
     return lines + [

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from capacity.analysis.measured.decisions import seconds_to_decide
+from capacity.analysis.measured.decisions import quantile_of, seconds_to_decide
 from capacity.analysis.planning.answers import HELD_BACK
 from capacity.display.text import finding_text
 from capacity.errors import CapacityError
@@ -22,6 +22,7 @@ REASONS = {
     Verdict.NO_DATA: "Not measured",
 }
 REPEATED = ("workloads", "prepared")  # parameters of a run that its next one needs as well
+NOT_GIVEN, PUT_RIGHT = "Not given", "put that right"
 OPEN = "Undecided: too few operations to bound the interval on both sides"
 NEXT = {
     Verdict.FAIL: "longer measuring does not change it: find the cause in its section, mend it, and measure again",
@@ -52,7 +53,7 @@ class _Longer:
 
 @dataclass(frozen=True, slots=True)
 class _Spoilt:
-    """What made findings void, and what to do about it; empty for those that are not."""
+    """What made findings void, or why they are not given, and what to do about it; empty for others."""
 
     reason: str = ""
     remedy: str = ""
@@ -63,9 +64,8 @@ def to_do(judged: Iterable[Judged], run: Run) -> list[ToDo]:
     groups: dict[tuple[Verdict, _Longer, _Spoilt], list[Judged]] = {}
     for row in judged:
         if row[2] in HELD_BACK:
-            void = row[1] if row[2] is Verdict.VOID else None
-            spoilt = _Spoilt(void.void or "", void.remedy) if void else _Spoilt()
-            groups.setdefault((row[2], _longer(row, run), spoilt), []).append(row)
+            longer = _longer(row, run)
+            groups.setdefault((row[2], longer, _spoilt(row) if longer.sure else _Spoilt()), []).append(row)
     worst_first = sorted(groups.items(), key=lambda group: HELD_BACK.index(group[0][0]))
     return [_to_do(*reason, rows, run) for reason, rows in worst_first]
 
@@ -84,7 +84,8 @@ def to_do_text(steps: Sequence[ToDo]) -> str:
 
 def _to_do(verdict: Verdict, longer: _Longer, spoilt: _Spoilt, rows: Sequence[Judged], run: Run) -> ToDo:
     sections = list(dict.fromkeys(objective.section for objective, _, _ in rows))
-    command, step = f"capacity run --only {','.join(sections)}{_given(run)}", NEXT[verdict]
+    command = f"capacity run --only {','.join(sections)}{_given(run)}"
+    step = NEXT[verdict if longer.sure else Verdict.INCONCLUSIVE]
     if longer.profile:
         command += f" --profile {longer.profile}"
         seconds = math.fsum(_workload(each, run).shape(longer.profile).seconds for each in sections)
@@ -93,8 +94,16 @@ def _to_do(verdict: Verdict, longer: _Longer, spoilt: _Spoilt, rows: Sequence[Ju
         step = f"measure with the profile {longer.profile}: {seconds / 60:.0f} minutes {decide}"
     reason = REASONS[verdict] if longer.sure else OPEN
     if spoilt.reason:
-        reason, step = f"{reason}: {spoilt.reason}", f"{spoilt.remedy}, and measure again" if spoilt.remedy else step
+        reason = f"{NOT_GIVEN if verdict is Verdict.NO_DATA else reason}: {spoilt.reason}"
+        step = f"{spoilt.remedy}, and measure again" if spoilt.remedy else step
     return ToDo(verdict, reason, step, command, rows)
+
+
+def _spoilt(row: Judged) -> _Spoilt:
+    _, finding, verdict = row
+    if finding is None or verdict not in (Verdict.VOID, Verdict.NO_DATA):
+        return _Spoilt()
+    return _Spoilt(finding.void or "", finding.remedy) if finding.void else _Spoilt(finding.note, PUT_RIGHT)
 
 
 def _given(run: Run) -> str:
@@ -106,7 +115,8 @@ def _given(run: Run) -> str:
 def _longer(row: Judged, run: Run) -> _Longer:
     """How to decide what is undecided: nothing is known of a section that has no workload of its name."""
     objective, finding, verdict = row
-    if verdict is not Verdict.INCONCLUSIVE or finding is None:
+    too_few = verdict is Verdict.NO_DATA and finding is not None and finding.count and quantile_of(finding.name)
+    if finding is None or not (verdict is Verdict.INCONCLUSIVE or too_few):
         return _Longer()
     try:
         manifest = read_manifest(run.recordings_folder / finding.recording)
@@ -116,7 +126,8 @@ def _longer(row: Judged, run: Run) -> _Longer:
     needed = seconds_to_decide(finding, objective, manifest.sustained_seconds)
     seconds = {name: shape.sustained_seconds for name, shape in shapes.items()}
     enough = [name for name in seconds if 0 < needed <= seconds[name]]
-    return _Longer(min(enough, key=lambda name: seconds[name], default=""), math.inf not in (finding.low, finding.high))
+    shortest = min(enough, key=lambda name: seconds[name], default="")
+    return _Longer(shortest, not too_few and math.inf not in (finding.low, finding.high))
 
 
 def _workload(section: str, run: Run) -> Workload:

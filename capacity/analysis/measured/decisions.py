@@ -34,14 +34,22 @@ def seconds_to_decide(finding: Finding, objective: Objective, seconds: float) ->
     """How long to measure in all until a finding's interval no longer holds its limit, from one of `seconds`.
 
     An interval narrows with the root of time, and its value stays about where it is. Where an end is open nothing is
-    known of it, and twice as long is the least that may close it. Infinite where the value is on the limit.
+    known of it, and twice as long is the least that may close it. A percentile of too few operations needs
+    `minimum_samples` of them. Infinite where the value is on the limit, and where nothing is known.
     """
+    if finding.value is None and finding.count and (quantile := quantile_of(finding.name)):
+        return seconds * minimum_samples(quantile) / finding.count
     if finding.value is None or finding.low is None or finding.high is None or finding.value == objective.limit:
         return math.inf
     end = finding.high if finding.value < objective.limit else finding.low
     if math.isinf(end) or math.isinf(finding.value):
         return 2 * seconds
     return seconds * ((end - finding.value) / (objective.limit - finding.value)) ** 2
+
+
+def quantile_of(name: str) -> float | None:
+    """The quantile that a finding is, as 0.99 for `database.response_p99`; None where it is none."""
+    return QUANTILES.get(name.rpartition(".")[2].rpartition("_")[2])
 
 
 def undecidable(workload: Workload, profile: str, objectives: Iterable[Objective]) -> list[Undecided]:

@@ -59,9 +59,7 @@ class Load(Ranged):
 
     low: PositiveFloat = Field(description="The least that it may be.")
     unit: Text = Field(description="What the numbers count.")
-    tested: PositiveFloat | None = Field(
-        None, description="The load that was measured; findings are of that load then."
-    )
+    tested: PositiveFloat | None = Field(None, description="The load that was measured: findings are of that load.")
 
     @property
     def factor(self) -> "Estimate":
@@ -224,6 +222,7 @@ class PlanFile(Strict):
     margins: list[MarginEntry] = Field(description="What was measured over what is projected or promised.")
     waits: list[Wait] = Field(description="How many servers keep waiting within an objective.")
     parts: list[PartEntry] = Field(description="What runs where, and the size that runs now.")
+    example: bool = Field(False, description="Whether its numbers are an example: nothing is planned by them then.")
     change_cost: float = Field(0.0, ge=0, description="What a move to another size costs, in the prices' currency.")
 
     @property

@@ -28,7 +28,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def check_operations(url: str, workload: Workload) -> None:
-    """Try each operation of a workload for PostgreSQL once, in a transaction that is rolled back.
+    """Try each operation of a workload for PostgreSQL once, and take back what it did.
 
     It takes the arguments that the load begins with, and counts up sequences as any transaction that is rolled back.
     Raises CapacityError, which names the operation, where PostgreSQL refuses a statement whatever its arguments are.
@@ -53,7 +53,8 @@ def check_calls(url: str, operations: Mapping[str, Sequence[Call]], timeout_ms: 
 def _refusal(opened: Connection, calls: Sequence[Call], timeout_ms: float) -> str:
     """Why one of these statements is refused, and what to do; empty where none is."""
     connection = opened.pgconn
-    connection.exec_(b"BEGIN")
+    # To a savepoint, and then ended: the server would count a transaction that is rolled back, as one of the load's.
+    connection.exec_(b"BEGIN; SAVEPOINT tried")
     connection.exec_(b"SET LOCAL statement_timeout = %d" % max(1, round(timeout_ms)))
     failed = None
     for statement, values in calls:
@@ -61,7 +62,7 @@ def _refusal(opened: Connection, calls: Sequence[Call], timeout_ms: float) -> st
         if result.status == pq.ExecStatus.FATAL_ERROR:
             failed = statement, result
             break
-    connection.exec_(b"ROLLBACK")
+    connection.exec_(b"ROLLBACK TO SAVEPOINT tried; COMMIT")
     return _explained(opened, *failed) if failed else ""
 
 
