@@ -74,7 +74,7 @@ def test_a_good_workload_is_read() -> None:
         (looked(1, to=4), "w.yaml: shapes.smoke: a stage with `look` must go on at the load of the one before it"),
         (
             changed("operations", 0, "parameters", to={}),
-            "w.yaml: operations.0: uses the parameter 'id', which is missing from its `parameters`",
+            "w.yaml: operations.0: uses 'id', which is missing from its `parameters`",
         ),
     ],
 )

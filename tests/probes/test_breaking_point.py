@@ -11,7 +11,7 @@ import yaml
 from capacity.analysis.limits.rounds import over_rounds
 from capacity.analysis.limits.search import Conclusion
 from capacity.analysis.limits.search_result import SearchResult, breaking_point_findings
-from capacity.analysis.measured import neighbours
+from capacity.analysis.measured.validity import neighbours
 from capacity.errors import CapacityError
 from capacity.probes.breaking_point import (
     FILE,

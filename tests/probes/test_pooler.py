@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from capacity.display.tables import load_text
+from capacity.display.text import load_text
 from capacity.errors import CapacityError
 from capacity.probes.database import measure_database, read_database_findings
 from capacity.probes.levels import open_load_test

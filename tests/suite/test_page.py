@@ -30,7 +30,9 @@ from capacity.places import OBJECTIVES
 from capacity.recording import open_recording
 from capacity.run import Run
 from capacity.suite.answers import read_answers
-from capacity.suite.run import KERNEL_ARGUMENTS, REPORT, notebooks_in, write_report_of
+from capacity.suite.notebook_execution import OPTIONS
+from capacity.suite.notebooks import REPORT, notebooks_in
+from capacity.suite.run import write_report_of
 
 PROJECT = Path(__file__).parents[2]
 DATA = PROJECT / "data"
@@ -123,8 +125,7 @@ def execute(path: Path, run: Path, **parameters: Any) -> None:
     output = run / "notebooks" / path.name
     output.parent.mkdir(parents=True, exist_ok=True)
     parameters |= {"results": str(run / "findings")}
-    options = {"progress_bar": False, "kernel_name": "python3", "extra_arguments": KERNEL_ARGUMENTS}
-    papermill.execute_notebook(path, output, parameters, cwd=path.parent, **options)
+    papermill.execute_notebook(path, output, parameters, cwd=path.parent, **OPTIONS)
 
 
 def began(run: Path, day: str, finished: list[str]) -> None:

@@ -153,9 +153,9 @@ def test_a_server_that_is_down_is_one_sentence_and_exit_code_2(tmp_path: Path) -
     ran = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ran.returncode == 2
     assert "Traceback" not in ran.stderr
-    assert "PostgreSQL does not answer" in ran.stderr
-    kept = f"no notebook is finished, and what was measured is kept in {tmp_path / 'run'}; go on with: "
-    assert ran.stderr.endswith(f"; {kept}capacity run --only database --into {tmp_path / 'run'}\n")
+    assert "PostgreSQL: does not answer" in ran.stderr
+    assert "correct its address in CAPACITY_POSTGRES_URL" in ran.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("into", "code"), [("finished", (0, 1, 3)), ("missing", (2,))])

@@ -1,7 +1,7 @@
 """A value with its interval: shares, rates, ratios, differences and counts."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ class Estimate:
     low: float | None
     high: float | None
     count: int
-    why: str = ""
+    why: str = field(default="", repr=False)
 
 
 def times(estimate: Estimate, factor: float) -> Estimate:

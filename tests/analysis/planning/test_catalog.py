@@ -95,7 +95,7 @@ def test_an_empty_cell_is_unknown(tmp_path: Path) -> None:
         (
             [ROW.replace("my invoice,2026-11-01,my", ",2026-11-01,my")],
             HEADER,
-            "line 2: source: the key is missing: where its figures come from.",
+            "line 2: source: the key is missing (where its figures come from)",
         ),
         ([ROW, ROW], HEADER, "line 3: ec2 own.large us-east-1 is there twice; keep one of them"),
         (

@@ -509,10 +509,10 @@ def test_the_end_of_a_recording_that_was_broken_off_is_not_missing() -> None:
 
 def test_a_plan_that_cannot_be_drawn_again_is_a_note() -> None:
     _, samples, manifest = planned()
-    manifest["workload"] = manifest["workload"] | {"speed": 3}
+    manifest["workload"] = manifest["workload"] | {"colour": 3}
     assert seen(samples, manifest) == [
-        "the plan cannot be drawn again: the recording's workload: speed: there is no such key; accepted are name, "
-        "title, target, connections, timeout_ms, seed, order, operations, shapes, objectives"
+        "the plan cannot be drawn again: the recording's workload: colour: there is no such key; accepted are name, "
+        "title, target, connections, timeout_ms, seed, order, dataset, operations, shapes, objectives"
     ]
     assert seen(samples, {"name": "made by another tool"}) == []
 

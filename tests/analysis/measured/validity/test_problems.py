@@ -10,7 +10,7 @@ from capacity.analysis.statistics.estimates import proportion, times
 from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.objectives import read_objectives
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[4]
 NOT_SAID = {"database.row_security_cost", "queue.depth_slope"}  # differences, which move either way
 PASS, FAIL, VOID = Verdict.PASS, Verdict.FAIL, Verdict.VOID
 
