@@ -33,12 +33,14 @@ INSTALL_S = 120
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A test file that is named runs whole, its thorough tests too; and Ctrl-C reaches what a test starts.
+    """A test file that is named runs whole, its thorough tests too; and signals reach what a test starts.
 
-    A shell starts what is in the background with SIGINT ignored, which all that is started from there inherits.
+    What is started in the background, or by nohup, ignores some, and all that it starts inherits that, but no handler.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
     if config.args_source is pytest.Config.ArgsSource.ARGS and config.option.markexpr == DEFAULT_TIER:
         config.option.markexpr = "not slow"
 
