@@ -58,7 +58,8 @@ def run_suite(plan: RunPlan, run: Path, say: Callable[[str], None] = print) -> R
     left = [] if plan.only else left_out(plan.project, system_from())
     wanted, given = _checked(plan, left)
     require_linux()
-    show_preflight(wanted, plan.parameters.get("workloads", ""), say)
+    finished = read_run_manifest(run).finished if (run / MANIFEST).exists() else ()
+    show_preflight([each for each in wanted if each not in finished], plan.parameters.get("workloads", ""), say)
     with only_here(run):
         facts = _begun(run, plan)
         if left:

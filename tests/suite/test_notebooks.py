@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from capacity.places import NOTEBOOKS, OBJECTIVES, SEARCHES, WORKLOADS, defaults_folder
+from capacity.suite.answers import PLAN
 from capacity.suite.new_project.files import make_project
 from capacity.suite.notebooks import left_out, left_out_text, notebook_name, notebooks_in
 from capacity.suite.run import RunPlan, run_suite
@@ -63,8 +64,10 @@ def test_a_run_in_which_nothing_can_be_planned_has_its_report_all_the_same(
     shutil.copy(defaults_folder() / WORKLOADS / "gateway.yaml", tmp_path / WORKLOADS)
     for path in (tmp_path / WORKLOADS / "redis.yaml", tmp_path / SEARCHES):
         path.unlink()
+    plan = tmp_path / PLAN
+    plan.write_text(plan.read_text().replace("example: true\n", ""))
     (tmp_path / OBJECTIVES).write_text("- {finding: gateway.success_rate, limit: '> 99 %', title: answers, source: us}")
-    monkeypatch.setenv("CAPACITY_GATEWAY_URL", THEIRS.gateway_url)
+    monkeypatch.setenv("CAPACITY_GATEWAY_URL", THEIRS.gateway_url)  # nobody is there: it was measured before
     run = tmp_path / "runs" / "one"
     shutil.copytree(RECORDED / "gateway", run / "recordings" / "gateway")
     (run / "findings").mkdir()
@@ -77,7 +80,7 @@ def test_a_run_in_which_nothing_can_be_planned_has_its_report_all_the_same(
     made = run_suite(RunPlan(tmp_path, "smoke"), run, said.append)
     assert said[0] == left_out_text(["database", "redis", "queue", "breaking_point", "failover"])
     assert said[1] == "gateway: finished in this run before, not repeated"
-    assert "so nothing can be planned; run the notebooks that measure first; see " in said[3]
-    assert (run / "report.html").exists()
-    assert made.manifest.finished == ("gateway",)
+    assert said[3].startswith("capacity_plan: ")
+    assert "so nothing can be planned" in (run / "report.html").read_text(encoding="utf-8")
+    assert made.manifest.finished == ("gateway", "capacity_plan")
     assert [str(verdict) for _, _, verdict in made.judged] == ["PASS"]
