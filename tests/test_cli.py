@@ -111,7 +111,11 @@ def port_refuses(port: int) -> bool:
 def test_make_lab_serves_at_the_port_that_is_asked_for_and_prints_its_address(tmp_path: Path) -> None:
     port, said = free_port(), tmp_path / "said"
     told = subprocess.run(
-        ["make", "-n", "lab", f"PORT={port}"], cwd=PROJECT, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "lab", f"PORT={port}"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     command = shlex.split(told.stdout.splitlines()[-1])
     with said.open("w") as sink:
