@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from capacity.errors import did_you_mean
 from capacity.validation.model import Strict, refuse
+from capacity.validation.names import did_you_mean
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 FAILURES = "failures"  # the last part but one of the name of a finding on how often an operation failed for a reason

@@ -15,6 +15,10 @@ from capacity.errors import CapacityError
 DATA = Path("data")
 OBJECTIVES = DATA / "objectives.yaml"
 WORKLOADS = DATA / "workloads"
+PLAN = DATA / "plan.yaml"
+CATALOG = DATA / "catalog"
+MONITORING = DATA / "monitoring.yaml"
+CHECKLIST = DATA / "checklist.yaml"
 SEARCHES = WORKLOADS / "breaking_point.yaml"
 NOTEBOOKS = Path("notebooks")
 RECORDED = DATA / "recorded"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Judged, Objective, Verdict, finding_as_dict, judge_all, read_findings, worst
@@ -12,6 +13,9 @@ from capacity.places import WORKLOADS, defaults_folder, project_folder
 from capacity.workload import is_load_of, read_workload
 from capacity.writing import write_json
 
+if TYPE_CHECKING:
+    from capacity.analysis.limits.search_result import SearchResult
+
 SEARCHED = "breaking_point"
 
 
@@ -19,12 +23,14 @@ SEARCHED = "breaking_point"
 class Run:
     """The folders of what a run found and of what it measured, and the project whose objectives it is judged by.
 
-    What cannot be read is a CapacityError when it is asked for.
+    What cannot be read is a CapacityError when it is asked for. `searches` keeps what was read of its searches, by
+    their recordings: that takes seconds.
     """
 
     findings_folder: Path
     recordings_folder: Path
     project: Path = field(default_factory=project_folder)
+    searches: dict[str, "SearchResult"] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
     def at(cls, folder: Path, project: Path | None = None) -> "Run":

@@ -28,8 +28,8 @@ from capacity.system.embedded import free_port, open_system
 DEFAULT_TIER = "not slow and not thorough"
 os.environ[CHOSEN_BY] = PROVISIONER  # as in a run: notebooks start in a second
 NODE = Path(__file__).parent / "node"
-INSTALL = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", str(NODE)]
-INSTALL_S = 120
+INSTALL = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]
+INSTALL_S = 180
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -83,16 +83,30 @@ def node() -> str:
     program = shutil.which("node")
     if program is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed (Debian: apt install nodejs npm)")
-    with (NODE / "package.json").open() as package:
-        fcntl.flock(package, fcntl.LOCK_EX)  # two processes of the tests must not install at once
-        if not (NODE / "node_modules" / "bullmq").exists():
-            try:
-                made = subprocess.run(INSTALL, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-            except subprocess.TimeoutExpired:
-                pytest.skip(f"npm could not install bullmq within {INSTALL_S} s")
-            if made.returncode:
-                pytest.skip(f"npm could not install bullmq: {' '.join(made.stderr.split())[:200]}")
+    _install_by_npm("bullmq", NODE / "node_modules" / "bullmq", NODE)
     return program
+
+
+@pytest.fixture(scope="session")
+def install_by_npm() -> Callable[..., None]:
+    """Installs what is missing; see `_install_by_npm`."""
+    return _install_by_npm
+
+
+def _install_by_npm(what: str, there: Path, prefix: Path, *words: str) -> None:
+    """Install by npm below a folder what is missing `there`; the test is skipped where that cannot be had."""
+    prefix.mkdir(exist_ok=True)
+    with (prefix / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes of the tests must not install at once
+        if there.exists():
+            return
+        try:
+            command = [*INSTALL, "--prefix", str(prefix), *words]
+            made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"npm could not install {what} within {INSTALL_S} s")
+        if made.returncode:
+            pytest.skip(f"npm could not install {what}: {' '.join(made.stderr.split())[:200]}")
 
 
 PGBOUNCER = """

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from capacity.errors import chosen_names
 from capacity.exports.cloudformation import template
 from capacity.exports.findings import findings_csv, findings_with_verdicts
 from capacity.exports.grafana import dashboard
@@ -15,12 +14,12 @@ from capacity.exports.monitoring import Monitoring, read_monitoring
 from capacity.exports.prometheus import alert_rules
 from capacity.exports.watches import NO_METRIC, Watch, all_watches
 from capacity.findings import Finding, Judged
-from capacity.places import defaults_folder, in_project, is_own, workloads_of
+from capacity.places import MONITORING, defaults_folder, in_project, is_own, workloads_of
 from capacity.run import Run
+from capacity.validation.names import chosen_names
 from capacity.workload import read_workload
 from capacity.writing import write_whole
 
-MONITORING = Path("data") / "monitoring.yaml"
 GATEWAY = "gateway"
 KINDS = {"prometheus": "Prometheus", "cloudformation": "CloudWatch"}
 

@@ -12,7 +12,7 @@ from capacity.analysis.limits.rounds import next_in_round
 from capacity.analysis.limits.search import Conclusion, Search
 from capacity.analysis.limits.search_result import SECTION, SearchResult
 from capacity.analysis.measured.figures import level_figures
-from capacity.errors import CapacityError, chosen_names
+from capacity.errors import CapacityError
 from capacity.findings import Objective
 from capacity.objectives import project_objectives
 from capacity.places import SEARCHES, in_project, workloads_of
@@ -21,6 +21,7 @@ from capacity.probes.live import run_probe
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import SearchSettings, read_searches
 from capacity.system.addresses import System
+from capacity.validation.names import chosen_names
 from capacity.writing import write_json
 
 FILE = "search.json"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from capacity.errors import CapacityError, chosen_names
+from capacity.errors import CapacityError
 from capacity.scenarios.database_restart import DatabaseRestart
 from capacity.scenarios.network_fault import NetworkFault
 from capacity.scenarios.outbox_restart import OutboxRestart
@@ -14,6 +14,7 @@ from capacity.scenarios.redis_restart import Persistence, RedisRestart
 from capacity.scenarios.trial import Scenario
 from capacity.scenarios.worker_crash import WorkerCrash
 from capacity.system.network import Fault
+from capacity.validation.names import chosen_names
 
 FORMS = ("short", "whole")
 STOP, KILL, FAST_STOP, FREEZE = signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGSTOP

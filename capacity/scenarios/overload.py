@@ -23,7 +23,6 @@ from capacity.analysis.faults.overload import (
     overload_findings,
     queue_depth,
 )
-from capacity.errors import listed
 from capacity.findings import Objective
 from capacity.load.bullmq import Queue
 from capacity.probes.measurement import Measurement, gauges_of, measure
@@ -37,6 +36,7 @@ from capacity.system.application.database import Dataset
 from capacity.system.application.services import SAMPLE_S
 from capacity.system.processes import Application, start_gateway, start_workers
 from capacity.system.server_directory import open_server_directory
+from capacity.validation.names import listed
 
 WRITE, READ = "POST /api/publish", "GET /api/connectors"
 WRITE_SHARE = 0.8

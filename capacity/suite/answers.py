@@ -13,14 +13,12 @@ from capacity.analysis.planning.plan_file import read_plan
 from capacity.display.tables_trials import expectation_title
 from capacity.errors import CapacityError, NothingPlanned
 from capacity.findings import Finding
-from capacity.places import SEARCHES, defaults_folder, in_project, is_own
+from capacity.places import CATALOG, PLAN, SEARCHES, defaults_folder, in_project, is_own
 from capacity.probes.breaking_point import read_search_result
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import SearchSettings, read_searches
 from capacity.run import Run
 
-PLAN = Path("data") / "plan.yaml"
-CATALOG = Path("data") / "catalog"
 OF_OTHERS = (
     "the plan at hand is that of the workloads that come with capacity, and others were measured; "
     "write data/plan.yaml of a project of your own, with the load that you project"
@@ -61,7 +59,9 @@ def _searched(run: Run, held: Finding | None) -> SearchResult | str:
     if held is None:
         return NOT_SEARCHED
     try:
-        return read_search_result(run.recordings_folder / held.recording)
+        if held.recording not in run.searches:
+            run.searches[held.recording] = read_search_result(run.recordings_folder / held.recording)
+        return run.searches[held.recording]
     except CapacityError as error:
         return str(error)
 
@@ -70,8 +70,11 @@ def read_capacity_plan(
     run: Run, plan: Path, catalog: Path, own_catalogs: Sequence[Path] = (), seed: int = 1
 ) -> CapacityPlan:
     """The plan of a run by what it found, the plan's file and catalogues; see `make_plan`."""
+    projected = read_plan(plan)
+    if projected.example:
+        raise NothingPlanned(EXAMPLE)
     basis = read_basis(run.findings_folder, run.findings)
-    return make_plan(read_plan(plan), basis, read_catalog(catalog, own_catalogs), seed)
+    return make_plan(projected, basis, read_catalog(catalog, own_catalogs), seed)
 
 
 def planned(
@@ -84,8 +87,6 @@ def planned(
     file = in_project(plan, run.project)
     if file == defaults_folder() / PLAN and not run.is_reference:
         return OF_OTHERS
-    if read_plan(file).example:
-        return EXAMPLE
     try:
         return read_capacity_plan(run, file, in_project(catalog, run.project), own_catalogs, seed)
     except NothingPlanned as error:

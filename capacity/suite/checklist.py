@@ -10,15 +10,13 @@ from pydantic import Discriminator, Field, RootModel, Tag, model_validator
 from capacity.display.text import finding_text
 from capacity.findings import Finding, Judged, Objective, Verdict, judge, worst
 from capacity.objectives import NAME, ObjectiveEntry, asked_for
-from capacity.places import defaults_folder, in_project
+from capacity.places import CHECKLIST, defaults_folder, in_project
 from capacity.run import Run
 from capacity.validation.model import Strict
 from capacity.yaml_file import read_model
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CHECKLIST = Path("data") / "checklist.yaml"
 
 
 def _kind_of(need: Any) -> str:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 PROFILES = ("smoke", "standard", "full")
 REPORT = "readiness_report"
-CAPACITY_PLAN = "capacity_plan"
 RESERVED = frozenset({"live", "profile", "recording", "recordings", "results", "findings", "earlier"})  # by the suite
 FAILOVER = "failover"
 FEW = "few of its faults leave servers of your own in place"

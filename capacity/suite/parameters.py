@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from capacity.errors import CapacityError, listed
+from capacity.errors import CapacityError
+from capacity.validation.names import listed
 
 TAG = "parameters"
 TRUTHS = {"true": True, "yes": True, "false": False, "no": False}

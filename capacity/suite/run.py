@@ -8,7 +8,7 @@ from typing import Any
 
 from capacity.clock import utc_text
 from capacity.display.text import not_judged_text
-from capacity.errors import CapacityError, chosen_names
+from capacity.errors import CapacityError
 from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_run_manifest
 from capacity.places import environment
 from capacity.probes.progress import ProgressLines
@@ -17,7 +17,6 @@ from capacity.suite.check.project import refuse_problems
 from capacity.suite.kernels import prepare_kernels
 from capacity.suite.notebook_execution import execute_notebook
 from capacity.suite.notebooks import (
-    CAPACITY_PLAN,
     REPORT,
     RESERVED,
     left_out,
@@ -32,6 +31,7 @@ from capacity.suite.run_folder import RunBrokenOffError, only_here
 from capacity.system.addresses import BATCH, system_from
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts, machine_text, require_linux
+from capacity.validation.names import chosen_names
 from capacity.writing import write_json
 
 TITLE = "Capacity report"
@@ -90,33 +90,22 @@ def _run(
             if name in facts["finished"]:
                 progress.end(name, "✓", "finished in this run before, not repeated")
                 continue
-            if _measured(plan, made, path, given, progress):
-                facts["finished"].append(name)
+            _measure(plan, made, path, given, progress)
+            facts["finished"].append(name)
             write_json(run / MANIFEST, facts)
     with progress.part("report", run / "report", lambda: ("✓", "written")):
         write_report_of(made)
     return made
 
 
-def _measured(plan: RunPlan, made: Run, path: Path, given: Mapping[str, Any], progress: ProgressLines) -> bool:
-    """Execute a notebook that measures, or plans; whether it came to its end.
-
-    Where nothing can be planned by what was found, and the plan was not asked for by name, the run goes on without it:
-    the report says why. Raises CapacityError for all other failures.
-    """
+def _measure(plan: RunPlan, made: Run, path: Path, given: Mapping[str, Any], progress: ProgressLines) -> None:
+    """Execute a notebook that measures, or plans."""
     name = notebook_name(path)
     recording, findings = _unused(made.recordings_folder, name), made.findings_folder
     set_by_suite = {"live": True, "profile": plan.profile, "results": str(findings), "recording": str(recording)}
     workloads = str(plan.parameters.get("workloads", ""))
-    kept, why_not = promises_kept(plan.project, findings, workloads), list[str]()
-    with progress.part(name, recording, lambda: ("–", why_not[0]) if why_not else kept()):
-        try:
-            _execute(path, made, {**given, **set_by_suite})
-        except CapacityError as error:
-            if name != CAPACITY_PLAN or plan.only:
-                raise
-            why_not.append(str(error))
-    return not why_not
+    with progress.part(name, recording, promises_kept(plan.project, findings, workloads)):
+        _execute(path, made, {**given, **set_by_suite})
 
 
 def write_report_of(made: Run) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
-from capacity.errors import instead
+from capacity.validation.names import instead
 
 Place = tuple[int | str, ...]  # keys and numbers of entries that lead to a value
 OWN_RULES = "own_rules"  # the type of an error that holds what breaks a model's own rules, by place

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from capacity.errors import did_you_mean, instead
 from capacity.validation.model import OWN_RULES, Place
+from capacity.validation.names import did_you_mean, instead
 
 Schema = Mapping[str, Any]
 SHOWN = 60  # letters of a wrong value

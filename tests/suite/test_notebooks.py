@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capacity.places import NOTEBOOKS, OBJECTIVES, SEARCHES, WORKLOADS, defaults_folder
-from capacity.suite.answers import PLAN
+from capacity.places import NOTEBOOKS, OBJECTIVES, PLAN, SEARCHES, WORKLOADS, defaults_folder
 from capacity.suite.new_project.files import make_project
 from capacity.suite.notebooks import left_out, left_out_text, notebook_name, notebooks_in
 from capacity.suite.run import RunPlan, run_suite

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationInfo, field_validator
 
-from capacity.errors import CapacityError, did_you_mean, instead
+from capacity.errors import CapacityError
 from capacity.validation.model import Strict
+from capacity.validation.names import did_you_mean, instead
 from capacity.yaml_file import parse_model
 
 ANYWHERE = "any"

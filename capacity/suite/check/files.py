@@ -11,15 +11,24 @@ from capacity.analysis.planning.plan_file import PlanFile, read_plan
 from capacity.errors import CapacityError
 from capacity.exports.monitoring import Monitoring, read_monitoring
 from capacity.objectives import ObjectiveEntry, ObjectivesFile, workload_files
-from capacity.places import OBJECTIVES, SEARCHES, WORKLOADS, defaults_folder, in_project, workloads_of
+from capacity.places import (
+    CATALOG,
+    CHECKLIST,
+    MONITORING,
+    OBJECTIVES,
+    PLAN,
+    SEARCHES,
+    WORKLOADS,
+    defaults_folder,
+    in_project,
+    workloads_of,
+)
 from capacity.probes.searches import SearchSettings, read_searches
 from capacity.suite.checklist import Point, read_checklist
 from capacity.workload import Workload, read_workload
 from capacity.yaml_file import read_model
 
 Read = TypeVar("Read")
-PLAN, CATALOG, MONITORING = "data/plan.yaml", "data/catalog", "data/monitoring.yaml"
-CHECKLIST = "data/checklist.yaml"
 
 
 @dataclass(slots=True)

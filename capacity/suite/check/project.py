@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from capacity.errors import CapacityError, chosen_names, instead
+from capacity.errors import CapacityError
 from capacity.places import is_own
 from capacity.suite.check.files import ProjectFiles, ReadFile, read_all
 from capacity.suite.check.references import disagreements
 from capacity.suite.notebooks import PROFILES, REPORT, RESERVED, left_out, notebooks_in
 from capacity.suite.parameters import chosen_parameters, notebook_parameters
 from capacity.system.addresses import system_from
+from capacity.validation.names import chosen_names, instead
 
 
 def check_project(

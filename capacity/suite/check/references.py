@@ -6,7 +6,7 @@ from pathlib import Path
 
 from capacity.analysis.measured.figures import OF_PART
 from capacity.analysis.planning.catalog import ANYWHERE
-from capacity.errors import CapacityError, did_you_mean, instead
+from capacity.errors import CapacityError
 from capacity.exports.monitoring import converted
 from capacity.objectives import LIMIT, ObjectiveEntry, is_pattern
 from capacity.places import NOTEBOOKS, defaults_folder, workloads_of
@@ -14,6 +14,7 @@ from capacity.suite.check.files import ProjectFiles
 from capacity.suite.check.possible import Possible, possible_findings
 from capacity.suite.notebooks import PROFILES
 from capacity.validation.model import Place, unknown_names
+from capacity.validation.names import did_you_mean, instead
 from capacity.workload import read_workload
 from capacity.yaml_file import Lines
 

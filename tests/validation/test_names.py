@@ -2,7 +2,8 @@
 
 import pytest
 
-from capacity.errors import CapacityError, chosen_names, did_you_mean, instead, listed
+from capacity.errors import CapacityError
+from capacity.validation.names import chosen_names, did_you_mean, instead, listed
 
 PARTS = {"database": 1, "redis": 2, "queue": 3}
 
