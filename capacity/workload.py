@@ -15,6 +15,12 @@ from capacity.validation.model import Place, Strict, refuse
 from capacity.yaml_file import parse_model, read_model
 
 WEIGHT_TOTAL = 100.0
+FILES = {  # the workloads of each part, by the names of their files; the first is the part's own
+    "database": ("database", "row_security"),
+    "redis": ("redis", "redis_reconnection"),
+    "queue": ("queue",),
+    "gateway": ("gateway",),
+}
 
 
 class Workload(Strict):

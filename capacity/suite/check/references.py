@@ -15,12 +15,12 @@ from capacity.suite.check.possible import Possible, possible_findings
 from capacity.suite.notebooks import PROFILES
 from capacity.validation.model import Place, unknown_names
 from capacity.validation.names import did_you_mean, instead
-from capacity.workload import read_workload
+from capacity.workload import FILES, read_workload
 from capacity.yaml_file import Lines
 
 Problems = Iterator[tuple[Path, Place, str]]
 TARGETS = {"database": "postgres", "redis": "redis", "queue": "bullmq", "gateway": "http"}
-BESIDE = {"row_security": "database", "redis_reconnection": "redis"}  # workloads that are measured with a part's own
+PART_OF = {name: part for part, names in FILES.items() for name in names}  # of the name of a workload's file
 FINDINGS = ("finding", "at_least", "measured", "mean", "p50", "p95", "p99")  # keys of the plan that name a finding
 
 
@@ -49,8 +49,8 @@ def _possible(files: ProjectFiles) -> Possible:
 
 def _workloads(files: ProjectFiles) -> Problems:
     for path, workload in files.workloads.items():
-        part = BESIDE.get(path.stem, path.stem)
-        if part in TARGETS and workload.target != TARGETS[part]:
+        part = PART_OF.get(path.stem, "")
+        if part and workload.target != TARGETS[part]:
             yield path, ("target",), f"is {workload.target}, and {path.name} is the load on {TARGETS[part]}"
         yield from _profiles(files, path, ("shapes",), list(workload.shapes), needed=part in files.parts)
 

@@ -13,6 +13,7 @@ from capacity.workload import Workload
 
 LOOK_S = 15.0  # for all that is looked at of one server; each of its answers has a limit of its own
 ANSWER_S = 5
+BESIDE = 4  # connections of what reads the server's figures while it is loaded
 
 
 @dataclass(frozen=True, slots=True)

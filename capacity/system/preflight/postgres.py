@@ -13,12 +13,11 @@ from capacity.system.addresses import System
 from capacity.system.application.database import connect_as_administrator
 from capacity.system.connection_slots import RESERVED, USED, ConnectionSlots, connection_slots
 from capacity.system.pooler import TransactionPooler, find_transaction_pooler
-from capacity.system.preflight.check import ANSWER_S, Check, fact, missing, note, seconds_text, widest
+from capacity.system.preflight.check import ANSWER_S, BESIDE, Check, fact, missing, note, seconds_text, widest
 from capacity.system.preflight.clocks import clock_check, clock_offset
 from capacity.workload import Workload
 
 TRIED = (14, 18)
-BESIDE = 4  # connections of what reads the server's figures while it is loaded
 IDLE_S = 60.0  # what a connection may have to wait for its turn, while a load begins and ends
 WRITES = re.compile(r"\b(insert|update|delete|merge|truncate|create|drop|alter|call|copy)\b", re.IGNORECASE)
 ROLE = """

@@ -9,12 +9,11 @@ import redis
 
 from capacity.operation import PLACEHOLDER
 from capacity.system.clients import redis_client, redis_product
-from capacity.system.preflight.check import ANSWER_S, Check, fact, missing, note, one_line, widest
+from capacity.system.preflight.check import ANSWER_S, BESIDE, Check, fact, missing, note, one_line, widest
 from capacity.system.preflight.clocks import clock_check, clock_offset
 from capacity.units import MB
 from capacity.workload import Workload
 
-BESIDE = 4  # connections of what reads the server's figures while it is loaded
 COUNTS_ERRORS = (6, 2)  # the first version that counts errors by their kind
 MOST_SHOWN = 60  # characters of a command
 READ_FIGURES = ("INFO",)

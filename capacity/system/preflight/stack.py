@@ -14,15 +14,7 @@ from capacity.system.preflight.queue import queue_checks
 from capacity.system.preflight.redis import redis_checks
 from capacity.system.preflight.this_machine import machine_checks, program_checks
 from capacity.system.reference import missing_rights
-from capacity.workload import Workload, read_workload
-
-# The workloads of each part, by the names of their files; the first is the part's own.
-FILES = {
-    "database": ("database", "row_security"),
-    "redis": ("redis", "redis_reconnection"),
-    "queue": ("queue",),
-    "gateway": ("gateway",),
-}
+from capacity.workload import FILES, Workload, read_workload
 
 
 def parts_of(project: Path) -> list[str]:

@@ -8,8 +8,8 @@ import pytest
 from capacity.places import defaults_folder
 from capacity.system.addresses import System
 from capacity.system.application.database import prepare_roles
-from capacity.system.preflight.stack import FILES, local_checks, parts_of, read_workloads, stack_checks
-from capacity.workload import Workload
+from capacity.system.preflight.stack import local_checks, parts_of, read_workloads, stack_checks
+from capacity.workload import FILES, Workload
 
 SECRET = "hunter2"
 
