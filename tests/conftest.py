@@ -61,10 +61,38 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
     return limited
 
 
+STANDING = """
+SELECT 'table ' || relnamespace::regnamespace || '.' || relname FROM pg_class
+WHERE relkind IN ('r', 'p', 'v', 'm') AND relnamespace::regnamespace::text !~ '^(pg_|information_schema|capacity$)'
+UNION ALL SELECT 'role ' || rolname FROM pg_roles
+WHERE rolname !~ '^pg_' AND rolname NOT IN ('authenticator', 'authenticated', 'service_role')
+UNION ALL SELECT 'database ' || datname FROM pg_database
+"""
+
+
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
     with open_system({}) as started:
         yield started
+
+
+def _standing(system: System) -> set[str]:
+    with psycopg.connect(system.postgres_admin_url) as connection:
+        return {str(row[0]) for row in connection.execute(STANDING)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_stays_for_the_next_file(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a file makes in the PostgreSQL that all share it takes down, or the order of the files decides."""
+    shares = any({"system", "postgres_url"} & set(each.fixturenames) for each in _tests_of(request))
+    before = _standing(request.getfixturevalue("system")) if shares else set()
+    yield
+    after = _standing(request.getfixturevalue("system")) if shares else set()
+    assert after == before, f"left behind by {request.path.name}: {sorted(after ^ before)}"
+
+
+def _tests_of(request: pytest.FixtureRequest) -> list[pytest.Function]:
+    return [each for each in request.session.items if isinstance(each, pytest.Function) and each.path == request.path]
 
 
 @pytest.fixture(scope="session")

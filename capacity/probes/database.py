@@ -19,6 +19,7 @@ from capacity.findings import Finding
 from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.probe import Probe, SystemUnderTest
 from capacity.probes.promises import for_what_is_undecided
+from capacity.probes.readers import LOOKER
 from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import POSTGRES_URL, System, require
@@ -30,9 +31,10 @@ from capacity.system.rights.dry_run import check_operations
 from capacity.workload import Workload, read_workload
 
 REST_S = 5.0  # what is still busy then, is so for reasons of its own
-BUSY = """
+BUSY = f"""
 SELECT count(*) FROM pg_stat_activity
 WHERE state = 'active' AND backend_type IN ('client backend', 'autovacuum worker') AND pid <> pg_backend_pid()
+      AND application_name <> '{LOOKER}'
 """
 # What filling the tables left to be done later would be done during the first levels.
 TIDY = ("VACUUM capacity.posts, capacity.connectors, capacity.job_logs, capacity.tokens", "CHECKPOINT")
@@ -132,7 +134,7 @@ def tidy(postgres_url: str) -> None:
 def wait_until_idle(postgres_url: str, seconds: float = REST_S) -> bool:
     """Wait until PostgreSQL runs no statement, and vacuums no table; returns whether that came within `seconds`."""
     with connect_as_administrator(postgres_url) as connection:
-        return wait_until(lambda: connection.execute(BUSY).fetchone() == (0,), seconds)
+        return wait_until(lambda: connection.execute(BUSY.encode()).fetchone() == (0,), seconds)
 
 
 def postgres_processes(postgres_url: str) -> str:

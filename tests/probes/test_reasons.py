@@ -29,16 +29,15 @@ from capacity.workload import Workload, parse_workload
 
 SECONDS, RATE = 1.5, 400.0
 ROLES = """
-DROP TABLE IF EXISTS orders, payments;
 CREATE TABLE orders (id int PRIMARY KEY, total numeric);
 CREATE TABLE payments (id int);
 INSERT INTO orders SELECT n, n FROM generate_series(1, 100) AS n;
-DROP ROLE IF EXISTS readers;
 CREATE ROLE readers LOGIN;
 ALTER ROLE readers SET default_transaction_read_only = on;
 ALTER ROLE readers SET statement_timeout = '20ms';
 GRANT SELECT, INSERT ON orders TO readers;
 """
+TAKE_DOWN = "DROP TABLE orders, payments; DROP ROLE readers"
 STATEMENTS = {
     "read": "SELECT total FROM orders WHERE id = 7",
     "order": "INSERT INTO orders VALUES (1000, 1)",
@@ -92,11 +91,12 @@ def measured() -> Iterator[Callable[..., Recording]]:
 
 
 @pytest.fixture(scope="module")
-def readers_url(system: System) -> str:
+def readers_url(system: System) -> Iterator[str]:
+    parts = psycopg.conninfo.conninfo_to_dict(system.postgres_admin_url)
     with psycopg.connect(system.postgres_admin_url, autocommit=True) as admin:
         admin.execute(ROLES)
-    parts = psycopg.conninfo.conninfo_to_dict(system.postgres_admin_url)
-    return f"postgresql://readers@{parts['host']}:{parts['port']}/{parts['dbname']}"
+        yield f"postgresql://readers@{parts['host']}:{parts['port']}/{parts['dbname']}"
+        admin.execute(TAKE_DOWN)
 
 
 def test_postgres_says_of_each_operation_why_it_failed(
