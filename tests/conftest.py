@@ -71,9 +71,14 @@ UNION ALL SELECT 'database ' || datname FROM pg_database
 
 
 @pytest.fixture(scope="session")
-def system() -> Iterator[System]:
+def shared_system() -> Iterator[System]:
     with open_system({}) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def system(shared_system: System) -> System:
+    return shared_system
 
 
 def _standing(system: System) -> set[str]:
@@ -84,10 +89,10 @@ def _standing(system: System) -> set[str]:
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_stays_for_the_next_file(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a file makes in the PostgreSQL that all share it takes down, or the order of the files decides."""
-    shares = any({"system", "postgres_url"} & set(each.fixturenames) for each in _tests_of(request))
-    before = _standing(request.getfixturevalue("system")) if shares else set()
+    shares = any("shared_system" in each.fixturenames for each in _tests_of(request))
+    before = _standing(request.getfixturevalue("shared_system")) if shares else set()
     yield
-    after = _standing(request.getfixturevalue("system")) if shares else set()
+    after = _standing(request.getfixturevalue("shared_system")) if shares else set()
     assert after == before, f"left behind by {request.path.name}: {sorted(after ^ before)}"
 
 

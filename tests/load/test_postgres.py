@@ -63,12 +63,12 @@ def drive(url: str, path: Path, prepared: bool, *operations: dict[str, Any]) -> 
 @pytest.mark.parametrize("prepared", [True, False])
 def test_an_operation_is_one_transaction(postgres_url: str, tmp_path: Path, prepared: bool) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as admin:
-        admin.execute("drop table if exists pairs, halves")
         admin.execute("create table pairs (id int)")
         admin.execute("create table halves (id int)")
         samples = drive(postgres_url, tmp_path / "r", prepared, TWO_STATEMENTS, FAILING).samples
         pairs = admin.execute("select count(*), coalesce(sum(id), 0) from pairs").fetchone()
         halves = admin.execute("select count(*) from halves").fetchone()
+        admin.execute("drop table pairs, halves")
     done = samples[samples["operation"] == "PAIR"]
     assert set(done["outcome"]) == {"ok"}
     assert pairs == (2 * len(done), 0)
