@@ -3,6 +3,7 @@
 A later version may add keys: they are kept, and what an older manifest lacks has a default.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -12,10 +13,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from capacity.errors import CapacityError
+from capacity.writing import write_json
 from capacity.yaml_file import parse_model
 
 MANIFEST = "manifest.json"
-FORMAT = 1  # higher where a change would be misread by an older version
+FORMAT = 2  # higher where a change would be misread by an older version
+SEALED_SINCE, SEAL = 2, "sha256"  # of all else that the manifest says, so that a change of it is noticed
 DAMAGED = "; restore it, or measure again"
 UNBEGUN = "the recording was broken off before its load began, so its {} is not known; measure again"
 
@@ -54,9 +57,10 @@ class Manifest(Facts):
     `token` and `slots` only a queue's recording has. `left_out` says why workloads that belong to it, by name, were not
     measured beside it, and `not_given` why a gauge, or every one whose name begins so, was not read. `messages` has
     what a server said first, by operation and class of failure. `stopped` is why a load was stopped before its plan.
+    `damaged` says of a stream, as `samples-0`, what of it could not be read.
     """
 
-    format: int = FORMAT
+    format: int = 1
     state: Literal["recording", "complete", "interrupted"] = "recording"
     name: str = ""
     profile: str = ""
@@ -84,6 +88,7 @@ class Manifest(Facts):
     not_given: dict[str, str] = Field(default_factory=dict)
     messages: dict[str, dict[str, str]] = Field(default_factory=dict)
     stopped: str = ""
+    damaged: dict[str, str] = Field(default_factory=dict)
 
     @property
     def admitted(self) -> int:
@@ -118,7 +123,7 @@ class RunManifest(Facts):
     folder of workloads that it was given, empty where it took the project's.
     """
 
-    format: int = FORMAT
+    format: int = 1
     profile: str = ""
     started_at: str = ""
     finished: tuple[str, ...] = ()
@@ -127,6 +132,18 @@ class RunManifest(Facts):
     parameters: dict[str, Any] = Field(default_factory=dict)
     machine: dict[str, Any] = Field(default_factory=dict)
     workloads: str = ""
+
+
+def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write a folder's manifest in this version's format, whole or not at all, with the sum of what it says."""
+    said = json.loads(json.dumps({**facts, "format": FORMAT}))
+    write_json(folder / MANIFEST, {**said, SEAL: _seal(said)})
+
+
+def _seal(facts: Mapping[str, Any]) -> str:
+    """The SHA-256 sum of what a manifest says beside it, however its text is laid out."""
+    said = {name: value for name, value in facts.items() if name != SEAL}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -138,10 +155,14 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise CapacityError(f"cannot read {file}: {error}{DAMAGED}") from None
     if not isinstance(facts, dict):
         raise CapacityError(f"{file} is no manifest, which has names and values{DAMAGED}")
-    if facts.get("format", FORMAT) not in range(1, FORMAT + 1):
+    if facts.get("format", 1) not in range(1, FORMAT + 1):
         raise CapacityError(
             f"{file} has the format {facts['format']!r} and this version reads up to {FORMAT}; use a newer version"
         )
+    sealed = SEAL in facts or facts.get("format", 1) >= SEALED_SINCE
+    if sealed and facts.get(SEAL) != _seal(facts):
+        raise CapacityError(f"{file} is not what was written (its SHA-256 sum differs){DAMAGED}")
+    facts.pop(SEAL, None)
     return facts
 
 

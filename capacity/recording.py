@@ -17,11 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from capacity.errors import CapacityError
-from capacity.manifest import FORMAT, MANIFEST, Manifest, RecordedPart, parse_manifest, read_facts
-from capacity.samples import OUTCOMES, SAMPLE_COLUMNS
-from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA, LEDGER_SCHEMA, SAMPLES_ON_DISK, SCHEMAS
-from capacity.writing import write_json, writes_to, written_whole
+from capacity.manifest import DAMAGED, MANIFEST, Manifest, RecordedPart, parse_manifest, read_facts, write_facts
+from capacity.samples import OUTCOMES, gauges_frame, jobs_frame, ledger_frame, samples_frame
+from capacity.streams import (
+    LEDGER_SCHEMA,
+    SAMPLES_ON_DISK,
+    SCHEMAS,
+    SUFFIX,
+    StreamWriter,
+    read_stream,
+)
+from capacity.writing import BEGIN, written_whole
 
+LEDGER = "ledger-workers"
+UNENDED = "what wrote it was ended before it was done"
 DIFFERENCES = {"scheduled_ns", "sent_ns", "finished_ns", "seq", "at_ns", "job", "added_ms", "started_ms", "finished_ms"}
 ROWS_PER_GROUP = 262_144  # bounds the memory of the conversion whatever the length of the recording
 
@@ -51,28 +60,29 @@ def create_recording(path: Path, facts: Mapping[str, Any]) -> Path:
     """
     if (path / MANIFEST).exists():
         raise CapacityError(f"there is a recording in {path} already; give another folder, or move it away")
-    write_json(path / MANIFEST, {"format": FORMAT, **facts, "state": "recording"})
+    write_facts(path, {**facts, "state": "recording"})
     return path
 
 
 def note_facts(path: Path, facts: Mapping[str, Any]) -> None:
     """Add facts to the manifest of a recording under way, so that they are known where its process is killed."""
-    write_json(path / MANIFEST, {**_read_manifest(path), **facts})
+    write_facts(path, {**_read_manifest(path), **facts})
 
 
 def finish_recording(path: Path, facts: Mapping[str, Any], complete: bool = True) -> None:
     """Turn the streams into Parquet files and say so in the manifest, with row counts and SHA-256 sums.
 
-    `complete` False leaves the state interrupted. The streams go only when the manifest stands: where it cannot be
-    written, as on a full disk, CapacityError, and what was measured is still in them.
+    `complete` False leaves the state interrupted, and so does a stream that is not whole. The streams go only when the
+    manifest stands: where it cannot be written, as on a full disk, CapacityError, and what was measured is still there.
     """
-    manifest = {**_read_manifest(path), **facts}
-    streams = [stream for kind in SCHEMAS for stream in sorted(path.glob(f"{kind}-*.arrows"))]
-    parts = [_convert(stream, manifest["operations"]) for stream in streams]
-    state = "complete" if complete else "interrupted"
-    write_json(path / MANIFEST, {**manifest, "state": state, "parts": parts})
-    for leftover in (*streams, *path.glob("errors-*.txt")):
-        leftover.unlink()
+    manifest, ends = {**_read_manifest(path), **facts}, dict[str, _End]()
+    streams = [stream for kind in SCHEMAS for stream in sorted(path.glob(f"{kind}-*{SUFFIX}"))]
+    parts = [_convert(stream, manifest["operations"], ends) for stream in streams]
+    damaged = _damaged(ends) | ({name: UNENDED for name, end in ends.items() if not end.ended} if complete else {})
+    state = "complete" if complete and not damaged else "interrupted"
+    write_facts(path, {**manifest, "state": state, "parts": parts, "damaged": damaged})
+    for stream in streams:
+        stream.unlink()
 
 
 def open_recording(path: Path | str) -> Recording:
@@ -102,80 +112,84 @@ def open_recording(path: Path | str) -> Recording:
     path = Path(path)
     manifest = _read_manifest(path)
     if "parts" not in manifest:
-        manifest["state"] = "interrupted"
-    facts = parse_manifest(manifest, str(path / MANIFEST))
+        manifest |= {"state": "interrupted"}
+    facts, ends = parse_manifest(manifest, str(path / MANIFEST)), dict[str, _End]()
     if facts.parts is not None:
         tables = {part.file: _read_part(path, part) for part in facts.parts}
     else:
         tables = {
-            stream.name: pa.Table.from_batches(_decoded(stream, facts.operations), _schema(stream))
-            for stream in sorted(path.glob("*.arrows"))
+            stream.name: pa.Table.from_batches(_decoded(stream, facts.operations, ends), _schema(stream))
+            for stream in _streams(path)
         }
+        facts = facts.model_copy(update={"damaged": _damaged(ends)})
     of = {kind: [table for name, table in tables.items() if name.startswith(f"{kind}-")] for kind in SCHEMAS}
-    frames = _samples_frame(of["samples"]), _gauges_frame(of["gauges"])
-    return Recording(*frames, manifest, facts, path, _jobs_frame(of["jobs"]), _ledger_frame(of["ledger"]))
-
-
-def _samples_frame(tables: list[pa.Table]) -> pd.DataFrame:
-    joined = pa.concat_tables(tables) if tables else SAMPLES_ON_DISK.empty_table()
-    frame: pd.DataFrame = joined.unify_dictionaries().to_pandas()
-    for name in ("operation", "outcome", "error"):
-        frame[name] = frame[name].astype("category")
-    frame = frame.astype(SAMPLE_COLUMNS)[list(SAMPLE_COLUMNS)]
-    return frame.sort_values(["worker", "seq"], kind="stable", ignore_index=True)
-
-
-def _gauges_frame(tables: list[pa.Table]) -> pd.DataFrame:
-    joined = pa.concat_tables(tables) if tables else GAUGE_SCHEMA.empty_table()
-    frame: pd.DataFrame = joined.to_pandas()
-    frame["gauge"] = frame["gauge"].astype("category")
-    return frame.sort_values("at_ns", kind="stable", ignore_index=True)
-
-
-def _jobs_frame(tables: list[pa.Table]) -> pd.DataFrame:
-    joined = pa.concat_tables(tables) if tables else JOB_SCHEMA.empty_table()
-    frame: pd.DataFrame = joined.to_pandas()
-    return frame.astype({"operation": "category", "outcome": "category"})
-
-
-def _ledger_frame(tables: list[pa.Table]) -> pd.DataFrame | None:
-    if not tables:
-        return None
-    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-    return frame.astype(dict.fromkeys(("event", "type", "reason", "worker"), "category"))
+    frames = samples_frame(of["samples"]), gauges_frame(of["gauges"])
+    return Recording(*frames, manifest, facts, path, jobs_frame(of["jobs"]), ledger_frame(of["ledger"]))
 
 
 def add_ledger(path: Path, ledger: pd.DataFrame) -> None:
     """Put what the workers noted into a recording under way; the columns are LEDGER_SCHEMA's."""
     plain = ledger.astype(dict.fromkeys(("event", "type", "reason", "worker"), object))
-    table = pa.Table.from_pandas(plain, LEDGER_SCHEMA, preserve_index=False)
-    file = path / "ledger-workers.arrows"
-    with writes_to(file), pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, LEDGER_SCHEMA) as stream:
-        stream.write_table(table)
+    table, stream = pa.Table.from_pandas(plain, LEDGER_SCHEMA, preserve_index=False), StreamWriter(path, LEDGER)
+    for batch in table.to_batches():
+        stream.append(batch.columns)
+    stream.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a stream ends: how many of its bytes could not be read, and whether what wrote it came to its end."""
+
+    unread: int
+    size: int
+    ended: bool
+
+
+def _damaged(ends: Mapping[str, _End]) -> dict[str, str]:
+    """What could not be read, by stream: what was written as its process was killed, or what was damaged since."""
+    return {
+        name: f"{end.unread:,} of its {end.size:,} bytes are no whole rows" for name, end in ends.items() if end.unread
+    }
+
+
+def _streams(path: Path) -> list[Path]:
+    if any(path.glob("*.arrows")):
+        raise CapacityError(
+            f"the recording {path} was broken off under an older version, which alone can read it; use that, or "
+            "measure again"
+        )
+    return sorted(path.glob(f"*{SUFFIX}"))
 
 
 def _schema(stream: Path) -> pa.Schema:
     return SCHEMAS[stream.name.partition("-")[0]]
 
 
-def _decoded(stream: Path, operations: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    """The batches of a stream as they will stand on disk; a torn end is where the process was killed."""
-    if not stream.name.startswith("samples-"):
-        yield from _batches(stream)
-        return
+def _decoded(stream: Path, operations: Iterable[str], ends: dict[str, _End]) -> Iterator[pa.RecordBatch]:
+    """The batches of a stream as they will stand on disk; how it ends is in `ends` when all of them were taken."""
+    place, ended, errors = BEGIN, False, list[str]()
+    for content, after in read_stream(stream):
+        place, ended = after, content is None
+        if isinstance(content, str):
+            errors.append(content)
+        elif isinstance(content, pa.RecordBatch):
+            yield _on_disk(content, stream, operations, errors) if stream.name.startswith("samples-") else content
+    size = stream.stat().st_size
+    ends[stream.stem] = _End(size - place[0], size, ended)
+
+
+def _on_disk(batch: pa.RecordBatch, stream: Path, operations: Iterable[str], errors: Iterable[str]) -> pa.RecordBatch:
+    """A batch of samples with names in the place of codes."""
+    codes = {name: batch.column(name) for name in batch.schema.names}
     worker = int(stream.stem.partition("-")[2])
-    error_file = stream.with_name(f"errors-{worker}.txt")
-    errors = error_file.read_text(encoding="utf-8").splitlines() if error_file.exists() else []
-    for batch in _batches(stream):
-        codes = {name: batch.column(name) for name in batch.schema.names}
-        columns = {
-            "operation": _named(codes["operation"], operations),
-            "outcome": _named(codes["outcome"], OUTCOMES),
-            "error": _named(codes["error"], (None, *errors)),
-            "step": codes["step"].cast(pa.int32()),
-            "worker": pa.array(np.full(len(batch), worker, dtype=np.int32)),
-        }
-        yield pa.record_batch([columns.get(name, codes.get(name)) for name in SAMPLES_ON_DISK.names], SAMPLES_ON_DISK)
+    columns = {
+        "operation": _named(codes["operation"], operations),
+        "outcome": _named(codes["outcome"], OUTCOMES),
+        "error": _named(codes["error"], (None, *errors)),
+        "step": codes["step"].cast(pa.int32()),
+        "worker": pa.array(np.full(len(batch), worker, dtype=np.int32)),
+    }
+    return pa.record_batch([columns.get(name, codes.get(name)) for name in SAMPLES_ON_DISK.names], SAMPLES_ON_DISK)
 
 
 def _named(codes: pa.Array, names: Iterable[str | None]) -> pa.Array:
@@ -186,20 +200,11 @@ def _named(codes: pa.Array, names: Iterable[str | None]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes, pa.array(known, pa.string()))
 
 
-def _batches(stream: Path) -> Iterator[pa.RecordBatch]:
-    try:
-        with pa.OSFile(str(stream)) as source, pa.ipc.open_stream(source) as reader:
-            while True:
-                yield reader.read_next_batch()
-    except (StopIteration, pa.ArrowInvalid, OSError):
-        return
-
-
-def _convert(stream: Path, operations: Iterable[str]) -> dict[str, Any]:
+def _convert(stream: Path, operations: Iterable[str], ends: dict[str, _End]) -> dict[str, Any]:
     target, schema = stream.with_suffix(".parquet"), _schema(stream)
     rows, held, pending = 0, 0, []
     with written_whole(target) as temporary, pq.ParquetWriter(temporary, schema, **_encodings(schema)) as writer:
-        for batch in _decoded(stream, operations):
+        for batch in _decoded(stream, operations, ends):
             pending.append(batch)
             held += len(batch)
             if held >= ROWS_PER_GROUP:
@@ -219,15 +224,18 @@ def _encodings(schema: pa.Schema) -> dict[str, Any]:
 
 def _read_part(path: Path, part: RecordedPart) -> pa.Table:
     file = path / part.file
+    if Path(part.file).name != part.file or part.file.partition("-")[0] not in SCHEMAS:
+        raise CapacityError(f"{path / MANIFEST} names the part {part.file!r}, which is none{DAMAGED}")
     try:
         intact = _sha256(file) == part.sha256
     except OSError as error:
         raise CapacityError(f"the recording {path} has lost its part {part.file}: {error.strerror}") from None
     if not intact:
-        raise CapacityError(
-            f"{file} is not what its manifest says (its SHA-256 sum differs); restore it, or measure again"
-        )
-    return pq.read_table(file, page_checksum_verification=True)
+        raise CapacityError(f"{file} is not what its manifest says (its SHA-256 sum differs){DAMAGED}")
+    table = pq.read_table(file, page_checksum_verification=True)
+    if len(table) != part.rows:
+        raise CapacityError(f"{file} has {len(table):,} rows and its manifest says {part.rows:,}{DAMAGED}")
+    return table
 
 
 def _sha256(file: Path) -> str:

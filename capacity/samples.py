@@ -3,6 +3,10 @@
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from capacity.streams import GAUGE_SCHEMA, JOB_SCHEMA, SAMPLES_ON_DISK
+
 if TYPE_CHECKING:  # the processes that measure need the outcomes alone, and pandas takes a second to load
     import pandas as pd
 
@@ -71,3 +75,36 @@ def service_ns(samples: "pd.DataFrame") -> "pd.Series[int]":
 def dispatch_delay_ns(samples: "pd.DataFrame") -> "pd.Series[int]":
     """Sent − scheduled: the share of the generator and of the wait for a free connection, in nanoseconds."""
     return samples["sent_ns"] - samples["scheduled_ns"]
+
+
+def samples_frame(tables: list[pa.Table]) -> "pd.DataFrame":
+    """The samples of tables of `SAMPLES_ON_DISK`, ordered by worker and sequence."""
+    joined = pa.concat_tables(tables) if tables else SAMPLES_ON_DISK.empty_table()
+    frame: pd.DataFrame = joined.unify_dictionaries().to_pandas()
+    for name in ("operation", "outcome", "error"):
+        frame[name] = frame[name].astype("category")
+    frame = frame.astype(SAMPLE_COLUMNS)[list(SAMPLE_COLUMNS)]
+    return frame.sort_values(["worker", "seq"], kind="stable", ignore_index=True)
+
+
+def gauges_frame(tables: list[pa.Table]) -> "pd.DataFrame":
+    """The readings of tables of `GAUGE_SCHEMA`, ordered by time."""
+    joined = pa.concat_tables(tables) if tables else GAUGE_SCHEMA.empty_table()
+    frame: pd.DataFrame = joined.to_pandas()
+    frame["gauge"] = frame["gauge"].astype("category")
+    return frame.sort_values("at_ns", kind="stable", ignore_index=True)
+
+
+def jobs_frame(tables: list[pa.Table]) -> "pd.DataFrame":
+    """The jobs of tables of `JOB_SCHEMA`."""
+    joined = pa.concat_tables(tables) if tables else JOB_SCHEMA.empty_table()
+    frame: pd.DataFrame = joined.to_pandas()
+    return frame.astype({"operation": "category", "outcome": "category"})
+
+
+def ledger_frame(tables: list[pa.Table]) -> "pd.DataFrame | None":
+    """What workers noted, of tables of `LEDGER_SCHEMA`; None where there is none."""
+    if not tables:
+        return None
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return frame.astype(dict.fromkeys(("event", "type", "reason", "worker"), "category"))

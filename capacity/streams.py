@@ -1,11 +1,11 @@
-"""The streams of a recording under way: Arrow IPC files, which lose nothing that was flushed when a process is killed.
+"""The streams of a recording under way: batches of Arrow in frames, which outlive the process that wrote them.
 
 The processes that measure import this and not pandas, which takes longer to load than all the rest.
 """
 
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from capacity.writing import writes_to
+from capacity.writing import BEGIN, FrameWriter, Place, read_frames
 
 ROW = struct.Struct("<qqqqhhhh")  # seq, scheduled, sent, finished, operation, outcome, error, step
 ROW_TYPE = np.dtype(
@@ -65,6 +65,9 @@ SAMPLES_ON_DISK = pa.schema(
     }
 )
 SCHEMAS = {"samples": SAMPLES_ON_DISK, "gauges": GAUGE_SCHEMA, "jobs": JOB_SCHEMA, "ledger": LEDGER_SCHEMA}
+STREAMED = {**SCHEMAS, "samples": STREAM_SCHEMA}  # as long as the load goes on
+SUFFIX = ".frames"
+SCHEMA, ROWS, NAMED, END = b"S", b"R", b"N", b"E"  # what a frame of a stream holds
 ROWS_BUFFERED = 32_768
 MOST_ERRORS = 200  # classes of failure of one process; more are no classes, and a code has 16 bits
 OTHER = "other"
@@ -102,10 +105,7 @@ class SampleWriter:
         self.origin_ns = 0
         self.messages: dict[tuple[int, int], str] = {}
         self._errors: dict[str, int] = {}
-        self._names = folder / f"errors-{worker}.txt"
-        with writes_to(self._names):
-            self._error_file = self._names.open("a", encoding="utf-8")
-        self._stream = _Stream(folder / f"samples-{worker}.arrows", STREAM_SCHEMA)
+        self._stream = StreamWriter(folder, f"samples-{worker}")
 
     def error_code(self, name: str) -> int:
         """The code of a class of failure, from 1; its name is on disk before the first sample that has it.
@@ -117,9 +117,7 @@ class SampleWriter:
             name, code = OTHER, self._errors.get(OTHER)
         if code is None:
             code = self._errors[name] = len(self._errors) + 1
-            with writes_to(self._names):
-                self._error_file.write(" ".join(name.split()) + "\n")
-                self._error_file.flush()
+            self._stream.name(" ".join(name.split()))
         return code
 
     def note_failure(self, operation: int, code: int, said: Callable[[], str]) -> None:
@@ -150,35 +148,36 @@ class SampleWriter:
         """Flush, and end the stream."""
         self.flush()
         self._stream.close()
-        self._error_file.close()
 
 
-class _Stream:
-    """An Arrow stream in a file; CapacityError where that takes no more."""
+class StreamWriter:
+    """A stream of a recording, as `samples-0`, of its kind's schema; CapacityError where the disk takes no more."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._schema = path, schema
-        with writes_to(path):
-            self._sink = pa.OSFile(str(path), "wb")
-            self._stream = pa.ipc.new_stream(self._sink, schema)
+    def __init__(self, folder: Path, name: str) -> None:
+        self._schema = schema_of(name)
+        self._frames = FrameWriter(folder / f"{name}{SUFFIX}")
+        self._frames.append(SCHEMA, memoryview(self._schema.serialize()))
 
     def append(self, columns: Sequence[pa.Array]) -> None:
         """Hand a batch of rows to the operating system."""
-        with writes_to(self._path):
-            self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
+        self._frames.append(ROWS, memoryview(batch.serialize()))
+
+    def name(self, name: str) -> None:
+        """Give the next code a name, before the first row that has it."""
+        self._frames.append(NAMED, name.encode())
 
     def close(self) -> None:
-        """End the stream and the file."""
-        with writes_to(self._path):
-            self._stream.close()
-            self._sink.close()
+        """End the stream, which says so, and the file."""
+        self._frames.append(END, b"")
+        self._frames.close()
 
 
-class GaugeWriter(_Stream):
+class GaugeWriter(StreamWriter):
     """Appends readings of gauges from one source to its stream; each `write` is on disk when it returns."""
 
     def __init__(self, folder: Path, source: str) -> None:
-        super().__init__(folder / f"gauges-{source}.arrows", GAUGE_SCHEMA)
+        super().__init__(folder, f"gauges-{source}")
 
     def write(self, at_ns: int, readings: Mapping[str, float]) -> None:
         """Append the readings of one moment, in nanoseconds from the recording's start."""
@@ -196,11 +195,11 @@ class GaugeWriter(_Stream):
             self.append(columns)
 
 
-class JobWriter(_Stream):
+class JobWriter(StreamWriter):
     """Appends finished jobs to their stream; each `write` is on disk when it returns."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "jobs-queue.arrows", JOB_SCHEMA)
+        super().__init__(folder, "jobs-queue")
 
     def write(self, jobs: Sequence[Sequence[str | int]]) -> None:
         """Append jobs, each with its values in the order of JOB_SCHEMA."""
@@ -210,6 +209,30 @@ class JobWriter(_Stream):
                 for field, values in zip(JOB_SCHEMA, zip(*jobs, strict=True), strict=True)
             ]
             self.append(columns)
+
+
+def schema_of(name: str) -> pa.Schema:
+    """The schema of a stream by its name, as `samples-0`, while the load goes on."""
+    return STREAMED[name.partition("-")[0]]
+
+
+def read_stream(stream: Path, place: Place = BEGIN) -> Iterator[tuple[pa.RecordBatch | pa.Schema | str | None, Place]]:
+    """What was written whole to a stream from a place on, each with the place after it.
+
+    That is its schema, batches of rows, names of codes, and None for its end. A stream of another schema, as another
+    version writes it, ends where it begins.
+    """
+    schema = schema_of(stream.stem)
+    for kind, content, after in read_frames(stream, place):
+        if kind == SCHEMA:
+            found = pa.ipc.read_schema(pa.py_buffer(content))
+            if not found.equals(schema):
+                return
+            yield found, after
+        elif kind == ROWS:
+            yield pa.ipc.read_record_batch(pa.py_buffer(content), schema), after
+        else:
+            yield content.decode() if kind == NAMED else None, after
 
 
 def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from capacity.errors import CapacityError
-from capacity.manifest import FORMAT, Manifest, manifests_beside, read_manifest, read_run_manifest
+from capacity.manifest import (
+    FORMAT,
+    Manifest,
+    manifests_beside,
+    read_facts,
+    read_manifest,
+    read_run_manifest,
+    write_facts,
+)
 from capacity.recording import create_recording, finish_recording, open_recording
 from capacity.workload import parse_workload
 
@@ -41,7 +49,7 @@ def test_a_new_recording_says_its_format_and_keeps_what_is_not_known_of(tmp_path
     assert recording.facts is recording.facts
 
 
-@pytest.mark.parametrize("given", [FORMAT + 1, "2", None])
+@pytest.mark.parametrize("given", [FORMAT + 1, "1", None])
 def test_a_newer_format_is_one_sentence(tmp_path: Path, given: object) -> None:
     folder = with_facts(tmp_path / "newer", format=given)
     said = f"has the format {given!r} and this version reads up to {FORMAT}; use a newer version$"
@@ -79,3 +87,19 @@ def test_recordings_are_found_beside_the_findings_or_below_recordings(tmp_path: 
     shutil.copy(REDIS / "manifest.json", tmp_path / "manifest.json")  # of the run, which is no recording
     found = manifests_beside(tmp_path / "findings", ["one", "two", "three", ""])
     assert {name: each.name for name, each in found.items()} == {"one": "one", "two": "two"}
+
+
+def test_each_change_of_what_a_manifest_says_is_noticed(tmp_path: Path) -> None:
+    """Each name taken out, and each value made another; however its text is laid out, it says the same."""
+    folder = tmp_path / "new"
+    write_facts(folder, {"operations": ["a", "b"], "state": "complete", "stopped": "", "seconds": 1.5, "parts": []})
+    file = folder / "manifest.json"
+    said = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(said, indent=4), encoding="utf-8")
+    assert read_facts(folder).items() < said.items()
+    changed = [{each: value for each, value in said.items() if each != name} for name in said]
+    changed += [said | {name: "another"} for name in said] + [said | {"more": 1}]
+    for each in changed:
+        file.write_text(json.dumps(each), encoding="utf-8")
+        with pytest.raises(CapacityError, match=r"is not what was written|has the format"):
+            read_facts(folder)

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from capacity.analysis.measured.validity.quality import generator_problems
 from capacity.errors import CapacityError
-from capacity.recording import create_recording, finish_recording, open_recording
+from capacity.manifest import read_facts, write_facts
+from capacity.recording import UNENDED, create_recording, finish_recording, open_recording
 from capacity.samples import check_samples
-from capacity.streams import ROW, GaugeWriter, SampleWriter
+from capacity.streams import ROW, GaugeWriter, JobWriter, SampleWriter
+from capacity.writing import read_frames
 
 FACTS = {"operations": ["SELECT", "INSERT"]}
 
@@ -55,7 +58,7 @@ def test_what_was_written_is_read_back_with_names_for_codes(tmp_path: Path) -> N
     assert set(samples.loc[samples["outcome"] == "timeout", "error"]) == {"timed out"}
     assert samples.loc[samples["outcome"] == "ok", "error"].isna().all()
     assert recording.gauges.to_dict("records") == [{"at_ns": 5, "gauge": "connections", "value": 3.0}]
-    assert not list((tmp_path / "r").glob("*.arrows"))
+    assert not list((tmp_path / "r").glob("*.frames"))
 
 
 def test_a_full_disk_is_a_sentence_and_costs_nothing_that_was_flushed(
@@ -64,7 +67,7 @@ def test_a_full_disk_is_a_sentence_and_costs_nothing_that_was_flushed(
     path = create_recording(tmp_path / "r", FACTS)
     writer, written = SampleWriter(path, 0), 0
     with full_disk(100_000):
-        with pytest.raises(CapacityError, match=r"^cannot write .*/samples-0.arrows: File too large; make room, or "):
+        with pytest.raises(CapacityError, match=r"^cannot write .*/samples-0.frames: File too large; make room, or "):
             for first in range(0, 100_000, 500):
                 write_rows(writer, first, 500)
                 written += 500
@@ -158,3 +161,102 @@ def test_the_processes_that_measure_never_import_pandas(tmp_path: Path) -> None:
         "samples.close(); gauges.write(1, {'a': 1.0}); gauges.close(); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
+
+
+def under_way(path: Path) -> Path:
+    """A recording whose process was killed when all of it was on the disk: samples, gauges and jobs."""
+    create_recording(path, FACTS)
+    samples, gauges, jobs = SampleWriter(path, 0), GaugeWriter(path, "server"), JobWriter(path)
+    for number in range(5):
+        write_rows(samples, number * 20, 20)
+        gauges.write(number, {"connections": 3.0 + number})
+        jobs.write([(f"c-{number}", "mail", 1, 0, 2, 3, 1, "completed", "")])
+    return path
+
+
+def seen_in(path: Path) -> tuple[str, ...] | None:
+    """All that the recording gives, as text; None where it is refused."""
+    try:
+        recording = open_recording(path)
+    except CapacityError:
+        return None
+    frames = (recording.samples, recording.gauges, recording.jobs)
+    return (*(frame.to_csv() for frame in frames), recording.facts.state, str(recording.facts.damaged))
+
+
+@pytest.mark.parametrize("step", [97, pytest.param(11, marks=pytest.mark.thorough)])
+def test_wherever_a_stream_is_cut_what_stood_before_is_read_and_a_torn_end_is_said(tmp_path: Path, step: int) -> None:
+    path = under_way(tmp_path / "r")
+    for stream in sorted(path.glob("*.frames")):
+        kept = stream.read_bytes()
+        ends = {0, *(place[0] for _, _, place in read_frames(stream))}
+        for size in range(0, len(kept), step):
+            stream.write_bytes(kept[:size])
+            recording = open_recording(path)
+            assert recording.samples["seq"].tolist() == list(range(len(recording.samples)))
+            assert (stream.stem in recording.facts.damaged) == (size not in ends)
+        stream.write_bytes(kept)
+    assert len(open_recording(path).samples) == 100
+
+
+@pytest.mark.parametrize("flips", [40, pytest.param(1000, marks=pytest.mark.thorough)])
+def test_no_flipped_bit_or_zeroed_end_of_any_file_reads_as_data(tmp_path: Path, flips: int) -> None:
+    """In a recording that is complete, and in one that was broken off."""
+    draw = random.Random(11)
+    record(tmp_path / "complete")
+    for path in (tmp_path / "complete", under_way(tmp_path / "broken off")):
+        whole, files = seen_in(path), sorted(path.iterdir())
+        for number in range(flips):
+            file = draw.choice(files)
+            kept = file.read_bytes()
+            at = draw.randrange(len(kept))
+            changed = kept[:at] + bytes([kept[at] ^ 1 << draw.randrange(8)]) + kept[at + 1 :]
+            file.write_bytes(changed if number % 3 else kept[:at] + bytes(len(kept) - at))
+            seen = seen_in(path)
+            assert seen is None or seen == whole or seen[-1] != "{}", (file.name, at)
+            file.write_bytes(kept)
+
+
+def test_a_frame_that_was_left_out_ends_its_stream(tmp_path: Path) -> None:
+    path = under_way(tmp_path / "r")
+    stream = path / "gauges-server.frames"
+    kept, ends = stream.read_bytes(), [place[0] for _, _, place in read_frames(stream)]
+    stream.write_bytes(kept[: ends[2]] + kept[ends[3] :])
+    recording = open_recording(path)
+    assert recording.gauges["value"].tolist() == [3.0, 4.0]
+    assert recording.facts.damaged == {
+        "gauges-server": f"{len(kept) - ends[3]:,} of its {len(kept) - ends[3] + ends[2]:,} bytes are no whole rows"
+    }
+
+
+def test_a_stream_whose_writer_was_ended_makes_no_complete_recording(tmp_path: Path) -> None:
+    path = under_way(tmp_path / "r")
+    finish_recording(path, {})
+    recording = open_recording(path)
+    assert recording.facts.state == "interrupted"
+    assert recording.facts.damaged == dict.fromkeys(("samples-0", "gauges-server", "jobs-queue"), UNENDED)
+    (problem,) = [
+        each
+        for each in generator_problems(recording.samples, recording.gauges, None, recording.facts)
+        if "damaged" in each.seen
+    ]
+    assert problem.void
+
+
+def test_a_part_that_is_no_part_is_refused(tmp_path: Path) -> None:
+    record(tmp_path / "r")
+    facts = read_facts(tmp_path / "r")
+    for file in ("../r/samples-0.parquet", "manifest.json"):
+        write_facts(tmp_path / "r", facts | {"parts": [facts["parts"][0] | {"file": file}]})
+        with pytest.raises(CapacityError, match=f"names the part '{file}', which is none; restore it, or measure"):
+            open_recording(tmp_path / "r")
+    write_facts(tmp_path / "r", facts | {"parts": [facts["parts"][0] | {"rows": 999}]})
+    with pytest.raises(CapacityError, match="has 1,000 rows and its manifest says 999; restore it, or measure again"):
+        open_recording(tmp_path / "r")
+
+
+def test_what_an_older_version_left_unfinished_is_not_read_as_empty(tmp_path: Path) -> None:
+    create_recording(tmp_path / "r", FACTS)
+    (tmp_path / "r" / "samples-0.arrows").write_bytes(b"")
+    with pytest.raises(CapacityError, match="was broken off under an older version, which alone can read it; use that"):
+        open_recording(tmp_path / "r")

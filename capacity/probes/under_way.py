@@ -15,8 +15,9 @@ from capacity.errors import CapacityError
 from capacity.load.remedies import lasts, remedy_of
 from capacity.manifest import MANIFEST, Manifest, read_manifest
 from capacity.samples import Outcome
-from capacity.streams import STREAM_SCHEMA
+from capacity.streams import SUFFIX, read_stream
 from capacity.workload import Workload
+from capacity.writing import BEGIN, Place
 
 PREPARING = "preparing"
 BETWEEN = "no load at present"
@@ -75,7 +76,8 @@ class Follower:
         self._begin()
 
     def _begin(self) -> None:
-        self._offsets: Counter[Path] = Counter()  # of each stream, where its next batch begins
+        self._places: dict[Path, Place] = {}  # of each stream, where its next batch begins
+        self._reasons: dict[Path, list[str]] = {}  # of each stream, the classes of failure by their codes
         self._seconds: dict[int, _Second] = {}
         self._total = self._failed = 0
 
@@ -87,7 +89,7 @@ class Follower:
         below = [part for part in self._current.relative_to(self._folder).parts if not part.isdecimal()]
         if facts.origin_unix_ns is None:
             return UnderWay(" ".join([*below, PREPARING]))
-        for stream in sorted(self._current.glob("samples-*.arrows")):
+        for stream in sorted(self._current.glob(f"samples-*{SUFFIX}")):
             for batch in self._new_batches(stream):
                 self._count(batch, stream)
         planned = facts.planned_seconds or 0.0
@@ -118,9 +120,13 @@ class Follower:
 
     def _new_batches(self, stream: Path) -> Iterator[pa.RecordBatch]:
         """The batches that were written whole since the last look; the stream goes when its recording is finished."""
-        for batch, end in batches_of(stream, self._offsets[stream]):
-            yield batch
-            self._offsets[stream] = end
+        with contextlib.suppress(OSError):
+            for content, place in read_stream(stream, self._places.get(stream, BEGIN)):
+                if isinstance(content, str):
+                    self._reasons.setdefault(stream, []).append(content)
+                elif isinstance(content, pa.RecordBatch):
+                    yield content
+                self._places[stream] = place
 
     def _count(self, batch: pa.RecordBatch, stream: Path) -> None:
         names = ("scheduled_ns", "finished_ns", "outcome", "error")
@@ -145,9 +151,13 @@ class Follower:
             return None, None, None, ""
         second = self._seconds.get(last, _Second())
         failed = second.failed.total()
-        reason = _reason(*second.failed.most_common(1)[0][0]) if failed else ""
+        reason = self._reason(*second.failed.most_common(1)[0][0]) if failed else ""
         share = failed / second.count if second.count else 0.0
         return float(second.count - failed), self._p95(last), share, reason
+
+    def _reason(self, stream: Path, code: int) -> str:
+        """The class of failure of a code; its name stands before the first sample that has it."""
+        return self._reasons[stream][code - 1] if code else ""
 
     def _p95(self, last: int) -> float | None:
         responses, total = np.zeros(BUCKETS, dtype=np.int64), 0
@@ -158,24 +168,6 @@ class Follower:
                 bucket = int(np.searchsorted(np.cumsum(responses), P95 * total))
                 return float("inf") if bucket == CENSORED else 2 ** ((bucket + 0.5) / PER_DOUBLING) / 1e6
         return None
-
-
-def _reason(stream: Path, code: int) -> str:
-    """The class of failure of a code; its generator has written it before the first sample that has it."""
-    with contextlib.suppress(OSError, IndexError):
-        names = stream.with_name(stream.name.replace("samples-", "errors-")).with_suffix(".txt")
-        return names.read_text(encoding="utf-8").splitlines()[code - 1] if code else ""
-    return ""
-
-
-def batches_of(stream: Path, offset: int = 0) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """The batches that were written whole from an offset of a stream on, each with where it ends."""
-    with contextlib.suppress(OSError, EOFError, pa.ArrowInvalid), pa.OSFile(str(stream)) as source:
-        source.seek(offset)
-        while True:
-            message = pa.ipc.read_message(source)
-            if message.type == "record batch":
-                yield pa.ipc.read_record_batch(message, STREAM_SCHEMA), source.tell()
 
 
 def _stage(facts: Manifest, elapsed: float) -> str:
@@ -210,15 +202,18 @@ class NothingWorks:
     def _counts(self) -> Counter[tuple[str, str]]:
         """How many operations ended by each reason; empty where one succeeded."""
         found = Counter[tuple[str, str]]()
-        for stream in sorted(self._recording.glob("samples-*.arrows")):
-            names = stream.with_name(f"errors-{stream.stem.partition('-')[2]}.txt")
-            for batch, _ in batches_of(stream):
-                columns = [batch.column(name).to_pylist() for name in ("operation", "outcome", "error")]
+        for stream in sorted(self._recording.glob(f"samples-*{SUFFIX}")):
+            classes = list[str]()
+            for content, _ in read_stream(stream):
+                if isinstance(content, str):
+                    classes.append(content)
+                if not isinstance(content, pa.RecordBatch):
+                    continue
+                columns = [content.column(name).to_pylist() for name in ("operation", "outcome", "error")]
                 if Outcome.OK in columns[1]:
                     self._looks = False
                     return Counter()
                 ended = [each for each in zip(*columns, strict=True) if each[1] != Outcome.DROPPED]
-                classes = names.read_text(encoding="utf-8").splitlines()
                 found.update((self._names[operation], classes[error - 1]) for operation, _, error in ended)
         return found
 

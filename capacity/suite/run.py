@@ -9,7 +9,7 @@ from typing import Any
 from capacity.clock import utc_text
 from capacity.display.text import not_judged_text
 from capacity.errors import CapacityError
-from capacity.manifest import FORMAT, MANIFEST, RunManifest, read_run_manifest
+from capacity.manifest import MANIFEST, RunManifest, read_run_manifest, write_facts
 from capacity.places import environment
 from capacity.probes.progress import ProgressLines
 from capacity.run import Run, write_verdicts
@@ -32,7 +32,6 @@ from capacity.system.addresses import BATCH, system_from
 from capacity.system.embedded import open_system
 from capacity.system.machine import machine_facts, machine_text, require_linux
 from capacity.validation.names import chosen_names
-from capacity.writing import write_json
 
 TITLE = "Capacity report"
 MAKES = {"PostgreSQL": "postgres", "Redis": "redis", "Valkey": "redis"}  # what a server's own word begins with
@@ -85,14 +84,14 @@ def _run(
     progress = ProgressLines(expected, say)
     with open_system() as system, environment({**system.as_environment(), BATCH: "1"}):
         facts |= {"embedded": system.embedded, "machine": machine_facts()}
-        write_json(run / MANIFEST, facts)
+        write_facts(run, facts)
         for name, (path, given) in wanted.items():
             if name in facts["finished"]:
                 progress.end(name, "✓", "finished in this run before, not repeated")
                 continue
             _measure(plan, made, path, given, progress)
             facts["finished"].append(name)
-            write_json(run / MANIFEST, facts)
+            write_facts(run, facts)
     with progress.part("report", run / "report", lambda: ("✓", "written")):
         write_report_of(made)
     return made
@@ -179,10 +178,10 @@ def _begun(run: Path, plan: RunPlan) -> dict[str, Any]:
         if resumed.profile != plan.profile:
             raise CapacityError(f"{run} is a run with the profile {resumed.profile}; resume it with that one")
         return resumed.model_dump(mode="json")
-    facts = {"format": FORMAT, "profile": plan.profile, "started_at": utc_text(), "finished": []}
+    facts: dict[str, Any] = {"profile": plan.profile, "started_at": utc_text(), "finished": []}
     facts |= {"workloads": str(plan.parameters.get("workloads", ""))}
     facts |= {"parameters": dict(plan.parameters), "hosts": system_from().hosts}
-    write_json(run / MANIFEST, facts)
+    write_facts(run, facts)
     with suppress(OSError):  # a file system without links has no latest
         latest = run.parent / "latest"
         latest.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from capacity.load.health import CATCHING_UP, Health
-from capacity.streams import GaugeWriter
+from capacity.streams import GaugeWriter, read_stream
 
 MS = 1_000_000
 
@@ -23,8 +23,8 @@ def test_an_exhaustion_counts_as_after_a_pause_until_what_was_overdue_is_sent(tm
     health.waits(end, 1)
     health.write(300 * MS, 2, 0, 0)
     gauges.close()
-    with pa.OSFile(str(tmp_path / "gauges-generator-0.arrows")) as source:
-        rows = pa.ipc.open_stream(source).read_all().to_pylist()
+    stream = read_stream(tmp_path / "gauges-generator-0.frames")
+    rows = [row for batch, _ in stream if isinstance(batch, pa.RecordBatch) for row in batch.to_pylist()]
     read = {row["gauge"]: row["value"] for row in rows}
     assert (read["generator.exhaustions"], read["generator.exhaustions_after_pause"]) == (4, 2)
     assert read["generator.waiting"] == 2

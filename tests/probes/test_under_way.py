@@ -105,10 +105,10 @@ def test_a_batch_that_is_only_half_there_is_read_when_it_is_whole(tmp_path: Path
     for _ in range(5):
         write(writer, [2.0] * 100, 1.0)
     writer.close()
-    whole = (source / "samples-0.arrows").read_bytes()
+    whole = (source / "samples-0.frames").read_bytes()
     counts, follower = [], Follower(folder)
     for end in range(0, len(whole) + 97, 97):
-        (folder / "samples-0.arrows").write_bytes(whole[:end])
+        (folder / "samples-0.frames").write_bytes(whole[:end])
         counts.append(follower.look().count)
     assert sorted(set(counts)) == [0, 100, 200, 300, 400, 500]
     assert counts == sorted(counts)

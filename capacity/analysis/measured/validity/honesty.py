@@ -101,6 +101,18 @@ def schedule_problem(samples: pd.DataFrame, plan: PlannedLoad) -> Problem | None
     )
 
 
+def damage_problem(manifest: Manifest | None) -> Problem | None:
+    """Streams of the recording that could not be read to their end."""
+    if manifest is None or not manifest.damaged:
+        return None
+    return Problem(
+        "; ".join(f"{stream} is damaged: {why}" for stream, why in manifest.damaged.items()),
+        "what it held from there on is missing, and nobody knows what that was",
+        "measure again",
+        void=True,
+    )
+
+
 def burst_problem(samples: pd.DataFrame, delays_ns: "pd.Series[int]", effect: Effect = Effect.LATE) -> Problem | None:
     """A quarter of the operations was sent so late, with a connection free, that the response p99 changes.
 

@@ -10,6 +10,7 @@ import pandas as pd
 from capacity.analysis.measured.latency import p99_ms
 from capacity.analysis.measured.validity.honesty import (
     burst_problem,
+    damage_problem,
     fewer_sent,
     own_delays_ns,
     planned_load,
@@ -80,6 +81,7 @@ def generator_problems(
         undrawn if plan is None else schedule_problem(samples, plan),
         None if delays is None else burst_problem(chosen, delays, effect),
         neighbours_problem(chosen, gauges, manifest),
+        damage_problem(manifest),
     )
     return [problem for problem in found if problem is not None]
 
