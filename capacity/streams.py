@@ -73,7 +73,6 @@ MOST_ERRORS = 200  # classes of failure of one process; more are no classes, and
 OTHER = "other"
 VALUE = re.compile(r"""\d+|"[^"]*"|'[^']*'""")  # numbers and names would each make a class, and may be somebody's data
 LONGEST_MESSAGE = 120  # of what a server says: enough for its sentence, too short for a row
-LOOKS_PER_S = 50.0  # at PostgreSQL's connections, for who waits for a lock: 1 % of a core
 
 
 def one_line(said: str) -> str:

@@ -27,6 +27,7 @@ SECTION = "database"
 NOT_HERE = "not measured: the server's processes are elsewhere or were not read"
 NO_MEMORY = "not measured: this machine does not tell what processes share"
 SHARED_AT_LEAST = "of what the processes share, the most that one of them had touched"
+NOT_CLOSE = "no two looks at who waits were close enough to each other"
 COST = "cost of row-level security, median of rounds"
 ROUND = 4  # queries, of which two are with row-level security: see `order: cycle` of a workload
 PAIRS = 6  # rounds that bound a median of differences
@@ -54,14 +55,33 @@ def _transaction_findings(part: Sustained) -> list[Finding]:
     under = part.finding("row_security_rate", evaluations, "/s", "transactions under row-level security")
     return [
         *([under] if secured else []),
-        part.finding("lock_wait_share", _lock_wait_share(part), "%", "busy connections seen waiting for a lock", 100),
+        _lock_wait_share(part),
         part.finding("deadlocks", part.total("postgres.deadlocks"), "", "deadlocks"),
         part.finding("rollbacks", part.total("postgres.rollbacks"), "", "transactions rolled back"),
     ]
 
 
-def _lock_wait_share(part: Sustained) -> Estimate:
-    """The share of the busy connections that wait for a lock, of many looks a second; older recordings have a few."""
+def _lock_wait_share(part: Sustained) -> Finding:
+    """The share of transactions that wait for a row; of older recordings, of the busy connections that wait for a lock.
+
+    Waits are those of all clients of the database that began while looks were close to each other, transactions are the
+    load's own alone: others beside it make the share larger, and never smaller.
+    """
+    unread = part.manifest.not_given.get("postgres.row_lock_waits")
+    if not unread and "postgres.looked_s" not in set(part.all_gauges["gauge"]):
+        return part.finding(
+            "lock_wait_share", _waiting_at_looks(part), "%", "busy connections seen waiting for a lock", 100
+        )
+    waits, looked_s = (part.readings(f"postgres.{name}") for name in ("row_lock_waits", "looked_s"))
+    ended = looked_s * int((part.samples["outcome"] != "dropped").sum()) / (part.seconds or 1.0)
+    counted = waits * min(1.0, ended.sum() / max(1.0, waits.sum()))  # one transaction may wait for several rows
+    found = clustered_proportion(counted, ended) if len(ended) else exactly(None, 0)
+    why = unread or (f"no transaction ended {AT_LOAD}" if looked_s.any() else NOT_CLOSE)
+    return part.finding("lock_wait_share", explained(found, why), "%", "transactions that waited for a row lock", 100)
+
+
+def _waiting_at_looks(part: Sustained) -> Estimate:
+    """The share of the busy connections that waited for whatever lock, of some looks a second."""
     waiting, busy = (part.readings(f"postgres.looks_{name}") for name in ("lock_waiting", "busy"))
     if len(busy):
         return explained(clustered_proportion(waiting, busy), f"no look found a busy connection {AT_LOAD}")

@@ -9,7 +9,6 @@ from capacity.analysis.statistics.percentiles import minimum_samples
 from capacity.findings import Finding, Judged, Objective, Verdict
 from capacity.operation import Operation, operation_slug
 from capacity.shape import Shape
-from capacity.streams import LOOKS_PER_S
 from capacity.workload import Workload
 
 TOGETHER = 10  # slow operations come together: of the committed gateway's slowest 1 %, about 12 were worth one
@@ -81,8 +80,6 @@ def _needed(objective: Objective, workload: Workload, shape: Shape) -> float:
 def _rate(objective: Objective, workload: Workload, shape: Shape) -> float:
     """How many events a second tell of a promise; 0 where that is not known beforehand."""
     _, *operation, figure = objective.finding.split(".")
-    if figure == "lock_wait_share":
-        return LOOKS_PER_S
     load = max((stage.to for stage in shape.stages if stage.sustained), default=0.0)
     if shape.kind == "users":
         load = load * 1000 / shape.think_ms if shape.think_ms else 0.0

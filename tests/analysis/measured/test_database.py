@@ -1,5 +1,6 @@
 """The cost of row-level security is what was put in, and the server's processes are reckoned from their readings."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from capacity.analysis.planning.projection import planned_demand
 from capacity.analysis.statistics.percentiles import median_difference
 from capacity.findings import Finding, read_findings
 from capacity.manifest import parse_manifest
-from capacity.recording import open_recording
+from capacity.recording import Recording, open_recording
 
 DATA = Path(__file__).parents[3] / "data"
 GB = 1e9
@@ -57,12 +58,19 @@ def test_a_round_counts_as_a_whole_or_not_at_all() -> None:
     assert len(row_security_pairs(samples)) == 8
 
 
-def recorded(told: str = "PSS", **gauges: list[tuple[float, float]]) -> dict[str, Finding]:
+@cache
+def committed() -> Recording:
+    return open_recording(DATA / "recorded" / "database")
+
+
+def recorded(
+    told: str = "PSS", every: int = 1, not_given: dict[str, str] | None = None, **gauges: list[tuple[float, float]]
+) -> dict[str, Finding]:
     """The findings of the committed recording with these readings for its own; each is seconds into the load and value.
 
-    `told` is how memory was read.
+    `told` is how memory was read, and `every` how many transactions there are for each that is taken.
     """
-    main = open_recording(DATA / "recorded" / "database")
+    main = committed()
     stage = next(each for each in main.manifest["stages"] if each["step"] in main.manifest["sustained_steps"])
     rows = [
         (int((stage["start_s"] + at_s) * GB), f"postgres.{name}", value)
@@ -72,7 +80,11 @@ def recorded(told: str = "PSS", **gauges: list[tuple[float, float]]) -> dict[str
     theirs = main.gauges[~main.gauges["gauge"].isin(["postgres.cpu_s", *(f"postgres.{name}" for name in MEMORY)])]
     frame = pd.concat([theirs.astype({"gauge": object}), pd.DataFrame(rows, columns=["at_ns", "gauge", "value"])])
     manifest: dict[str, Any] = main.manifest | {"system": main.manifest["system"] | {"memory_by": told}}
-    return {each.name: each for each in database_findings("database", main.samples, frame, parse_manifest(manifest))}
+    manifest |= {"not_given": not_given or {}}
+    return {
+        each.name: each
+        for each in database_findings("database", main.samples[::every], frame, parse_manifest(manifest))
+    }
 
 
 UNEVEN_S = [-9.0, -0.5, 0.2, 0.5, 3.0, 3.1, 7.7, 12.0, 20.0, 40.0]
@@ -153,3 +165,48 @@ def test_the_share_that_waits_for_locks_is_of_all_looks_where_there_are_many_a_s
     many = recorded(**looks)["database.lock_wait_share"]
     assert (many.count, many.value) == (12 * len(at_s), pytest.approx(100 / (12 * len(at_s))))
     assert many.high is not None and many.high < 0.1
+
+
+LOOKED_S = [(float(at), 0.2) for at in np.arange(1.0, 119.0, 0.2)]
+
+
+def looked(**found: Any) -> Finding:
+    """Row lock contention with these readings, and every hundredth of the committed transactions."""
+    return recorded(every=100, **found)["database.lock_wait_share"]
+
+
+def waits(*at_s: float) -> list[tuple[float, float]]:
+    return [(at, float(sum(abs(at - each) < 0.1 for each in at_s))) for at, _ in LOOKED_S]
+
+
+def test_row_lock_contention_is_the_waits_of_all_transactions_while_they_were_looked_for() -> None:
+    throughput = recorded(every=100)["database.row_security_rate"].value or 0.0
+    found = looked(looked_s=LOOKED_S, row_lock_waits=waits(2, 30, 31, 60, 90, 118))
+    transactions = throughput * 0.2 * len(LOOKED_S)
+    assert found.title == "transactions that waited for a row lock"
+    assert (found.value, found.count) == (pytest.approx(600 / transactions), int(transactions))
+    assert found.low is not None and found.high is not None and 0 < found.low < found.value < found.high < 1
+    half = [(at, 0.1) for at, _ in LOOKED_S]
+    assert looked(looked_s=half, row_lock_waits=waits(2, 60)).value == pytest.approx(400 / transactions)
+
+
+def test_waits_that_come_together_bound_contention_less_narrowly() -> None:
+    together, apart = (
+        looked(looked_s=LOOKED_S, row_lock_waits=waits(*at_s))
+        for at_s in (40 * [60.0], np.linspace(2, 118, 40).tolist())
+    )
+    assert together.value == apart.value
+    assert together.high is not None and apart.high is not None and together.high > 2 * apart.high
+
+
+def test_all_transactions_that_wait_for_several_rows_each_are_all() -> None:
+    many = [(at, 100.0) for at, _ in LOOKED_S]
+    assert looked(looked_s=LOOKED_S, row_lock_waits=many).value == 100
+
+
+def test_without_looks_that_are_close_contention_is_not_given() -> None:
+    never = [(at, 0.0) for at, _ in LOOKED_S]
+    found = looked(looked_s=never, row_lock_waits=never)
+    assert (found.value, found.note) == (None, "no two looks at who waits were close enough to each other")
+    unseen = looked(not_given={"postgres.row_lock_waits": "may not"})
+    assert (unseen.value, unseen.note) == (None, "may not")

@@ -69,9 +69,12 @@ def test_what_smoke_cannot_decide_is_known_beforehand_and_how_long_would() -> No
     assert publish == pytest.approx(10 * minimum_samples(0.99) / (500 * 0.1087))
     assert not {"gateway.success_rate", "gateway.pool_utilisation", "gateway.status_5xx_rate"} & set(left)
     workload, objectives = project("database")
-    (locks,) = undecidable(workload, "smoke", objectives)
+    assert undecidable(workload, "smoke", objectives) == []
+    shape = workload.shape("smoke").model_copy(update={"think_ms": 300.0})
+    slower = workload.model_copy(update={"shapes": {"smoke": shape}})
+    (locks,) = undecidable(slower, "smoke", objectives)
     assert locks.objective.finding == "database.lock_wait_share"
-    assert 0.999 ** (50 * locks.seconds) == pytest.approx(0.025)
+    assert 0.999 ** (100_000 / 300 * locks.seconds) == pytest.approx(0.025)
 
 
 @pytest.mark.parametrize("name", ["database", "redis", "queue", "gateway"])
