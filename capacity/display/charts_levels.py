@@ -101,15 +101,18 @@ def use_by_load(uses: pd.DataFrame, ax: Axes) -> None:
 
 def scalability_by_number(found: SearchResult, ax: Axes) -> None:
     """What succeeded per second by the number in service, and the scalability law with its band."""
-    table, model, places = found.table, found.scalability[1], found.places
+    table, model, places = found.table, found.scalability[1], found.places  # infinite where nobody knows them
     ax.plot(table["in_service"], table["completed"], "o", color=PALETTE[0], label="levels", markersize=4)
     if model is not None:
-        curve = model.band(np.linspace(model.lowest, BEYOND * max(places, model.highest), 60))
+        curve = model.band(
+            np.linspace(model.lowest, BEYOND * max(places if math.isfinite(places) else 0.0, model.highest), 60)
+        )
         top = table["completed"].max() * 1.8
         interval, style = (curve["low"], curve["high"].clip(upper=top)), {"label": "scalability law"}
         _banded(ax, curve["concurrency"], curve["throughput"], interval, color=PALETTE[4], **style)
         ax.set_ylim(0, top)
-    ax.axvline(places, color="#777777", linestyle=":", linewidth=1.2, label=f"places: {places:g}")
+    if math.isfinite(places):
+        ax.axvline(places, color="#777777", linestyle=":", linewidth=1.2, label=f"places: {places:g}")
     ax.set(title="Scalability", xlabel="operations in service, mean", ylabel="completed per second")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.3), ncols=2, frameon=False, fontsize="small")

@@ -1,7 +1,11 @@
 """A search on a real server finds where it breaks, and is read again from what it kept."""
 
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from capacity.analysis.limits.rounds import over_rounds
 from capacity.analysis.limits.search import Conclusion
 from capacity.analysis.limits.search_result import SearchResult, breaking_point_findings
 from capacity.analysis.measured.validity import neighbours
+from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.probes.breaking_point import (
     FILE,
@@ -25,10 +30,26 @@ from capacity.probes.levels import open_load_test
 from capacity.probes.searches import SearchSettings, read_searches
 from capacity.system.addresses import System
 from capacity.system.application.database import DATASETS, Dataset
+from capacity.system.embedded import free_port
 
 PROJECT = Path(__file__).parents[2]
 SERVERS, SERVICE_S = 8, 0.005
 MOST = SERVERS / SERVICE_S  # 1,600 a second, and fewer where the machine is busy
+SLOW_S = 0.01
+API = f"""
+import asyncio, sys
+import uvicorn
+
+slots = asyncio.Semaphore({SERVERS})
+
+async def app(scope, receive, send):
+    async with slots:
+        await asyncio.sleep({SLOW_S})
+    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}})
+    await send({{"type": "http.response.body", "body": b""}})
+
+uvicorn.run(app, port=int(sys.argv[1]), log_level="error", lifespan="off", loop="uvloop", http="httptools")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +126,46 @@ def test_the_search_keeps_its_levels_verdicts_and_answer(found: tuple[SearchResu
         "level_database.success_rate",
         "level_database.backlog_growth",
     }
+
+
+@pytest.fixture
+def api() -> Iterator[System]:
+    """An API of somebody's own: it serves 8 requests at once, for 10 ms each, and tells nobody."""
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-c", API, str(port)]) as server:
+        try:
+            assert wait_until(lambda: listens(port), 20)
+            yield System(gateway_url=f"http://127.0.0.1:{port}")
+        finally:
+            server.terminate()
+
+
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@pytest.mark.thorough
+def test_of_an_api_of_which_nothing_is_known_no_waiting_lines_are_reckoned(api: System, tmp_path: Path) -> None:
+    """The load's own 64 connections are no servers of it: they would give 5,500 a second, and it holds under 800."""
+    operations = [{"name": "GET", "weight": 100, "request": {"path": "/"}}]
+    shapes = {"smoke": {"kind": "rate", "stages": [{"name": "all", "seconds": 1, "to": 10}]}}
+    values = {"name": "api", "target": "http", "connections": 1, "operations": operations, "shapes": shapes}
+    (tmp_path / "api.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    windows = {"smoke": {"warm_up_seconds": 0.3, "seconds": 1.2, "confirm_seconds": 2.4, "share": 0.3}}
+    settings = SearchSettings(workload="api", connections=64, start=300, limit=4800, step=25, windows=windows)  # type: ignore[arg-type]
+    with open_load_test("gateway", settings, api, tmp_path) as test:
+        searched = search_part("gateway", test, settings, "smoke", tmp_path / "gateway")
+    most = SERVERS / SLOW_S
+    assert searched.answer.low < most and searched.answer.high is not None
+    measured, law, lines = searched.knees
+    assert measured.rate.value is not None and law.rate.value is not None
+    assert 0.6 * most < law.rate.value < 1.2 * most
+    assert (lines.rate.value, lines.note) == (None, "how many requests the API serves at once is not known")
+    found = {each.name.rpartition(".")[2]: each for each in breaking_point_findings(searched, "r")}
+    for name in ("by_waiting_lines", "waiting_lines_ratio"):
+        assert (found[name].value, found[name].note) == (None, lines.note)
 
 
 def test_without_a_search_it_says_so(tmp_path: Path) -> None:

@@ -25,6 +25,19 @@ CPU_OF = {  # the resource of each that has a share of the machine's CPU
     "the generator": "CPU of the generator",
 }
 
+SLOTS, OWN = "worker slots", "the load's own connections"
+# What says how many operations a system serves at once, by what is loaded: the resource, and what is not known without.
+SERVES = {
+    "postgres": (
+        CPU_OF["PostgreSQL"],
+        "what PostgreSQL does at once is not known: nobody read the CPU of its processes",
+    ),
+    "redis": (CPU_OF["Redis"], "what Redis does at once is not known: it did not tell its CPU"),
+    "bullmq": (SLOTS, "how many jobs its workers do at once is not known"),
+    "http": (CPU_OF["the gateway"], "how many requests the API serves at once is not known"),
+}
+POOLED = "how many connections the pooler opens to PostgreSQL is not known"
+
 Kind = Literal["work", "lock", "place"]
 
 
@@ -58,19 +71,40 @@ def resources_of(manifest: Manifest) -> list[Resource]:
         Resource(CPU_OF["the gateway"], "work", "gateway.cpu_s", processes.get("gateway", 1), rises=1),
         Resource(CPU_OF["the workers"], "work", "workers.cpu_s", processes.get("workers", 1), rises=1),
         Resource("disk: sync of the log", "work", "postgres.log_sync_ms", rises=MS_PER_S),
-        Resource("row locks", "lock", "postgres.lock_waiting", of="postgres.active"),
+        Resource("locks", "lock", "postgres.lock_waiting", of="postgres.active"),
         Resource("the gateway's pool of connections", "place", "gateway.pool_in_use", of="gateway.pool_limit"),
     ]
     if manifest.slots is not None:
-        known.append(Resource("worker slots", "place", "queue.active", manifest.slots))
+        known.append(Resource(SLOTS, "place", "queue.active", manifest.slots))
     if "max_connections" in system:
         known.append(Resource("connections that PostgreSQL allows", "place", "postgres.connections", _allowed(system)))
-    return [*known, Resource("the load's own connections", "place", "", float(manifest.admitted))]
+    return [*known, Resource(OWN, "place", "", float(manifest.admitted))]
 
 
 def _allowed(system: Mapping[str, Any]) -> float:
     reserved = ("superuser_reserved_connections", "reserved_connections")
     return float(system["max_connections"]) - sum(float(system.get(name) or 0) for name in reserved)
+
+
+def why_unknown(manifest: Manifest, used: pd.DataFrame) -> str:
+    """Why it is not known how many operations the system of a recording serves at once; empty where `used` tells it.
+
+    The load's own connections are servers of no system: an operation on one may wait behind it for something unseen.
+    """
+    needed, why = SERVES.get(str(manifest.workload.get("target")), ("", ""))
+    if needed and needed not in set(used["resource"]):
+        return why
+    return POOLED if manifest.pooler else ""
+
+
+def places_of(manifest: Manifest) -> float:
+    """How many operations can be in service at once: worker slots, else the load's own connections.
+
+    Infinite of a queue whose workers are others': how many jobs they do at once is not known.
+    """
+    if manifest.slots is not None:
+        return float(manifest.slots)
+    return math.inf if manifest.queue is not None else float(manifest.admitted)
 
 
 def usage(levels: Sequence[Frames]) -> pd.DataFrame:
@@ -100,6 +134,8 @@ def usage(levels: Sequence[Frames]) -> pd.DataFrame:
 def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
     """The resources ranked by what broke: resource, kind, servers, saturated; at and below, each with low and high.
 
+    And demand_s and demand_s_below, the seconds of it that an operation took; slower where the first is surely more.
+
     `below` and `at` are `usage` just below the knee and at it. A place fills up behind whatever else is saturated, so
     it comes after what does the work and what locks: it is the cause only where none of those is saturated.
     """
@@ -108,9 +144,11 @@ def saturation(below: pd.DataFrame, at: pd.DataFrame) -> pd.DataFrame:
         for name, used in (("at", at), ("below", below))
     )
     both = one.merge(other, on=["resource", "kind"], how="left", suffixes=("", "_below"))
-    both = both.assign(saturated=both["at"] >= both["kind"].map(SATURATED), place=both["kind"] == "place")
+    slower = both["demand_low_s"] > both["demand_high_s_below"]
+    saturated = both["at"] >= both["kind"].map(SATURATED)
+    both = both.assign(saturated=saturated, place=both["kind"] == "place", slower=slower)
     ranked = both.sort_values(["saturated", "place", "at"], ascending=[False, True, False], kind="stable")
-    uses = ["at", "at_low", "at_high", "below", "below_low", "below_high"]
+    uses = ["at", "at_low", "at_high", "below", "below_low", "below_high", "demand_s", "demand_s_below", "slower"]
     return ranked[["resource", "kind", "servers", "saturated", *uses]].reset_index(drop=True)
 
 
@@ -128,8 +166,26 @@ def what_broke(ranked: pd.DataFrame, below: float | None, at: float) -> str:
     beside = ranked.iloc[1:]
     others = beside.loc[beside["saturated"] & (beside["kind"] != "place"), "resource"].tolist()
     also = f"; beside it {' and '.join(others)}" if others else ""
-    whose = _shares_of_machine(ranked, first) if first["resource"] == MACHINE else ""
+    whose = _shares_of_machine(ranked, first) if first["resource"] == MACHINE else _behind(first)
     return f"{first['resource']}: {_used(first, 'at')} in use at {at:,.6g}/s{before}{also}{whose}"
+
+
+def all_in_use(ranked: pd.DataFrame) -> str:
+    """That the load's own connections were what broke, as a part of a sentence; empty where something else was."""
+    first = ranked.iloc[0] if len(ranked) else None
+    if first is None or first["resource"] != OWN or not first["saturated"]:
+        return ""
+    return f"; all {first['servers']:g} of {OWN} were in use"
+
+
+def _behind(first: "pd.Series[Any]") -> str:
+    """What it says that the load's own connections were all in use; empty of other resources, and of a level alone."""
+    if first["resource"] != OWN or math.isnan(first["demand_s_below"]):
+        return ""
+    if not first["slower"]:
+        return f"; with more than {first['servers']:g} of them it may hold more"
+    took = " and ".join(f"{first[each] * MS_PER_S:,.3g} ms" for each in ("demand_s_below", "demand_s"))
+    return f"; what is behind them fills them: an operation took {took}, and what it waited for was not watched"
 
 
 def _shares_of_machine(ranked: pd.DataFrame, machine: "pd.Series[Any]") -> str:

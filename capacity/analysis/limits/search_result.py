@@ -12,13 +12,14 @@ from capacity.analysis.limits.knees import (
     beyond,
     disagreement,
     measured_knee,
+    promised_time,
     queueing_knee,
     scalability_knee,
 )
 from capacity.analysis.limits.levels import TIMES, Frames, Level, levels_frame
 from capacity.analysis.limits.repeatability import Repeatability, repeatability
 from capacity.analysis.limits.rounds import Bracket, bracket, deviation_of_rounds, over_rounds
-from capacity.analysis.limits.saturation import saturation, usage, what_broke
+from capacity.analysis.limits.saturation import all_in_use, places_of, saturation, usage, what_broke, why_unknown
 from capacity.analysis.limits.scalability import ScalabilityModel
 from capacity.analysis.limits.search import BROKEN, NOTES, PRODUCTION_SHARE, REST, BreakingPoint, Search
 from capacity.analysis.statistics.estimates import Estimate, exactly, proportion, times
@@ -116,14 +117,18 @@ class SearchResult:
 
     @property
     def places(self) -> float:
-        """How many operations can be in service at once: worker slots, else the load's connections."""
-        manifest = self.levels[0].frames.manifest
-        return float(manifest.admitted if manifest.slots is None else manifest.slots)
+        """How many operations can be in service at once; see `places_of`."""
+        return places_of(self.levels[0].frames.manifest)
+
+    @cached_property
+    def unknown(self) -> str:
+        """Why it is not known how many operations the system serves at once; empty where it is."""
+        return why_unknown(self.levels[0].frames.manifest, self.ranked)
 
     @cached_property
     def scalability(self) -> tuple[Knee, ScalabilityModel | None]:
         """The scalability law's estimate, and the law."""
-        return scalability_knee(self.table, self.places)
+        return scalability_knee(self.table, self.places, self.unknown if math.isinf(self.places) else "")
 
     @cached_property
     def knees(self) -> list[Knee]:
@@ -131,7 +136,7 @@ class SearchResult:
         held = [level.frames for level in self.levels if level.verdict is Verdict.PASS]
         limit_s, quantile = self._limit()
         measured = measured_knee(self.sustainable, self.answer.broke or str(self.answer.conclusion))
-        return [measured, self.scalability[0], queueing_knee(usage(held), limit_s, quantile)]
+        return [measured, self.scalability[0], queueing_knee(usage(held), limit_s, quantile, self.unknown)]
 
     @property
     def disagreements(self) -> list[tuple[Knee, Estimate]]:
@@ -160,14 +165,7 @@ class SearchResult:
     @property
     def promised_time(self) -> tuple[str, float]:
         """The percentile of the response time that a level must keep, as response_p99, and its limit in ms."""
-        names = {f"level_{self.name}.{name}": name for name in TIMES}
-        promised = next((each for each in self.objectives if each.finding in names), None)
-        if promised is None:
-            raise ValueError(
-                f"the levels of {self.name} have no objective on their response time; "
-                f"add one of {', '.join(names)} to data/objectives.yaml"
-            )
-        return names[promised.finding], promised.limit
+        return promised_time(self.name, self.objectives)
 
     def _at(self, rate: float) -> list[Frames]:
         """The frames of a level; those of void measurements only where there are no others."""
@@ -195,7 +193,7 @@ def breaking_point_findings(found: SearchResult, searches: str) -> list[Finding]
 def _answer(found: SearchResult) -> Iterator[Finding]:
     """The load that held, and the one recommended."""
     held, answer, (load, why) = found.sustainable, found.answer, found.recommended
-    note = found.note or answer.broke
+    note = found.note or answer.broke + all_in_use(found.ranked)
     yield _finding("highest_sustainable", held, "/s", "highest sustainable load", note)
     yield _finding("recommended", exactly(load, held.count), "/s", "load for production", why)
 

@@ -35,7 +35,7 @@ def levels(numbers: list[float], contention: float, coherency: float, unit: floa
     n = np.array(numbers)
     return pd.DataFrame(
         {"in_service": n, "completed": unit * n / (1 + contention * (n - 1) + coherency * n * (n - 1)), "rate": n}
-    )
+    ).assign(verdict="PASS")
 
 
 def used(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
@@ -69,6 +69,45 @@ def test_too_few_levels_are_no_law_and_the_reason() -> None:
     knee, model = scalability_knee(levels([1, 2], 0.05, 0.0), 16)
     assert (knee.rate.value, model) == (None, None)
     assert knee.note.startswith("fit_usl needs at least 3 distinct load levels and got 2")
+
+
+def test_throughput_that_rises_faster_than_the_number_in_service_is_no_law_of_it() -> None:
+    rising = levels([1, 2, 4, 8], 0.0, 0.0).assign(completed=[100.0, 210.0, 430.0, 880.0])
+    knee, model = scalability_knee(rising, 8)
+    assert (knee.rate.value, model is None) == (None, False)
+    assert knee.note == "throughput rises faster than the number in service, which the law does not know"
+
+
+def test_the_law_is_not_asked_about_far_more_than_there_ever_were() -> None:
+    knee, _ = scalability_knee(levels([1, 2, 3, 4, 5], 0.05, 0.0), 64)
+    assert knee.rate.value is None
+    assert knee.note == "the levels had 5 in service at most, which says little of 64"
+    assert scalability_knee(levels([1, 2, 3, 4, 5], 0.05, 0.0), 10)[0].rate.value is not None
+
+
+def test_without_known_places_only_a_peak_is_given() -> None:
+    why = "how many jobs its workers do at once is not known"
+    knee, _ = scalability_knee(levels([1, 2, 4, 8, 12, 16], 0.05, 0.0), math.inf, why)
+    assert (knee.rate.value, knee.note) == (None, f"no peak follows from the data, and {why}")
+    assert scalability_knee(levels([1, 2, 4, 8, 12, 16, 24], 0.02, 0.005), math.inf, why)[0].rate.value is not None
+
+
+def test_levels_at_which_the_generator_was_the_limit_are_not_in_the_law() -> None:
+    table = levels([1, 2, 4, 8, 12, 16], 0.05, 0.0)
+    late = levels([30], 0.05, 0.0).assign(verdict="VOID", completed=100.0)
+    assert scalability_knee(pd.concat([table, late]), 16)[0] == scalability_knee(table, 16)[0]
+
+
+def test_waiting_lines_are_not_given_where_nobody_knows_the_servers_or_the_generator_is_the_first() -> None:
+    frame = used(("CPU of the machine", "work", 2, 0.0001), ("the load's own connections", "place", 64, 0.0116))
+    assert queueing_knee(frame, 0.1, 0.95).rate.value == pytest.approx(64 / 0.0116, rel=0.02)
+    knee = queueing_knee(frame, 0.1, 0.95, "how many requests the API serves at once is not known")
+    assert (knee.rate.value, knee.note) == (None, "how many requests the API serves at once is not known")
+    assert queueing_knee(used(), 0.1, 0.95, "not known").note == "no level held, so no demand is known"
+    assert queueing_knee(used(("row", "lock", 1, 0.1)), 0.1, 0.95).note == "nothing that was watched did any work"
+    knee = queueing_knee(used(("CPU of the generator", "work", 1, 0.001), ("CPU", "work", 2, 0.001)), 0.1, 0.95)
+    assert knee.rate.value is None
+    assert knee.note.startswith("the generator would be the first at its limit, at 9")
 
 
 def test_waiting_lines_take_the_resource_that_holds_least() -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from capacity.analysis.limits.levels import Frames
-from capacity.analysis.limits.saturation import saturation, usage, what_broke
+from capacity.analysis.limits.saturation import all_in_use, places_of, saturation, usage, what_broke, why_unknown
 from capacity.manifest import parse_manifest
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -96,7 +96,7 @@ def test_worker_slots_are_those_of_all_workers() -> None:
 def test_locks_are_named_where_most_of_what_runs_waits_for_one() -> None:
     below = level(100, calm(**{"postgres.active": 4, "postgres.lock_waiting": 1}))
     at = level(150, calm(**{"postgres.active": 16, "postgres.lock_waiting": 14}), in_service=16)
-    assert broke(below, at)[0] == "row locks"
+    assert broke(below, at)[0] == "locks"
 
 
 def test_a_disk_that_syncs_all_the_time_is_named() -> None:
@@ -158,3 +158,48 @@ def test_an_interval_tells_how_much_a_use_varies() -> None:
     row = usage([Frames(at.operations, at.sent, noisy, at.manifest)]).set_index("resource").loc["CPU of the machine"]
     assert row["low"] < 0.5 < row["high"]
     assert 0.03 < row["high"] - row["low"] < 0.2
+
+
+def test_connections_that_something_behind_them_fills_are_told_from_those_that_are_too_few() -> None:
+    below = level(100, {"machine.cpu_share": 0.1}, in_service=1.0)
+    behind = broke(below, level(120, {"machine.cpu_share": 0.1}, in_service=16.0))[1]
+    assert behind.startswith("the load's own connections: 97 % ")
+    assert behind.endswith(
+        " in use at 120/s, 6 % (6 to 6) at 100/s; what is behind them fills them: an operation took 10 ms and 138 ms, "
+        "and what it waited for was not watched"
+    )
+    few = broke(level(100, {"machine.cpu_share": 0.1}, in_service=1.0), level(1600, {}, in_service=16.0))[1]
+    assert few.endswith("; with more than 16 of them it may hold more")
+    ranked = saturation(usage([below]), usage([level(120, {}, in_service=16.0)]))
+    assert all_in_use(ranked) == "; all 16 of the load's own connections were in use"
+    assert all_in_use(ranked.iloc[:0]) == all_in_use(saturation(usage([below]), usage([below]))) == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "gauge", "why"),
+    [
+        (
+            "postgres",
+            "postgres.cpu_s",
+            "what PostgreSQL does at once is not known: nobody read the CPU of its processes",
+        ),
+        ("redis", "redis.cpu_s", "what Redis does at once is not known: it did not tell its CPU"),
+        ("http", "gateway.cpu_s", "how many requests the API serves at once is not known"),
+        ("bullmq", "queue.active", "how many jobs its workers do at once is not known"),
+    ],
+)
+def test_what_a_system_serves_at_once_is_known_where_it_was_read(target: str, gauge: str, why: str) -> None:
+    for gauges, slots, said in [({}, 0, why), ({gauge: 0.5}, 4, "")]:
+        made = level(100, {"machine.cpu_share": 0.1} | gauges, slots=slots)
+        facts = made.manifest.model_copy(update={"workload": {"target": target}})
+        assert why_unknown(facts, usage([made])) == said
+        pooled = facts.model_copy(update={"pooler": "PgBouncer"})
+        assert why_unknown(pooled, usage([made])) == (
+            said or "how many connections the pooler opens to PostgreSQL is not known"
+        )
+
+
+def test_the_places_of_a_queue_whose_workers_are_others_are_not_known() -> None:
+    facts = level(100, {}, slots=24).manifest
+    queue = facts.model_copy(update={"queue": {"name": "orders"}, "slots": None})
+    assert [places_of(each) for each in (facts, queue, level(100, {}).manifest)] == [24, np.inf, 16]

@@ -173,6 +173,14 @@ def test_superlinear_data_are_flagged() -> None:
     assert seen(model) == ["throughput per unit of concurrency rises, from 10 at 1 to 18.75 at 8"]
 
 
+def test_a_small_gain_is_flagged_where_all_levels_rise() -> None:
+    """One that chance may be is not: noise of a few percent rises from each of four levels to the next in 1 of 24."""
+    model = fit_usl([1, 2, 4, 8], [100, 210, 430, 880])
+    assert seen(model) == ["throughput per unit of concurrency rises, from 100 at 1 to 110 at 8"]
+    assert seen(fit_usl([1, 2, 4, 8], [100, 210, 416, 872])) == []
+    assert seen(fit_usl([1, 2, 4, 8], [100, 202, 408, 824])) == []
+
+
 @pytest.mark.parametrize("measured", [[100, 100, 100, 100], [100, 99, 101, 100], [100, 90, 70, 30]])
 def test_data_without_a_rising_branch_are_flagged(measured: list[float]) -> None:
     model = fit_usl([1, 2, 4, 8], measured)
