@@ -11,7 +11,7 @@ from scipy import stats
 
 from capacity.analysis.limits.search import LevelResult
 from capacity.analysis.measured.failures import why_no_time
-from capacity.analysis.measured.latency import Clock, latency_table
+from capacity.analysis.measured.latency import Clock, latency_row
 from capacity.analysis.measured.sustained import percentile_estimate
 from capacity.analysis.measured.validity.neighbours import neighbours_problem
 from capacity.analysis.measured.validity.problems import Effect, Problem, spoilt, void_reason
@@ -198,7 +198,7 @@ def _figures(frames: Frames) -> Iterator[tuple[str, Estimate, str, str]]:
     yield "completed", _completed(frames), "/s", "operations that succeeded, per second"
     yield "success_rate", times(proportion(ok, len(held)), 100), "%", "succeeded"
     for clock in get_args(Clock):
-        row = latency_table(held, by=None, clock=clock).iloc[0]
+        row = latency_row(held, clock)
         for name in QUANTILES:
             estimate = percentile_estimate(row, name, len(held))
             if estimate.value is None:

@@ -1,7 +1,7 @@
 """The stages of a recording at a constant load, and how a finding is made of what they hold."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,7 +177,7 @@ def sustained(
     )
 
 
-def percentile_estimate(row: "pd.Series[float]", quantile: str, count: int) -> Estimate:
+def percentile_estimate(row: "pd.Series[float] | Mapping[str, float]", quantile: str, count: int) -> Estimate:
     """One percentile of a row of `latency_table` with its interval, as `p99`."""
     value, low, high = (given(row[f"{quantile}{bound}_ms"]) for bound in ("", "_low", "_high"))
     return Estimate(value, low, high, count)

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -139,32 +138,32 @@ def _ranks(count: int, quantile: float, error: float) -> tuple[int, int]:
     if quantile < 0.5:
         lower, upper = _ranks(count, 1 - quantile, error)
         return count + 1 - upper, count + 1 - lower
-    below = stats.binom(count, quantile)
-    if below.var() > MANY:
-        return _lower_rank(below, error / 2), int(below.isf(error / 2)) + 1
-    return _nearest_ranks(below, count, error) or (_lower_rank(below, error / 2), count + 1)
+    if count * quantile * (1 - quantile) > MANY:
+        return _lower_rank(count, quantile, error / 2), int(stats.binom.isf(error / 2, count, quantile)) + 1
+    return _nearest_ranks(count, quantile, error) or (_lower_rank(count, quantile, error / 2), count + 1)
 
 
-def _nearest_ranks(below: Any, count: int, error: float) -> tuple[int, int] | None:
+def _nearest_ranks(count: int, quantile: float, error: float) -> tuple[int, int] | None:
     """The ranks l < u nearest to each other with P(l <= values below the quantile < u) >= 1 − error.
 
     Of several, those whose tails are most alike; None where even the extreme value bounds it too rarely.
     """
-    lowers = np.arange(_lower_rank(below, error) + 1)
-    tails = below.cdf(lowers - 1)
-    uppers = below.ppf(np.minimum(1 - error * (1 + ROUNDING) + tails, 1)).astype(int) + 1
-    apart = np.abs(tails - below.sf(uppers - 1))
+    lowers = np.arange(_lower_rank(count, quantile, error) + 1)
+    tails = stats.binom.cdf(lowers - 1, count, quantile)
+    most = np.minimum(1 - error * (1 + ROUNDING) + tails, 1)
+    uppers = stats.binom.ppf(most, count, quantile).astype(int) + 1
+    apart = np.abs(tails - stats.binom.sf(uppers - 1, count, quantile))
     order = np.lexsort((apart, uppers - lowers, uppers > count))
     best = order[0]
     return (int(lowers[best]), int(uppers[best])) if uppers[best] <= count else None
 
 
-def _lower_rank(below: Any, error: float) -> int:
+def _lower_rank(count: int, quantile: float, error: float) -> int:
     """The largest l with P(fewer than l values below the quantile) <= error; 0 where there is none."""
     if error <= 0:
         return 0
-    rank = int(below.ppf(error))
-    return rank + int(below.cdf(rank) <= error)
+    rank = int(stats.binom.ppf(error, count, quantile))
+    return rank + int(stats.binom.cdf(rank, count, quantile) <= error)
 
 
 def effective_count(values_in_time_order: npt.ArrayLike, quantile: float) -> float:
