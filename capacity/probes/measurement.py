@@ -22,7 +22,7 @@ from capacity.system.machine import machine_facts
 from capacity.workload import Workload
 
 GENERATOR, GAUGES = "capacity.load.generator", "capacity.probes.gauges"
-LEAD_NS = 200_000_000  # from the last process being ready to the common origin
+LEAD_NS = 100_000_000  # from the last process being ready to the common origin
 REPORT_S = 0.5
 UNDER_WAY_S = 2.0  # from the begin of a look to the judgement: what was due before has ended by then
 LEAST_ADMITTED = 0.5  # of the connections wanted; fewer would send another load than the workload's
