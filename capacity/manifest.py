@@ -56,7 +56,8 @@ class Manifest(Facts):
     ended. `system` is what the servers told of themselves; `pooler` names a transaction pooler before them; `queue`,
     `token` and `slots` only a queue's recording has. `left_out` says why workloads that belong to it, by name, were not
     measured beside it, and `not_given` why a gauge, or every one whose name begins so, was not read. `messages` has
-    what a server said first, by operation and class of failure. `stopped` is why a load was stopped before its plan.
+    what a server said first, by operation and class of failure; `redirected` counts the answers that named another
+    place, which is not gone to. `stopped` is why a load was stopped before its plan.
     `damaged` says of a stream, as `samples-0`, what of it could not be read.
     """
 
@@ -87,6 +88,7 @@ class Manifest(Facts):
     slots: float | None = None
     not_given: dict[str, str] = Field(default_factory=dict)
     messages: dict[str, dict[str, str]] = Field(default_factory=dict)
+    redirected: int | None = None
     stopped: str = ""
     damaged: dict[str, str] = Field(default_factory=dict)
 

@@ -137,8 +137,8 @@ def say(facts: Mapping[str, Any]) -> None:
     print(json.dumps(facts), flush=True)
 
 
-def end_with_parent(hear: Callable[[Any], object]) -> None:
-    """End this process at once when its parent is gone or wants it gone; what was flushed stays.
+def end_with_parent(hear: Callable[[Any], object], last: Callable[[], object] = bool) -> None:
+    """End this process when its parent is gone or wants it gone, after `last`; what was flushed stays.
 
     Each line that the parent tells meanwhile is given to `hear`, in a thread of its own.
     """
@@ -148,6 +148,8 @@ def end_with_parent(hear: Callable[[Any], object]) -> None:
             while True:
                 hear(json.loads(read_line()))
         finally:
+            with contextlib.suppress(Exception):
+                last()
             os._exit(3)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from capacity.clock import monotonic_ns
 from capacity.load.arrivals import NEVER, Arrivals
-from capacity.load.connection import CLOSES, PENDING, Connection, ConnectionLostError
+from capacity.load.connection import CLOSES, PENDING, Connection, ConnectionLostError, NotTakenError, SendsOnError
 from capacity.load.health import PAUSE_NS, Health
 from capacity.load.pool import ConnectionPool, Slot
-from capacity.load.schedule import Arrival
+from capacity.load.schedule import Arrival, SentBefore
 from capacity.load.timer import Timer
 from capacity.samples import Outcome
 from capacity.streams import ROW, GaugeWriter, SampleWriter
@@ -27,8 +27,9 @@ class Engine:
     """Drives `arrivals` over `connections`, writing every operation's three clocks and outcome.
 
     An operation whose connection is not free yet waits, and its response time counts from the schedule; after
-    `timeout_s` of waiting it is dropped, after `timeout_s` without an answer it timed out and its connection is opened
-    anew. Times are nanoseconds of the monotonic clock, in the recording from `origin_ns`.
+    `timeout_s` of waiting it is dropped, after `timeout_s` without an answer it timed out and is given up. One whose
+    connection the server had ended before it came there goes over another, and was sent when it was sent first. Times
+    are nanoseconds of the monotonic clock, in the recording from `origin_ns`.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class Engine:
         self._arrivals = arrivals
         self._samples = samples
         self._timeout_ns = int(timeout_s * 1e9)
-        self._pool = ConnectionPool(connections)
-        self._idle, self.refused = self._pool.idle, self._pool.refused
-        self._waiting: deque[Arrival] = deque()
         self._health = Health(gauges)
+        self._pool = ConnectionPool(connections, self._health)
+        self._idle, self.refused, self.stop = self._pool.idle, self._pool.refused, self._pool.stop
+        self._waiting: deque[Arrival] = deque()
 
     def connect(self) -> int:
         """Open all connections and return how many opened; the reasons of the others are in `refused`.
@@ -59,7 +60,7 @@ class Engine:
 
     def run(self, origin_ns: int) -> None:
         """Drive every planned operation to its end, without garbage collections meanwhile."""
-        self._origin = self._samples.origin_ns = origin_ns
+        self._origin = self._samples.origin_ns = self._health.origin_ns = origin_ns
         self._arrivals.begin(origin_ns)
         gc.disable()
         try:
@@ -95,7 +96,7 @@ class Engine:
                 self._dispatch(arrivals.take())
                 due = arrivals.next_due
             if now >= next_tick:
-                if due == NEVER and not waiting and all(slot.arrival is None for slot in pool.slots):
+                if due == NEVER and not waiting and pool.rests:
                     break
                 self._expire(now)
                 next_tick = now + TICK_NS
@@ -112,14 +113,13 @@ class Engine:
             for descriptor, _ in events:
                 slot = slot_of(descriptor)
                 if slot is None:
-                    if descriptor == pool.reopened_at:
-                        self._reopened()
+                    pool.take_done()
                     continue
                 receive = slot.receive
                 try:
                     code = receive()
                 except ConnectionLostError as error:
-                    self._lose(slot, str(error))
+                    self._lost(slot, error)
                     continue
                 if code < 0:
                     if code != PENDING:
@@ -128,7 +128,8 @@ class Engine:
                 slot.finished = now = monotonic_ns()
                 arrival = slot.arrival
                 if arrival is None:
-                    self._lose(slot, "an answer that nobody asked for")
+                    if not pool.is_free_again(slot):
+                        pool.lose(slot, now)  # an answer that nobody asked for
                     continue
                 seq, scheduled, operation, step = arrival
                 if code:
@@ -150,7 +151,9 @@ class Engine:
                     try:
                         send(operation)
                     except ConnectionLostError as error:
-                        self._lose(slot, str(error))
+                        self._lost(slot, error)
+                    except SendsOnError:
+                        pool.send_rest(slot)
             answered.clear()
         self._flush(monotonic_ns())
         timer.close()
@@ -168,6 +171,8 @@ class Engine:
                 self._idle.append(slot)
             else:
                 self._send(slot, following)
+        while self._waiting and self._idle:  # connections that opened, or operations that lost theirs
+            self._send(self._idle.popleft(), self._waiting.popleft())
 
     def _dispatch(self, arrival: Arrival) -> None:
         """Send at once where a connection is free; the delay until then is the generator's own."""
@@ -183,33 +188,53 @@ class Engine:
         slot.arrival = arrival
         slot.sent = monotonic_ns()
         try:
-            slot.send(arrival[2])
+            if isinstance(arrival, SentBefore):
+                slot.sent = arrival.sent
+                slot.connection.send_again(arrival.request)
+            else:
+                slot.send(arrival[2])
         except ConnectionLostError as error:
-            self._lose(slot, str(error))
+            self._lost(slot, error)
+        except SendsOnError:
+            self._pool.send_rest(slot)
 
     def _record(self, arrival: Arrival, sent: int, finished: int, outcome: int, error: int) -> None:
+        """How an operation ended otherwise than by an answer, which its user goes on from."""
         seq, scheduled, operation, step = arrival
         samples = self._samples
         pack_row(samples.buffer, samples.position, seq, scheduled, sent, finished, operation, outcome, error, step)
         samples.position += ROW_BYTES
         if samples.position == samples.end:
             samples.flush()
+        self._arrivals.finished(finished)
 
     def _expire(self, now: int) -> None:
-        """Time out what was not answered, drop what waited too long, and open lost connections again."""
+        """Time out what was not answered, drop what waited too long, and tend the connections that are not in use."""
         for slot in self._pool.slots:
-            if now >= slot.reopen_at:
-                self._pool.reopen(slot)
+            if now >= slot.next_at:
+                self._pool.tend(slot, now)
             elif slot.arrival is not None and now - slot.sent > self._timeout_ns:
-                self._lose(slot, "timed out", Outcome.TIMEOUT)
+                arrival, sent, code = slot.arrival, slot.sent, self._samples.error_code("timed out")
+                self._pool.give_up(slot, now)
+                self._record(arrival, sent, now, Outcome.TIMEOUT, code)
         while self._waiting and now - self._waiting[0][1] > self._timeout_ns:
             arrival = self._waiting.popleft()
-            self._record(arrival, now, now, Outcome.DROPPED, self._samples.error_code("no free connection"))
-            self._arrivals.finished(now)
+            if isinstance(arrival, SentBefore):
+                self._record(arrival, arrival.sent, now, Outcome.ERROR, self._samples.error_code(arrival.reason))
+            else:
+                code = self._samples.error_code(self._pool.why_none_is_free)
+                self._record(arrival, now, now, Outcome.DROPPED, code)
 
-    def _lose(self, slot: Slot, reason: str, outcome: Outcome = Outcome.ERROR) -> None:
-        """Close a connection; what was under way on it failed for that reason."""
-        self._end(slot, outcome, 0 if slot.arrival is None else self._samples.error_code(reason))
+    def _lost(self, slot: Slot, error: ConnectionLostError) -> None:
+        """A connection was lost; what it had not taken goes over another one, as a client of that protocol does it."""
+        arrival = slot.arrival
+        if arrival is not None and isinstance(error, NotTakenError):
+            self._waiting.appendleft(again := SentBefore(arrival))
+            again.sent, again.request, again.reason = slot.sent, error.request, str(error)
+            slot.sent = 0  # nothing was sent over it
+            self._pool.lose(slot, monotonic_ns())
+        else:
+            self._end(slot, ERROR, 0 if arrival is None else self._samples.error_code(str(error)))
 
     def _end(self, slot: Slot, outcome: int, code: int) -> None:
         """Note how what was under way on a connection ended, and open another in its place."""
@@ -218,15 +243,6 @@ class Engine:
         self._pool.lose(slot, now)
         if arrival is not None:
             self._record(arrival, sent, now, outcome, code)
-            self._arrivals.finished(now)
-
-    def _reopened(self) -> None:
-        """Give the connections that opened again what waits; the time without each is recorded."""
-        now = monotonic_ns()
-        for slot in self._pool.reopened(now):
-            self._health.reconnected(now - self._origin, now - slot.lost)
-        while self._waiting and self._idle:
-            self._send(self._idle.popleft(), self._waiting.popleft())
 
     def _flush(self, now: int) -> None:
         """Write the samples and the generator's own health since the last flush."""

@@ -32,12 +32,17 @@ def main(task: dict[str, Any]) -> None:
     engine = Engine(arrivals, opened, samples, gauges, timeout_s)
     say({"connections": engine.connect(), "refused": Counter(engine.refused)})
     origin_ns = int(read_line())
-    end_with_parent(lambda told: arrivals.end_at(origin_ns + int(told["end_s"] * 1e9)))
+
+    def stop() -> None:
+        arrivals.end_at(0)
+        engine.stop()
+
+    end_with_parent(lambda told: arrivals.end_at(origin_ns + int(told["end_s"] * 1e9)), stop)
     engine.run(origin_ns)
     samples.close()
     gauges.close()
     said = samples.messages_by_name([each.name for each in workload.operations])
-    say({"rows": samples.rows, "messages": said})
+    say({"rows": samples.rows, "messages": said, "redirected": sum(each.redirected for each in opened)})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from capacity.streams import GaugeWriter
 
 PAUSE_NS = 5_000_000  # shorter, it is the scheduler of the operating system, on any machine
 CATCHING_UP = 2  # times as long as the pause: what was overdue is then answered, by connections in use two thirds
+UNUSED = "generator.reconnection_of_unused"  # the server ended a connection over which nothing had gone
 LEAST_NS = 20_000_000  # a shorter interval would make shares of its own overhead
 
 
@@ -18,8 +19,9 @@ class Health:
 
     def __init__(self, gauges: GaugeWriter) -> None:
         self._gauges = gauges
+        self.origin_ns = 0
         self._lateness: list[int] = []
-        self._reconnections: list[tuple[int, str, float]] = []
+        self._connections: list[tuple[int, str, float]] = []
         self._least_idle = 0
         self._most_waiting = 0
         self._exhaustions = 0
@@ -47,9 +49,16 @@ class Health:
             self._after_pause += now < self._behind_until
         self._most_waiting = max(self._most_waiting, waiting)
 
-    def reconnected(self, now: int, away_ns: int) -> None:
-        """A lost connection is ready again."""
-        self._reconnections.append((now, "generator.reconnection_ms", away_ns / 1e6))
+    def reconnected(self, now: int, lost: int, used: bool) -> None:
+        """A connection that was lost or given up is ready again; it had been used, or the server ended an idle one."""
+        at = now - self.origin_ns
+        self._connections.append((at, "generator.reconnection_ms", (now - lost) / 1e6))
+        if not used:
+            self._connections.append((at, UNUSED, 1.0))
+
+    def refused(self, now: int) -> None:
+        """A lost connection could not be opened."""
+        self._connections.append((now - self.origin_ns, "generator.refused", 1.0))
 
     def write(self, now: int, connections: int, idle: int, waiting: int) -> None:
         """Write the interval that ends now, and begin the next."""
@@ -70,8 +79,8 @@ class Health:
             readings["generator.lateness_p99_ms"] = lateness[math.ceil(0.99 * len(lateness)) - 1] / 1e6
             readings["generator.lateness_max_ms"] = lateness[-1] / 1e6
         self._gauges.write(now, readings)
-        self._gauges.write_all(self._reconnections)
-        self._lateness, self._reconnections = [], []
+        self._gauges.write_all(self._connections)
+        self._lateness, self._connections = [], []
         self._cpu, self._starved, self._written = cpu, starved, now
         self._least_idle, self._most_waiting = idle, waiting
 

@@ -13,14 +13,23 @@ from urllib.parse import urlsplit
 import httptools
 
 from capacity.load.arguments import Draw, argument_streams, template
-from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError, Opens, SocketConnection
+from capacity.load.connection import CLOSES, NOT_NOW, OK, PENDING, ConnectionLostError, Opens, SocketConnection
 from capacity.operation import Operation, Request
 from capacity.workload import Workload
 
 READ_BYTES = 16_384
-FAILED = 400  # the first status that is a failure; a redirection is an answer
-RETRY_AFTER = re.compile(rb"\r\nretry-after:", re.IGNORECASE)
-HEAD_END = b"\r\n\r\n"
+FINAL, REDIRECTS = 200, 300  # the first statuses of an answer to a request, and of one that names another place
+FAILED = 400  # the first status that is a failure; a redirection is an answer, and is not followed
+NOT_MODIFIED = 304
+SWITCHES = 101  # a status below FINAL after which nothing of HTTP comes
+MOST_READS = 64  # at a time: an answer without end must not hold up the others
+RETRY_AFTER = re.compile(rb"\nretry-after:", re.IGNORECASE)
+HEAD_END = re.compile(rb"\r?\n\r?\n")
+MOST_HEAD_BYTES = 1 << 20
+LENGTH_KNOWN = re.compile(rb"\n(content-length:|transfer-encoding:[^\n]*chunked)", re.IGNORECASE)
+# What RFC 9112 lets a client accept: header lines that are folded, and lines that end without CR.
+ACCEPTED = {"lenient_headers": True, "lenient_optional_cr_before_lf": True}
+CLOSED = "connection closed by the server"
 JSON = "application/json"
 
 
@@ -82,7 +91,7 @@ class HttpConnection(SocketConnection):
             raise ConnectionLostError(error.strerror or str(error) or "timed out while connecting") from None
         self._socket.setblocking(False)
         self._answer = _Answer()
-        self._parse, self._status = self._answer.parser.feed_data, self._answer.parser.get_status_code
+        self._parse = self._answer.parser.feed_data
         self._known: bytes | None = None
         return self._socket.fileno()
 
@@ -92,7 +101,7 @@ class HttpConnection(SocketConnection):
         The same bytes as those of the answer before are the same answer: they need not be parsed again, which takes
         longer than all else here. They are known only while the parser stands where an answer begins.
         """
-        receive, end = self._receive, self._end
+        receive, end, reads = self._receive, self._end, 0
         try:
             data = receive(end, READ_BYTES)
             if data == self._known:
@@ -101,32 +110,49 @@ class HttpConnection(SocketConnection):
             self._parse(data)
             while not answer.complete:
                 if not data:
-                    raise ConnectionLostError("connection closed by the server")
-                answer.head += b"" if HEAD_END in answer.head else data
+                    return self._closed()
+                answer.keep(data)
+                reads += 1
+                if reads >= MOST_READS and not (isinstance(end, ssl.SSLSocket) and end.pending()):
+                    return PENDING
                 data = receive(end, READ_BYTES)
                 self._parse(data)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except NOT_NOW:
             return PENDING
         except OSError as error:
-            raise ConnectionLostError(error.strerror or "connection lost") from None
-        except httptools.HttpParserError as error:
-            raise ConnectionLostError(f"not HTTP: {error}") from None
+            raise self._lost(error.strerror or "connection lost", self._answer.head) from None
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not answer.complete:
+                raise ConnectionLostError(f"not HTTP: {error}") from None
+            answer.ended = False  # what follows the answer is none, or of another protocol
         answer.complete = False
-        status = self._status()
-        if status < FAILED and answer.keeps_alive:
-            if answer.head:
-                answer.head = b""
-            elif answer.ended:
+        if answer.status < REDIRECTS and answer.keeps_alive and answer.ended:
+            if answer.head or answer.interim:
+                answer.head, answer.interim = b"", 0
+            else:
                 self._known = data
             return OK
-        return self._unusual(status, answer.head + data)
+        return self._unusual(answer.status, data)
 
-    def _unusual(self, status: int, head: bytes) -> int:
-        """The outcome of a failure, or of an answer after which the server ends the connection."""
-        self._answer.head = b""
-        retry = ", retry after" if RETRY_AFTER.search(head.partition(HEAD_END)[0]) else ""
+    def _unusual(self, status: int, data: bytes) -> int:
+        """The outcome of a failure, a redirection, or an answer after which the connection is of no use any more."""
+        answer = self._answer
+        answer.head += data
+        head = HEAD_END.split(answer.final_head, 1)[0]
+        answer.head, answer.interim = b"", 0
+        self.redirected += REDIRECTS <= status < FAILED and status != NOT_MODIFIED
+        retry = ", retry after" if RETRY_AFTER.search(head) else ""
         code = OK if status < FAILED else self._error_code(f"{status}{retry}")
-        return code if self._answer.keeps_alive else CLOSES - code
+        return code if answer.keeps_alive and answer.ended else CLOSES - code
+
+    def _closed(self) -> int:
+        """The outcome of an answer that ends with the connection; ConnectionLostError where it ends too early."""
+        answer = self._answer
+        head, *body = HEAD_END.split(answer.final_head, 1)
+        if not body or LENGTH_KNOWN.search(head):
+            raise self._lost(CLOSED, answer.head)
+        answer.keeps_alive = False
+        return self._unusual(answer.parser.get_status_code(), b"")
 
     def _secured(self, plain: socket.socket) -> ssl.SSLSocket:
         try:
@@ -137,15 +163,33 @@ class HttpConnection(SocketConnection):
 
 
 class _Answer:
-    """What the parser calls: notes that an answer is complete, and whether the connection stays open after it."""
+    """What the parser calls: notes that an answer is complete, and whether the connection stays open after it.
+
+    An interim answer (1xx) comes before the one that is waited for, and its head has nothing after it.
+    """
 
     def __init__(self) -> None:
         self.complete = False
         self.ended = True  # nothing of a further answer has been read
         self.keeps_alive = True
+        self.status = 0
+        self.interim = 0  # answers before this one
         self.head = b""  # what was read first of an answer that came in pieces, at least its head
         self.parser = httptools.HttpResponseParser(self)
-        self._stays_open = self.parser.should_keep_alive
+        self.parser.set_dangerous_leniencies(**ACCEPTED)
+        self._stays_open, self._status = self.parser.should_keep_alive, self.parser.get_status_code
+
+    @property
+    def final_head(self) -> bytes:
+        """What was read first, without interim answers."""
+        return HEAD_END.split(self.head, self.interim)[-1] if self.interim else self.head
+
+    def keep(self, data: bytes) -> None:
+        """Keep what was read first, up to the head's end; ConnectionLostError where that does not come."""
+        if not HEAD_END.search(self.final_head):
+            self.head += data
+            if len(self.head) > MOST_HEAD_BYTES:
+                raise ConnectionLostError(f"not HTTP: a head of over {MOST_HEAD_BYTES >> 20} MiB")
 
     def on_message_begin(self) -> None:
         """The first byte of an answer has been read."""
@@ -153,6 +197,12 @@ class _Answer:
 
     def on_message_complete(self) -> None:
         """The last byte of an answer has been read."""
+        if self.complete:  # one more than was asked for
+            return
+        status = self._status()
+        if status < FINAL and status != SWITCHES:
+            self.interim += 1
+            return
         stays_open = self._stays_open
         self.complete = self.ended = True
-        self.keeps_alive = stays_open()
+        self.status, self.keeps_alive = status, stays_open()

@@ -125,9 +125,9 @@ class RedisConnection(SocketConnection):
         except BlockingIOError:
             return PENDING
         except OSError as error:
-            raise ConnectionLostError(error.strerror or "connection lost") from None
+            raise self._lost(error.strerror or "connection lost", self._reader.has_data()) from None
         if not length:
-            raise ConnectionLostError("connection closed by the server")
+            raise self._lost("connection closed by the server", self._reader.has_data())
         feed(buffer, 0, length)
         try:
             reply = gets()

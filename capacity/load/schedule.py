@@ -16,6 +16,14 @@ CHUNK = 2048  # arrivals drawn at a time: about 0.1 ms, so that the loop is neve
 Arrival = tuple[int, int, int, int]  # seq, scheduled_ns, operation, step
 
 
+class SentBefore(tuple[int, int, int, int]):
+    """An arrival that a connection had not taken: when it was sent first, what was, and for what reason in vain."""
+
+    sent: int
+    request: object
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """The arrivals of one workload and shape, or the share of one of `shards` generator processes."""

@@ -156,7 +156,7 @@ class _LoadUnderWay:
     def wait(self, under_way: Callable[[float], object], goes_on_for: GoesOnFor) -> None:
         """Wait until the load has ended, and judge meanwhile whether it goes on."""
         until, workload, failed = self.measurement.until_look.shape, self.measurement.workload, dict[str, str]()
-        watch, messages = NothingWorks(self.folder, workload), dict[str, dict[str, str]]()
+        watch, messages, redirected = NothingWorks(self.folder, workload), dict[str, dict[str, str]](), 0
         planned, look_s = until.seconds, until.seconds - until.stages[-1].seconds + UNDER_WAY_S
         if not until.stages[-1].look:
             look_s = math.inf
@@ -173,10 +173,11 @@ class _LoadUnderWay:
                     planned, look_s = self._ended_at(elapsed), math.inf
                 if elapsed > look_s:
                     planned, look_s = self._looked(goes_on_for), math.inf
+            redirected += said["redirected"]
             for operation, by_reason in said["messages"].items():
                 messages[operation] = by_reason | messages.get(operation, {})
         stopped = nothing_works_text(failed, messages, planned, self.folder) if failed else ""
-        note_facts(self.folder, {"messages": messages, "stopped": stopped})
+        note_facts(self.folder, {"messages": messages, "redirected": redirected, "stopped": stopped})
         _all_running(self.beside)
         under_way(planned)
         if stopped:

@@ -34,12 +34,16 @@ def operation(**request: Any) -> Operation:
 
 
 @contextmanager
-def server(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[str]:
-    """A server of one thread a connection; `answer` gives the pieces for a request, and b"" closes after them."""
+def server(answer: Answer, context: ssl.SSLContext | None = None, idle_s: float | None = None) -> Iterator[str]:
+    """A server of one thread a connection; `answer` gives the pieces for a request, and b"" closes after them.
+
+    It closes a connection that is idle for `idle_s`.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(plain: socket.socket) -> None:
         with suppress(OSError), context.wrap_socket(plain, server_side=True) if context else plain as client:
+            client.settimeout(idle_s)
             while request := client.recv(65536):
                 for piece in answer(request):
                     if not piece:
@@ -62,10 +66,12 @@ def server(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[st
         listener.close()
 
 
-def drive(url: str, path: Path, kind: str = "rate", to: float = 100) -> tuple[pd.DataFrame, pd.DataFrame]:
-    stages = [{"name": "sustain", "seconds": 0.5, "to": to}]
+def drive(
+    url: str, path: Path, kind: str = "rate", to: float = 100, seconds: float = 0.5, **request: Any
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    stages = [{"name": "sustain", "seconds": seconds, "to": to}]
     values = {"name": "w", "target": "http", "connections": 2, "timeout_ms": 2000}
-    values |= {"operations": [operation(path="/{owner}").model_dump()]}
+    values |= {"operations": [operation(**{"path": "/{owner}", **request}).model_dump()]}
     values |= {"shapes": {"test": {"kind": kind, "arrivals": "uniform", "stages": stages}}}
     workload = parse_workload(values)
     create_recording(path, {"operations": ["a"]})
@@ -152,6 +158,47 @@ def test_a_server_that_closes_after_each_answer_is_opened_again_and_nothing_is_l
         samples, gauges = drive(url, tmp_path / "r")
     assert set(samples["outcome"]) == {"ok"}
     assert (gauges["gauge"] == "generator.reconnection_ms").sum() >= len(samples) - 2
+
+
+def test_idle_connections_that_the_server_closes_cost_no_request_and_are_no_new_connection_of_one(
+    tmp_path: Path,
+) -> None:
+    with server(lambda _: [ok()], idle_s=0.06) as url:
+        samples, gauges = drive(url, tmp_path / "r", to=4, seconds=1.5)
+    assert samples["outcome"].tolist() == ["ok"] * 6
+    names = gauges["gauge"].value_counts()
+    assert names["generator.reconnection_ms"] > names["generator.reconnection_of_unused"] > 6
+    assert gauges.loc[gauges["gauge"] == "generator.cpu_share", "value"].mean() < 0.5
+
+
+@pytest.mark.thorough
+def test_a_request_that_meets_the_close_of_an_idle_connection_goes_over_another_one(tmp_path: Path) -> None:
+    """Each connection is used again when its time limit is just over."""
+    with server(lambda _: [ok()], idle_s=0.02) as url:
+        samples, gauges = drive(url, tmp_path / "r", to=99, seconds=1.5)
+    assert len(samples) == pytest.approx(148, abs=1)
+    assert (samples["outcome"] != "ok").sum() <= 2  # which the server had taken in, and closed without a look
+    assert (gauges["gauge"] == "generator.reconnection_ms").sum() > 5
+
+
+@pytest.mark.parametrize("secured", [False, True])
+def test_an_answer_that_comes_before_the_end_of_the_request_counts(
+    certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secured: bool
+) -> None:
+    """The server reads 64 kB of 20 MB, says that this is too much, and closes; the loop goes on meanwhile.
+
+    Below TLS a write that fails can end the session with what had not been read of it.
+    """
+    key, file = certificate
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    much = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"
+    with server(lambda _: [much, b""], context if secured else None) as url:
+        samples, _ = drive(url, tmp_path / "r", to=20, method="POST", body="x" * 20_000_000)
+    assert len(samples) == 10
+    assert set(samples["error"]) <= {"413", *(["connection closed by the server", "Broken pipe"] if secured else [])}
+    assert (samples["error"] == "413").sum() > 3
 
 
 def test_a_connection_that_is_cut_is_an_error_with_its_reason(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ OF_PART = {
         connections="connections_in_use",
         per_s="connections_opened",
         ms="acquisition_p99 pool_wait",
-        count="pool_errors breaker_refusals",
+        count="pool_errors breaker_refusals redirected",
         jobs="queue_depth",
     ),
 }

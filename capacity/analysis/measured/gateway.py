@@ -14,6 +14,7 @@ from capacity.manifest import Manifest
 from capacity.units import NS_PER_S
 
 SECTION = "gateway"
+UNUSED = "generator.reconnection_of_unused"
 SHED = ", retry after"  # in the class of a failure that says when to come again; once followed by when
 
 
@@ -48,6 +49,10 @@ def _outcomes(part: Sustained) -> Iterable[Finding]:
     others = ~status.str.match(r"[45]\d\d$")
     cut = (others & told[status.index]).sum()
     yield part.share("no_answer_rate", others.sum(), requests, "connections cut, time-outs and drops", otherwise=cut)
+    if redirected := part.manifest.redirected:
+        yield part.finding(
+            "redirected", exactly(redirected, redirected), "", "redirections in the whole load, not followed"
+        )
 
 
 def _connections(part: Sustained) -> Iterable[Finding]:
@@ -61,7 +66,8 @@ def _connections(part: Sustained) -> Iterable[Finding]:
     in_use = part.peak("generator.in_use")
     yield part.finding("connections_in_use", in_use, "connections", "connections in use, peak")
     yield part.finding("connections_utilisation", in_use, "%", "connections in use of those open, peak", 100 / pool)
-    reused = max(0, requests - len(again))
+    unused = (part.gauges["gauge"] == UNUSED).sum()  # by no request: the server ended it while it was idle
+    reused = max(0, requests - (len(again) - unused))
     yield part.share("keep_alive_reuse", reused, requests, "requests on a connection that was open")
     yield part.finding("connections_opened", opened, "/s", "connections opened anew")
     yield from acquisition_findings(part, "wait for a connection to the gateway,", ["p99"])

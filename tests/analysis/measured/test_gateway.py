@@ -73,6 +73,20 @@ def test_connections_that_were_opened_anew_are_not_reuse() -> None:
     assert figures["connections_utilisation"].value == pytest.approx(25)
 
 
+def test_connections_that_the_server_ended_before_their_use_are_no_request_on_a_new_one() -> None:
+    idle = {"generator.reconnection_ms": [3.0] * SECONDS, "generator.reconnection_of_unused": [1.0] * (SECONDS - 2)}
+    figures = found({}, **idle)
+    assert figures["keep_alive_reuse"].value == pytest.approx(99.8)
+    assert figures["connections_opened"].value == pytest.approx(1.0)
+
+
+def test_redirections_are_counted_where_there_are_any() -> None:
+    told = parse_manifest({**FACTS, "redirected": 12})
+    figures = {each.name: each for each in gateway_findings("r", samples({}), gauges(), told)}
+    assert figures["gateway.redirected"].value == 12
+    assert "redirected" not in found({})
+
+
 def test_the_pool_behind_it_is_read_where_the_gateway_tells_it() -> None:
     figures = found(
         {},
