@@ -23,7 +23,7 @@ UNREAD = {  # why a gauge is in no reading, by its name or by what its name begi
     "gateway": "the gateway does not tell it at /metrics",
     "workers": "the workers' processes are elsewhere or were not read",
     "queue": "the queue was not read",
-    "postgres": "PostgreSQL gave no reading of it",
+    "postgres": "PostgreSQL was not asked for it, or gave no reading",
     "redis": "Redis gave no reading of it",
     "generator": "the generator noted nothing of it",
 }

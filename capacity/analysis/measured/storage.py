@@ -11,6 +11,7 @@ from capacity.units import MB
 # A read that was begun ahead is waited for only as long as it then still takes.
 AHEAD = "io_method is {}: reads are begun ahead, and what is left of one when its data are wanted is the wait"
 SYNCHRONOUS = ("", "sync")
+BLOCKS = "counted by blocks, of which one call may move several, up to PostgreSQL 17"
 OWN_AT_LEAST = 0.5  # of what a device moved: with less of it the number of its operations is that of other programs
 OTHERS = "other programs moved most of what the device did: of {:,.0f} MB the server's processes had {:,.0f}"
 SHARED = "of all programs that use the device; of the bytes that it moved the server's processes had {:.0f} %"
@@ -37,22 +38,38 @@ def _of_kernel(part: Sustained) -> list[Finding]:
     """PostgreSQL's own view, of the whole server: the page cache may answer, and a write may stay in it."""
     counters = Counters(part)
     read = counters.ratio("postgres.read_ms", "postgres.reads")
-    written = counters.ratio("postgres.data_write_ms", "postgres.data_writes")
+    written, log_too = _write_wait(counters)
     synced = counters.ratio("postgres.log_sync_ms", "postgres.log_syncs")
     asked = counters.per_second(*(f"postgres.{each}" for each in ("reads", "data_writes", "extends", "log_writes")))
     moved = counters.per_second(*(f"postgres.{each}_bytes" for each in ("read", "data_write", "log_write")))
     logged = counters.per_second("postgres.log_bytes")
     method = str(part.manifest.system.get("io_method", ""))
     ahead = "" if method in SYNCHRONOUS else AHEAD.format(method)
+    blocks = BLOCKS if part.manifest.system.get("io_counted") == "blocks" else ""
     found = [
-        _noted(part.finding("read_wait", read, "ms", "wait for a read that the kernel was asked for, mean"), ahead),
-        part.finding("write_wait", written, "ms", "wait for a write that the kernel was asked for, mean"),
+        _noted(
+            part.finding("read_wait", read, "ms", "wait for a read that the kernel was asked for, mean"), ahead, blocks
+        ),
+        _noted(
+            part.finding("write_wait", written, "ms", "wait for a write that the kernel was asked for, mean"), log_too
+        ),
         part.finding("log_sync", synced, "ms", "sync of the log, mean"),
-        part.finding("kernel_operations", asked, "/s", "reads and writes that the kernel was asked for"),
+        _noted(
+            part.finding("kernel_operations", asked, "/s", "reads and writes that the kernel was asked for"), blocks
+        ),
         part.finding("kernel_throughput", moved, "MB/s", "read and written as the kernel was asked", 1 / MB),
         part.finding("log_throughput", logged, "MB/s", "written to the log", 1 / MB),
     ]
     return [_noted(replace(each, title=f"{each.title}, whole server"), counters.others()) for each in found]
+
+
+def _write_wait(counters: Counters) -> tuple[Estimate, str]:
+    """The mean wait for a write of data; earlier recordings have the log's with it, where both were timed."""
+    found = counters.ratio("postgres.data_write_ms", "postgres.data_writes")
+    earlier = counters.ratio("postgres.write_ms", "postgres.writes")
+    if earlier.value is None or not counters.ratio("postgres.log_sync_ms", "postgres.log_syncs").value:
+        return found, ""
+    return earlier, "the log's writes among them"
 
 
 def _of_device(part: Sustained) -> list[Finding]:
@@ -80,7 +97,6 @@ def _operations(part: Sustained) -> tuple[Estimate, str]:
     return done, SHARED.format(100 * min(1.0, sum(own) / total))
 
 
-def _noted(finding: Finding, note: str) -> Finding:
-    """The finding, where it has a value with this note too."""
-    told = "; ".join(each for each in (finding.note, note) if each)
-    return finding if finding.value is None or not note else replace(finding, note=told)
+def _noted(finding: Finding, *notes: str) -> Finding:
+    """The finding, where it has a value with these notes too."""
+    return finding if finding.value is None else replace(finding, note="; ".join(filter(None, [finding.note, *notes])))

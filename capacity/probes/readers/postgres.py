@@ -25,7 +25,8 @@ SELECT own.xact_commit AS commits, own.xact_rollback AS rollbacks, own.blks_read
        (SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database)::float8 AS all_transactions
 FROM pg_stat_database AS own WHERE own.datname = current_database()
 """
-# Up to version 17 every operation moved `op_bytes`; from 18 on the bytes are counted, and the log is among them.
+# Up to version 17 blocks of `op_bytes` are counted, of which a call may move several; from 18 on it is calls and their
+# bytes, and the log is among them.
 IO = """
 SELECT coalesce(sum(reads) FILTER (WHERE {data}), 0)::float8 AS reads,
        coalesce(sum(read_time) FILTER (WHERE {data}), 0) AS read_ms,
@@ -93,7 +94,8 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     cursor = connection.cursor(row_factory=dict_row)
     found = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [[*SETTINGS, *SYNCING]])
     settings = dict(found.fetchall())
-    queries, missing = _answered(cursor, connection.info.server_version // 10_000)
+    version = connection.info.server_version // 10_000
+    queries, missing = _answered(cursor, version)
     queries[STANDING] = STANDING.format(
         resets=", ".join(["NULL", *(reset for each, reset in RESETS.items() if each in queries)])
     )
@@ -110,6 +112,7 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
 
     facts: dict[str, Any] = {"server": f"PostgreSQL {connection.info.parameter_status('server_version')}"}
     facts |= {name: settings[name] for name in SETTINGS if name in settings}
+    facts["io_counted"] = "calls" if version >= LOG_IN_IO_SINCE else "blocks"
     return read, {**facts, "not_given": {f"postgres.{name}": why for name, why in missing.items()}}
 
 
