@@ -160,7 +160,8 @@ def test_a_server_that_is_started_anew_has_no_counters_of_the_whole_load(
     found = measured(again)
     for name in (*TIMED, *COUNTED, "rollbacks", "kernel_operations"):
         assert found[name].value is None
-        assert "gave no reading of it from " in found[name].note, found[name]
+        assert "gave no reading of it from " in found[name].note or "read too seldom" in found[name].note, found[name]
+    assert "gave no reading of it from " in found["deadlocks"].note
 
 
 APART = [

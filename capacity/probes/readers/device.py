@@ -73,10 +73,18 @@ def _of_devices(devices: Sequence[Path]) -> list[float]:
 def _moved(parent: psutil.Process) -> Moved:
     """The bytes that a process and its children fetched, were to send, and then did not send; those that ended too."""
     moved = _of_process(parent.pid)
-    for child in parent.children():
+    for child in _children(parent):
         with suppress(FileNotFoundError, ProcessLookupError):
-            moved = moved + _of_process(child.pid)
+            moved = moved + _of_process(child)
     return moved
+
+
+def _children(parent: psutil.Process) -> list[int]:
+    """Their numbers, from the one file that has them, or where the kernel has no such file from all processes."""
+    with suppress(FileNotFoundError):
+        listed = PROC / str(parent.pid) / "task" / str(parent.pid) / "children"
+        return [int(each) for each in listed.read_text(encoding="ascii").split()]
+    return [each.pid for each in parent.children()]
 
 
 def _of_process(pid: int) -> Moved:

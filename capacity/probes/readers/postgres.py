@@ -99,9 +99,10 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     queries[STANDING] = STANDING.format(
         resets=", ".join(["NULL", *(reset for each, reset in RESETS.items() if each in queries)])
     )
-    missing |= {name: why for each, why in untracked(connection).items() for name in NEEDS[each]}
+    unset = {name: why for each, why in untracked(connection).items() for name in NEEDS[each]}
     if why := _unsynced(settings):
-        missing["log_sync_ms"] = why
+        unset["log_sync_ms"] = why
+    missing = unset | missing  # what is not there at all no setting makes
     if why := unseen_activity(connection):  # a part of it would be told as the whole
         missing |= dict.fromkeys(GAUGES[CONNECTIONS], why)
 

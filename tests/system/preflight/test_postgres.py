@@ -176,5 +176,8 @@ def test_an_older_server_says_what_it_does_not_count(monkeypatch: pytest.MonkeyP
     with open_server_directory() as directory:
         found = looked(run_postgres(directory), "postgres")
         assert found["reachable"][0].said.startswith("PostgreSQL 15")
-        assert [each.said for each in found["timings"]] == ["PostgreSQL 15 has no pg_stat_io"]
+        assert [each.said for each in found["timings"]] == [
+            "PostgreSQL 15 has no pg_stat_io",
+            "track_wal_io_timing and track_counts are on",
+        ]
         assert all(each.fine for name, checks in found.items() for each in checks if name != "timings")
