@@ -9,6 +9,17 @@ from capacity.errors import CapacityError
 SHOWN = 20  # names; more than that nobody reads through
 ALIKE = 0.7  # of the letters of two names: 'wieght' is taken for weight, and 'mainframe' for nothing
 
+# Findings that were called otherwise, and why: what they gave was not what they were called.
+KERNEL = "the kernel's page cache may answer it; what the device took is"
+FORMER = {
+    "database.disk_read": f"is called database.read_wait now, since {KERNEL} database.device_read",
+    "database.disk_write": f"is called database.write_wait now, since {KERNEL} database.device_write",
+    "database.disk_operations": "is called database.kernel_operations now, since the kernel's page cache may answer "
+    "them; what the device did is database.device_operations",
+    "database.disk_throughput": "is called database.kernel_throughput now, since the kernel's page cache may answer "
+    "it; what went to the device is database.device_throughput",
+}
+
 
 def did_you_mean(name: Any, known: Iterable[Any]) -> str:
     """What is added to a sentence on an unknown name: the known one that is spelt nearly so; empty where none is."""

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from capacity.analysis.measured.database import NOT_HERE
+from capacity.analysis.measured.failures import ELSEWHERE
 from capacity.display.charts import paired_differences
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Verdict, judge_all
@@ -110,7 +111,10 @@ def test_the_cpu_and_memory_of_the_servers_processes_are_read(folder: Path, find
     assert not set(open_recording(folder / "row_security").gauges["gauge"]) & {
         "postgres.cpu_s",
         "postgres.memory_bytes",
+        "postgres.sent_bytes",
     }
+    moved = findings["database.device_throughput"]
+    assert (moved.value or 0) > 0, moved
 
 
 @pytest.mark.thorough
@@ -127,6 +131,8 @@ def test_of_a_server_on_another_machine_they_are_not_measured(
     for name in ("cpu_share", "memory", "memory_utilisation"):
         assert found[f"database.{name}"].value is None
         assert found[f"database.{name}"].note == NOT_HERE
+    for name in ("device_read", "device_write", "device_operations", "device_throughput"):
+        assert (found[f"database.{name}"].value, found[f"database.{name}"].note) == (None, ELSEWHERE)
 
 
 def test_an_unknown_profile_is_one_sentence(system: System, tmp_path: Path) -> None:

@@ -154,10 +154,10 @@ def test_what_a_setting_leaves_untimed_is_not_given(
     untimed = f"{system.postgres_admin_url}?options=-ctrack_io_timing%3Doff%20-ctrack_wal_io_timing%3Doff"
     recording = measured(Measurement(transactions("read"), "test"), readers_url, tmp_path / "r", postgres=untimed)
     found = found_in(recording, database_findings)
-    notes = {name: found[name].note for name in ("disk_read", "disk_write", "log_sync")}
+    notes = {name: found[name].note for name in ("read_wait", "write_wait", "log_sync")}
     assert notes == {
-        "disk_read": "track_io_timing is off",
-        "disk_write": "track_io_timing is off",
+        "read_wait": "track_io_timing is off",
+        "write_wait": "track_io_timing is off",
         "log_sync": "track_wal_io_timing is off",
     }
     assert {"postgres.reads", "postgres.log_syncs"} <= set(recording.gauges["gauge"])

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from capacity.analysis.measured.counters import Counters
 from capacity.analysis.measured.failures import AT_LOAD, failure_findings, why_no_time
+from capacity.analysis.measured.storage import storage_findings
 from capacity.analysis.measured.summary import connection_findings, response_findings
 from capacity.analysis.measured.sustained import Sustained, sustained
 from capacity.analysis.statistics.estimates import (
@@ -40,7 +42,7 @@ def database_findings(recording: str, samples: pd.DataFrame, gauges: pd.DataFram
         *response_findings(part),
         *connection_findings(part),
         *_transaction_findings(part),
-        *_storage_findings(part),
+        *storage_findings(part),
         *_process_findings(part),
         *failure_findings(SECTION, recording, samples, manifest),
     ]
@@ -52,12 +54,15 @@ def _transaction_findings(part: Sustained) -> list[Finding]:
     evaluations = exactly(
         len(evaluated) / part.seconds if part.seconds else None, len(evaluated), "no stage had a constant load"
     )
+    counters = Counters(part)
     under = part.finding("row_security_rate", evaluations, "/s", "transactions under row-level security")
     return [
         *([under] if secured else []),
         _lock_wait_share(part),
-        part.finding("deadlocks", part.total("postgres.deadlocks"), "", "deadlocks"),
-        part.finding("rollbacks", part.total("postgres.rollbacks"), "", "transactions rolled back"),
+        part.finding("deadlocks", counters.total("postgres.deadlocks"), "", "deadlocks in this database"),
+        part.finding(
+            "rollbacks", counters.total("postgres.rollbacks"), "", "transactions of this database rolled back"
+        ),
     ]
 
 
@@ -82,6 +87,8 @@ def _lock_wait_share(part: Sustained) -> Finding:
 
 def _waiting_at_looks(part: Sustained) -> Estimate:
     """The share of the busy connections that waited for whatever lock, of some looks a second."""
+    if why := part.manifest.not_given.get("postgres.looks_busy"):  # a part of the connections may have been seen
+        return exactly(None, 0, why)
     waiting, busy = (part.readings(f"postgres.looks_{name}") for name in ("lock_waiting", "busy"))
     if len(busy):
         return explained(clustered_proportion(waiting, busy), f"no look found a busy connection {AT_LOAD}")
@@ -89,25 +96,6 @@ def _waiting_at_looks(part: Sustained) -> Estimate:
     found = proportion(blocked, max(active, blocked))
     seen = "postgres.active" in set(part.gauges["gauge"])
     return explained(found, f"no look found a busy connection {AT_LOAD}" if seen else part.cause("postgres.looks"))
-
-
-def _storage_findings(part: Sustained) -> list[Finding]:
-    blocks = ("postgres.blocks_hit", "postgres.blocks_read")
-    hit, missed = part.rises(*blocks)
-    found = ratio(hit, hit + missed)
-    cached = found if found.value is not None else explained(found, part.cause(*blocks))
-    synced = part.ratio("postgres.log_sync_ms", "postgres.log_syncs")
-    moved = part.per_second("postgres.read_bytes", "postgres.write_bytes")
-    done = part.per_second("postgres.reads", "postgres.writes")
-    return [
-        part.finding("size", part.peak("postgres.size_bytes"), "MB", "size of the database", 1 / MB),
-        part.finding("cache_hit_rate", cached, "%", "blocks found in shared buffers", 100),
-        part.finding("disk_read", part.ratio("postgres.read_ms", "postgres.reads"), "ms", "mean time of a read"),
-        part.finding("disk_write", part.ratio("postgres.write_ms", "postgres.writes"), "ms", "mean time of a write"),
-        part.finding("log_sync", synced, "ms", "mean time of a sync of the log"),
-        part.finding("disk_throughput", moved, "MB/s", "read and written", 1 / MB),
-        part.finding("disk_operations", done, "/s", "reads and writes, the log's among them"),
-    ]
 
 
 def _process_findings(part: Sustained) -> list[Finding]:

@@ -15,18 +15,23 @@ from capacity.units import NS_PER_S
 # Where no class was noted, the outcome is the reason.
 UNNAMED = {"error": "no reason was given", "timeout": "timed out", "dropped": "no free connection"}
 AT_LOAD = "in the stages at a constant load"
+ELSEWHERE = "the server's processes are elsewhere, or their storage was not read"
 UNREAD = {  # why a gauge is in no reading, by its name or by what its name begins with
+    **dict.fromkeys((f"postgres.device_{each}" for each in ("read_ms", "reads", "write_ms", "writes")), ELSEWHERE),
+    "postgres.fetched_bytes": ELSEWHERE,
     "gateway.cpu_s": "the gateway's processes are elsewhere or were not read",
     "gateway": "the gateway does not tell it at /metrics",
     "workers": "the workers' processes are elsewhere or were not read",
     "queue": "the queue was not read",
-    "postgres": "PostgreSQL gave no reading of it",
+    "postgres": "PostgreSQL was not asked for it, or gave no reading",
     "redis": "Redis gave no reading of it",
     "generator": "the generator noted nothing of it",
 }
 IDLE = {  # what it means where a counter did not rise
-    "postgres.reads": "nothing was read from the disk",
-    "postgres.writes": "nothing was written to the disk",
+    "postgres.reads": "no block was read into the buffers",
+    "postgres.data_writes": "no block was written out of the buffers",
+    "postgres.device_reads": "nothing was read from the device",
+    "postgres.device_writes": "nothing was written to the device",
     "postgres.log_syncs": "the log was not synced",
     "postgres.blocks_read": "no block was asked for",
     "gateway.pool_requests_total": "no request asked the gateway's pool for a connection",

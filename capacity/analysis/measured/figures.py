@@ -35,12 +35,12 @@ EACH_OF = {
 OF_PART = {
     "database": POOL
     | named(
-        per_s="row_security_rate disk_operations",
+        per_s="row_security_rate kernel_operations device_operations",
         percent="lock_wait_share cache_hit_rate cpu_share memory_utilisation",
         count="deadlocks rollbacks",
-        MB="size memory",
-        ms="disk_read disk_write log_sync row_security_cost",
-        MB_per_s="disk_throughput",
+        MB="size memory temporary_files",
+        ms="read_wait write_wait log_sync device_read device_write row_security_cost",
+        MB_per_s="kernel_throughput log_throughput device_throughput",
     ),
     "redis": POOL
     | named(

@@ -8,7 +8,7 @@ import pandas as pd
 from capacity.analysis.measured.failures import AT_LOAD, failure_findings
 from capacity.analysis.measured.summary import acquisition_findings, prefix_and_title, response_findings
 from capacity.analysis.measured.sustained import Sustained, sustained
-from capacity.analysis.statistics.estimates import exactly, explained, mean_rate, peak
+from capacity.analysis.statistics.estimates import as_share, exactly, explained, mean_rate, peak
 from capacity.findings import Finding
 from capacity.manifest import Manifest
 from capacity.units import NS_PER_S
@@ -93,5 +93,5 @@ def _pool(part: Sustained) -> Iterable[Finding]:
     waited = part.ratio("gateway.pool_requests_waited_total", "gateway.pool_requests_total")
     yield part.finding("pool_utilisation", share, "%", "database connections in use, peak", 100)
     yield part.finding("pool_wait", wait, "ms", "wait for a database connection, mean", 1e3)
-    yield part.finding("pool_waited_rate", waited, "%", "requests that waited for one", 100)
+    yield part.finding("pool_waited_rate", as_share(waited), "%", "requests that waited for one", 100)
     yield part.finding("pool_errors", part.total("gateway.pool_errors_total"), "", "waits for one that ended in vain")

@@ -101,13 +101,19 @@ class Sustained:
 
     def rises(self, *names: str) -> list[npt.NDArray[np.float64]]:
         """By how much each counter rose in each second of a stage; only seconds in which all of them were read."""
+        differences = self._differences(names)
+        return [differences[name].to_numpy(dtype=float) for name in names]
+
+    def _differences(self, names: Sequence[str]) -> pd.DataFrame:
+        """The same as columns, and as `seconds` how many each rise took: a server may be slow to tell."""
         by_second = self.gauges.assign(second=self.gauges["at_ns"] // int(NS_PER_S))
         wanted = by_second[by_second["gauge"].isin(names)]
         table = wanted.pivot_table(index="second", columns="gauge", values="value", aggfunc="last", observed=True)
         begins = [math.floor(stage.start_s) for stage in self.manifest.sustained]
         stage = np.searchsorted(begins, table.index.to_numpy(), side="right")
-        differences = table.reindex(columns=list(names)).groupby(stage).diff().dropna()
-        return [differences[name].to_numpy(dtype=float) for name in names]
+        read = table.reindex(columns=list(names)).dropna()
+        read, stage = read.assign(seconds=read.index), stage[table.index.isin(read.index)]
+        return read.groupby(stage).diff().dropna()
 
     def ratio(self, above: str, under: str) -> Estimate:
         """How far one counter rose for each unit by which another did."""
@@ -116,8 +122,8 @@ class Sustained:
 
     def per_second(self, *names: str) -> Estimate:
         """How far these counters rose together in a second."""
-        rise = np.sum(self.rises(*names), axis=0)
-        found = ratio(rise, np.ones(len(rise)))
+        rises = self._differences(names)
+        found = ratio(rises[list(names)].sum(axis=1), rises["seconds"])
         return found if found.value is not None else explained(found, self.cause(*names))
 
     def peak(self, name: str) -> Estimate:

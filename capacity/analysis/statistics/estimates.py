@@ -115,6 +115,12 @@ def ratio(numerators: npt.ArrayLike, denominators: npt.ArrayLike) -> Estimate:
     return Estimate(value, max(floor, value - margin), value + margin, count)
 
 
+def as_share(estimate: Estimate) -> Estimate:
+    """The estimate of a part of a whole, whose interval by Student's t may reach beyond what a share can be: 0 to 1."""
+    low, high = (None if end is None else min(1.0, max(0.0, end)) for end in (estimate.low, estimate.high))
+    return replace(estimate, low=low, high=high)
+
+
 def backlog_slope(at_s: npt.ArrayLike, depth: npt.ArrayLike) -> Estimate:
     """By how many jobs per second a backlog grows, from its `depth` read at the times `at_s` in seconds, ascending.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from capacity.analysis.measured.figures import OF_PART
@@ -14,7 +15,7 @@ from capacity.suite.check.files import ProjectFiles
 from capacity.suite.check.possible import Possible, possible_findings
 from capacity.suite.notebooks import PROFILES
 from capacity.validation.model import Place, unknown_names
-from capacity.validation.names import did_you_mean, instead
+from capacity.validation.names import FORMER, did_you_mean, instead
 from capacity.workload import FILES, read_workload
 from capacity.yaml_file import Lines
 
@@ -107,6 +108,8 @@ def _unknown(files: ProjectFiles, name: str, known: Possible) -> str:
     if known.fitting(name) or section in unread or (is_pattern(section) and unread):
         return ""
     if section in sections or is_pattern(section):
+        if former := next((each for each in FORMER if fnmatchcase(each, name)), ""):
+            return f"{former} {FORMER[former]}"
         like = "" if is_pattern(name) else did_you_mean(name, known.names(section))
         gives = f"{name!r} fits no finding that the project can give"
         gives = gives if is_pattern(name) else f"nothing in the project can give {name!r}"

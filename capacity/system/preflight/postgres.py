@@ -15,6 +15,7 @@ from capacity.system.connection_slots import RESERVED, USED, ConnectionSlots, co
 from capacity.system.pooler import TransactionPooler, find_transaction_pooler
 from capacity.system.preflight.check import ANSWER_S, BESIDE, Check, fact, missing, note, seconds_text, widest
 from capacity.system.preflight.clocks import clock_check, clock_offset
+from capacity.system.preflight.tracking import COUNTS, TIMES_IO, TIMES_LOG, untracked
 from capacity.workload import Workload
 
 TRIED = (14, 18)
@@ -41,6 +42,13 @@ SELECT CASE
 """
 OTHERS = ("CockroachDB", "YugabyteDB", "Greenplum", "Redshift", "EnterpriseDB")  # as version() names them
 SET = "a superuser: ALTER SYSTEM SET {} = on; SELECT pg_reload_conf(); a managed one has it among its parameters"
+RESET = "a superuser: ALTER SYSTEM SET {0} = on; and where a role or a database has its own: ALTER ROLE … RESET {0}"
+FIGURES = {  # what is not given where a setting is not on for all
+    TIMES_IO: "times of reads and writes (read_wait, write_wait)",
+    TIMES_LOG: "the time of a sync of the log (log_sync)",
+    COUNTS: "deadlocks, cache_hit_rate and temporary_files",
+}
+IO_SINCE = 16
 ENDS = {  # what becomes of what takes longer than the limit
     "statement_timeout": "a statement that takes longer ends as an error: no response time above it is seen",
     "lock_timeout": "a wait for a lock that takes longer ends as an error: no response time with a longer wait is seen",
@@ -57,6 +65,7 @@ class Seen:
     settings: Mapping[str, str]
     role: Mapping[str, Any]
     workloads: Sequence[Workload]
+    untracked: Mapping[str, str]
 
     def limit_s(self, name: str) -> float:
         """A time limit in seconds; 0 where there is none."""
@@ -94,7 +103,7 @@ def _seen(connection: "psycopg.Connection[Any]", workloads: Sequence[Workload]) 
     settings = dict(connection.execute(SETTINGS).fetchall())
     make = next((each for each in OTHERS if each.lower() in told.lower()), make)
     product = f"PostgreSQL {version}{f' ({make})' if make else ''}"
-    return Seen(connection.info.server_version // 10_000, product, settings, role, workloads)
+    return Seen(connection.info.server_version // 10_000, product, settings, role, workloads, untracked(connection))
 
 
 def _row(connection: "psycopg.Connection[Any]", query: str, parameters: Mapping[str, Any] | None = None) -> Any:
@@ -217,16 +226,16 @@ def _time_limits(seen: Seen) -> Iterator[Check]:
 
 
 def _timings(seen: Seen) -> Iterator[Check]:
-    if seen.version < 16:
-        means = "how many reads, writes and syncs there were, and how long they took, is not given"
+    figures = dict(FIGURES)
+    if seen.version < IO_SINCE:
+        del figures[TIMES_IO]
+        means = "how many reads and writes there were, and how long they were waited for, is not given"
         said = f"PostgreSQL {seen.version} has no pg_stat_io"
-        yield note("timings", said, means, "nothing; 16 and later have it")
-        return
-    wanted = {"track_io_timing": "times of reads and writes (disk_read, disk_write)"}
-    if seen.version >= 18:  # before, the log is in no row of pg_stat_io
-        wanted["track_wal_io_timing"] = "the time of a sync of the log (log_sync)"
-    off = {name: figure for name, figure in wanted.items() if seen.settings.get(name) != "on"}
-    for name, figure in off.items():
-        yield note("timings", f"{name} is off", f"not given: {figure}", SET.format(name))
+        yield note("timings", said, means, f"nothing; {IO_SINCE} and later have it")
+    off = {name: seen.untracked[name] for name in figures if name in seen.untracked}
+    for name, why in off.items():
+        to_do = SET if why == f"{name} is off" else RESET
+        yield note("timings", why, f"not given: {figures[name]}", to_do.format(name))
     if not off:
-        yield fact("timings", f"{' and '.join(wanted)} {'are' if len(wanted) > 1 else 'is'} on")
+        *others, last = figures
+        yield fact("timings", f"{', '.join(others)} and {last} are on")

@@ -84,6 +84,12 @@ TYPOS: dict[str, list[tuple[str, str, str]]] = {
         ),
         (
             "database.response_p99",
+            "database.disk_operations",
+            ": finding: database.disk_operations is called database.kernel_operations now, since the kernel's page "
+            "cache may answer them; what the device did is database.device_operations",
+        ),
+        (
+            "database.response_p99",
             "databse.x",
             ": finding: there is no section 'databse'; did you mean 'database'?",
         ),

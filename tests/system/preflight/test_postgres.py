@@ -72,7 +72,7 @@ def test_an_ordinary_role_on_a_server_with_room_is_told_what_is_not_measured(ser
     assert reachable.said.startswith("PostgreSQL 18")
     assert reachable.said.endswith(" (Amazon RDS), as ordinary in postgres")
     assert [(each.said, each.means) for each in found["timings"]] == [
-        ("track_io_timing is off", "not given: times of reads and writes (disk_read, disk_write)"),
+        ("track_io_timing is off", "not given: times of reads and writes (read_wait, write_wait)"),
         ("track_wal_io_timing is off", "not given: the time of a sync of the log (log_sync)"),
     ]
     assert found["timings"][0].to_do.startswith("a superuser: ALTER SYSTEM SET track_io_timing = on;")
@@ -176,5 +176,8 @@ def test_an_older_server_says_what_it_does_not_count(monkeypatch: pytest.MonkeyP
     with open_server_directory() as directory:
         found = looked(run_postgres(directory), "postgres")
         assert found["reachable"][0].said.startswith("PostgreSQL 15")
-        assert [each.said for each in found["timings"]] == ["PostgreSQL 15 has no pg_stat_io"]
+        assert [each.said for each in found["timings"]] == [
+            "PostgreSQL 15 has no pg_stat_io",
+            "track_wal_io_timing and track_counts are on",
+        ]
         assert all(each.fine for name, checks in found.items() for each in checks if name != "timings")

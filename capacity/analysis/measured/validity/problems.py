@@ -53,9 +53,9 @@ NAMES: Mapping[Figure, str] = {
     Figure.FAILURES: "error_rate status_* no_answer_rate failed_rate deadlocks rollbacks lost unexpected duplicated "
     "pool_errors breaker_refusals",
     Figure.PRESSURE: "pool_in_use pool_utilisation pool_exhaustions pool_wait* connections_open connections_in_use "
-    "connections_utilisation lock_wait_share disk_read disk_write log_sync depth_peak active_peak queue_depth run_* "
-    "shed_rate",
-    Figure.MEAN: "cpu_share workers_cpu_share *_cpu_per_job cache_hit_rate disk_throughput disk_operations",
+    "connections_utilisation lock_wait_share read_wait write_wait log_sync device_read device_write depth_peak "
+    "active_peak queue_depth run_* shed_rate",
+    Figure.MEAN: "cpu_share workers_cpu_share *_cpu_per_job cache_hit_rate *_throughput *_operations temporary_files",
     Figure.STORED: "memory memory_utilisation redis_memory fragmentation size evictions out_of_memory",
     Figure.BEFOREHAND: "connections_refused",
 }
