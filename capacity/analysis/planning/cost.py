@@ -32,6 +32,17 @@ class Cost:
         return self.value is not None and not self.missing and not self.least
 
     @property
+    def text(self) -> str:
+        """What is known of it, that of each currency by itself."""
+        known = " + ".join(f"{each:,.0f} {currency}" for currency, each in self.sums.items())
+        return f"{'' if self.whole or len(self.sums) > 1 else 'at least '}{known}" if known else "not known"
+
+    @property
+    def without(self) -> str:
+        """The parts without which it is; empty where there are none, or nothing is known at all."""
+        return f"without {_and([*self.missing])}" if self.missing and self.sums else ""
+
+    @property
     def note(self) -> str:
         """What is missing in it, and why there is none; empty where it is whole."""
         known = " and ".join(f"{each:,.0f} {currency}" for currency, each in self.sums.items())

@@ -64,9 +64,20 @@ def judge_size(size: Size, demand: Demand) -> Fit:
     return Fit(size, False if too_small else whole or None, used)
 
 
-def cheapest_fit(sizes: Sequence[Size], demand: Demand) -> Fit | None:
-    """The fit of least price; of equal prices the one that is used least. None where no size of known price fits."""
-    return min(fits_of(sizes, demand), key=order_of, default=None)
+def cheapest_fit(sizes: Sequence[Size], demand: Demand, than: Fit | None = None) -> Fit | None:
+    """The fit of least price; of equal prices the one that is used least. None where no size of known price fits.
+
+    Where another fit is given it is the cheapest of those that cost less `than` it.
+    """
+    below = math.inf if than is None else order_of(than)[0]
+    best: Fit | None = None
+    for size in sorted((each for each in sizes if each.price_per_hour is not None), key=_price):
+        if _price(size) >= below or (best is not None and _price(size) > _price(best.size)):
+            break
+        fit = judge_size(size, demand)
+        if fit.fits and (best is None or order_of(fit) < order_of(best)):
+            best = fit
+    return best
 
 
 def groups_of(sizes: Sequence[Size], most: int) -> list[Size]:
@@ -92,4 +103,8 @@ def fits_of(sizes: Sequence[Size], demand: Demand) -> list[Fit]:
 
 def order_of(fit: Fit) -> tuple[float, float, str]:
     """What of two fits comes first: the cheaper; of equal prices the one that is used least."""
-    return round(fit.size.price_per_hour or 0.0, 9), max(fit.used.values()), fit.size.title
+    return _price(fit.size), max(fit.used.values()), fit.size.title
+
+
+def _price(size: Size) -> float:
+    return round(size.price_per_hour or 0.0, 9)

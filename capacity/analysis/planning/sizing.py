@@ -1,12 +1,13 @@
 """Which sizes over the quarters to come cost least, and what speaks against each."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from capacity.analysis.limits.demand import Demand
 from capacity.analysis.measured.validity.problems import Problem
 from capacity.analysis.planning.catalog import Size
-from capacity.analysis.planning.fits import TITLES, Fit, cheapest_fit, fits_of, judge_size, order_of
+from capacity.analysis.planning.fits import TITLES, Fit, cheapest_fit, fits_of, judge_size
 from capacity.analysis.planning.growth import growth_factor
 from capacity.analysis.planning.plan_file import MOST_PIECES, QUARTER
 from capacity.errors import CapacityError
@@ -15,6 +16,8 @@ NOT_MEASURED = "not measured"
 NO_PRICE = "price not known"
 NONE_HOLDS = "none holds it"
 NONE_KNOWN = "none is known to hold it"
+NO_COST = "the plan has no size for it, and the cost is without it"
+IN_ONE_SLOT = "a queue of BullMQ has all its keys in one hash slot, and so on one server, however many there are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ def _problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iter
         )
     cheapest = cheapest_fit(sizes, demand)
     yield from _connection_bound(sizes, demand, cheapest)
-    yield from _in_one_piece(sizes, demand, cheapest)
+    bound = list(_in_one_piece(sizes, demand, cheapest))
+    yield from bound
     without_price = [
         size.size
         for size in sizes
@@ -100,10 +104,10 @@ def _problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iter
             "an unknown price is never chosen, though one of them may cost less",
             "add the price with its source to a catalogue of your own",
         )
-    if chosen is None:
+    if chosen is None and not bound:
         yield Problem(
             "no size of known price is known to hold the load with its headroom",
-            "the plan has no size for it, and the cost is without it",
+            NO_COST,
             "spread the load over more servers, or add larger sizes to the catalogue",
         )
 
@@ -113,8 +117,8 @@ def _connection_bound(sizes: Sequence[Size], demand: Demand, whole: Fit | None) 
     if "connections" not in demand.uses:
         return
     rest = replace(demand, uses={name: use for name, use in demand.uses.items() if name != "connections"})
-    enough = cheapest_fit(sizes, rest)
-    if enough is None or not _cheaper(enough, whole):
+    enough = cheapest_fit(sizes, rest, whole)
+    if enough is None:
         return
     instead = "no size has enough" if whole is None else f"{whole.size.title} is needed for them alone"
     clients, takes = demand.uses["connections"].high or 0.0, enough.size.pooler_clients
@@ -129,17 +133,14 @@ def _connection_bound(sizes: Sequence[Size], demand: Demand, whole: Fit | None) 
 
 def _in_one_piece(sizes: Sequence[Size], demand: Demand, whole: Fit | None) -> Iterator[Problem]:
     """A size that is needed, or that there is none, because of what cannot be spread over more servers."""
-    free = cheapest_fit(sizes, replace(demand, pieces={}))
-    if not demand.pieces or free is None or not _cheaper(free, whole):
+    free = cheapest_fit(sizes, replace(demand, pieces={}), whole) if demand.pieces else None
+    if free is None:
         return
     used = {name: _least_used(sizes, demand, name) for name in demand.pieces}
     most = max(used, key=lambda name: used[name])
-    of_one = (
-        f"{used[most]:.0%} of the largest server's {TITLES[most]} is used, of which {1 - demand.headroom:.0%} may be"
-    )
-    instead = f"no server holds it: {of_one}" if whole is None else f"{whole.size.title} is needed for it"
-    tried = ((pieces, cheapest_fit(sizes, demand.cut_into(pieces))) for pieces in range(2, MOST_PIECES + 1))
-    cut = next(((pieces, fit) for pieces, fit in tried if fit and _cheaper(fit, whole)), None)
+    fewest = max(2, math.floor(used[most] / (1 - demand.headroom)))
+    tried = ((pieces, cheapest_fit(sizes, demand.cut_into(pieces), whole)) for pieces in range(fewest, MOST_PIECES + 1))
+    cut = next(((pieces, fit) for pieces, fit in tried if fit), None)
     remedy = "let it use less, since no number of pieces is enough"
     if cut:
         pieces, fit = cut
@@ -147,21 +148,22 @@ def _in_one_piece(sizes: Sequence[Size], demand: Demand, whole: Fit | None) -> I
             f"cut it into {pieces}, as one queue into {pieces} of equal load, and give `pieces: {pieces}` in the plan: "
             f"{fit.size.title} holds that"
         )
-    yield Problem(
-        f"what cannot be spread binds: {instead}, and {free.size.title} would hold all of it in pieces",
-        "what is in one piece, as a queue of BullMQ with all its keys in one hash slot, is on one server, however many "
-        "there are",
-        remedy,
+    if whole is not None:
+        seen = (
+            f"the cheapest that holds what cannot be spread is {whole.size.title}; cut up, {free.size.title} would do"
+        )
+        yield Problem(seen, IN_ONE_SLOT, remedy)
+        return
+    may = f"of which {1 - demand.headroom:.0%} may be"
+    seen = (
+        f"no server holds what cannot be spread: it uses {used[most]:.0%} of the {TITLES[most]} of the largest, {may}"
     )
+    yield Problem(seen, f"{IN_ONE_SLOT}; {NO_COST}", remedy)
 
 
 def _least_used(sizes: Sequence[Size], demand: Demand, resource: str) -> float:
     """The least share of a resource that any group of servers has used where the most of it is."""
     return min(fit.used[resource] for fit in (judge_size(each, demand) for each in sizes) if resource in fit.used)
-
-
-def _cheaper(fit: Fit, than: Fit | None) -> bool:
-    return than is None or order_of(fit)[0] < order_of(than)[0]
 
 
 def _highest(quarter: int, rate: float) -> float:
