@@ -210,11 +210,10 @@ def short_title(plan: CapacityPlan, resource: str, part: str) -> str:
 
 def cost_text(answers: Answers) -> str:
     """What the sizes from the next quarter cost a month, beside what runs today."""
-    now = answers.cost_today
     if answers.plan is None:
         return f"{UNKNOWN}: {NO_PLAN}"
     since = f"from {day_name(answers.plan.run.day)}, for {QUARTER} months: "
-    said = (f"{since}{money_text(answers.cost)}", f"today: {money_text(now)}", cost_note(answers))
+    said = (f"{since}{money_text(answers.cost)}", f"today: {money_text(answers.cost_today)}", cost_note(answers))
     return "; ".join(filter(None, said))
 
 
@@ -231,15 +230,15 @@ def cost_note(answers: Answers) -> str:
     new, now = (cost_in(plan, 0).without, cost_now(plan).without) if plan else ("", "")
     same = f"the parts of which both are known cost {both[0]:,.0f} instead of {both[1]:,.0f}" if both else ""
     absent = ", ".join(plan.not_measured if plan else ())
-    also = f"not measured, and so not planned: {absent}" if absent else ""
-    return "; ".join(filter(None, (f"that is {new}" if new else "", f"today is {now}" if now else "", same, also)))
+    absent = absent and f"not measured, and so not planned: {absent}"
+    return "; ".join(filter(None, (new and f"that is {new}", now and f"today is {now}", same, absent)))
 
 
 def choice_texts(part: PartPlan) -> tuple[str, str, str, str]:
     """A part, what to run for it with its monthly cost, what runs today, and what is to be known of it."""
-    problems = part.steps[0].problems if part.steps[0].fit is None else ()
+    problems = part.steps[0].problems[:1] if part.steps[0].fit is None else ()
     reasons = [f"{part.note}{', so it is this size at least' if part.at_least else ''}" if part.note else ""]
-    reasons += [f"{each.seen}; {each.remedy}" for each in problems[:1]]
+    reasons += [f"{each.seen}; {each.remedy}" for each in problems]
     return part.entry.title, step_text(part, 0), _size(part.current), "; ".join(filter(None, reasons))
 
 
