@@ -114,7 +114,8 @@ def other_regions(own: Iterable[Size], services: Iterable[str], region: str) -> 
     rows = {service: [each for each in known if each.service == service] for service in dict.fromkeys(services)}
     return [
         f"{len(found)} size{'s' * (len(found) > 1)} of {service} {'are' if len(found) > 1 else 'is'} of "
-        f"{', '.join(sorted({each.region for each in found}))}, and the plan is of {region}: they are not chosen from"
+        f"{', '.join(sorted({each.region for each in found}))}, and the plan is of {region}: "
+        f"{'they are' if len(found) > 1 else 'it is'} not chosen from"
         for service, found in rows.items()
         if found
     ]

@@ -46,7 +46,7 @@ class Cost:
     def note(self) -> str:
         """What is missing in it, and why there is none; empty where it is whole."""
         known = " and ".join(f"{each:,.0f} {currency}" for currency, each in self.sums.items())
-        return "; ".join(
+        return ", ".join(
             filter(
                 None,
                 (

@@ -84,9 +84,12 @@ def _problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iter
     if not demand.uses:
         return
     if chosen is not None and chosen.size.burstable:
+        size = chosen.size
+        sustains = f"{size.sustained_vcpu:g} of {size.vcpu:g} vCPU" if size.sustained_vcpu else "what is not known"
+        judged = "it was judged by that" if "cpu" in chosen.used else "its CPU was not judged"
         yield Problem(
-            f"{chosen.size.size} is burstable: it sustains {chosen.size.sustained_vcpu:g} of {chosen.size.vcpu:g} vCPU",
-            "it was judged by that, and what a short test shows beyond it is credit that ends",
+            f"{size.size} is burstable: it sustains {sustains}",
+            f"{judged}, and what a short test shows beyond it is credit that ends",
             "watch its CPU credits, or take a size that is not burstable",
         )
     cheapest = cheapest_fit(sizes, demand)
