@@ -202,5 +202,6 @@ def cost_over_time(plan: CapacityPlan) -> Axes:
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_title("Cost of the plan")
     dated(ax, plan, QUARTER)
-    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    if added:
+        ax.legend(loc="upper left", frameon=False, fontsize="small")
     return ax

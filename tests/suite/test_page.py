@@ -287,7 +287,7 @@ def test_the_first_screen_answers_all_four_questions_and_has_the_picture(
         assert [each for each in told if each not in seen] == []
     assert answers.plan is not None and date_text(answers.plan, answers.plan.first) in seen
     assert answers.plan.title_of(next(iter(answers.plan.binds))) in seen
-    assert finding_text(answers.cost, unit=False) in seen
+    assert money_text(answers.cost, unit=False) in seen
     assert money_text(answers.cost_today, unit=False) in seen
     shown = page.evaluate("document.querySelector('#answers img').currentSrc.length")
     assert shown > 10_000  # one of the two pictures, drawn

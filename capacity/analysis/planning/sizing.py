@@ -93,8 +93,7 @@ def _problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iter
             "watch its CPU credits, or take a size that is not burstable",
         )
     cheapest = cheapest_fit(sizes, demand)
-    yield from _connection_bound(sizes, demand, cheapest)
-    bound = list(_in_one_piece(sizes, demand, cheapest))
+    bound = [*_connection_bound(sizes, demand, cheapest), *_in_one_piece(sizes, demand, cheapest)]
     yield from bound
     without_price = [
         size.size
@@ -129,7 +128,8 @@ def _connection_bound(sizes: Sequence[Size], demand: Demand, whole: Fit | None) 
     own = "" if takes is None else f" (that of {enough.size.title} takes {takes:,.0f} clients{few})"
     yield Problem(
         f"connections bind: {instead}, and {enough.size.title} holds the rest",
-        "connections grow more slowly than the price of a size, or not at all, so a bigger one does not solve it",
+        "connections grow more slowly than the price of a size, or not at all, so a bigger one does not solve it"
+        + ("" if whole else f"; {NO_COST}"),
         f"put a pooler in transaction mode in front{own}, and lower what each client holds open",
     )
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from capacity.analysis.limits.queueing import (
+    MANY,
     _waiting,
     _within,
     erlang_c,

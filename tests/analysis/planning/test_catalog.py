@@ -151,9 +151,11 @@ def test_a_decimal_comma_between_semicolons_is_refused_and_one_in_a_text_is_not(
     row = ROW.replace(",", ";").replace("0.1", "0,1").replace("my invoice", "7,5 of my invoice", 1)
     with pytest.raises(CapacityError, match=r"line 2: price_per_hour: is '0,1'; write the decimal mark as a point"):
         read_catalog(tmp_path) if written(tmp_path, row, header=HEADER.replace(",", ";")) else None
-    (size,) = read_catalog(tmp_path) if written(
-        tmp_path, row.replace(";0,1;", ";0.1;"), header=HEADER.replace(",", ";")
-    ) else []
+    (size,) = (
+        read_catalog(tmp_path)
+        if written(tmp_path, row.replace(";0,1;", ";0.1;"), header=HEADER.replace(",", ";"))
+        else []
+    )
     assert size.source == "7,5 of my invoice"
 
 
