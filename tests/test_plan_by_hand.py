@@ -113,7 +113,7 @@ def holding(part: Mapping[str, Any], grown: float) -> Iterator[tuple[tuple[str, 
 
 @cache
 def cheapest_path(name: str) -> list[str | None]:
-    """The names of a part's sizes by quarter whose months and moves together cost least, each path tried a quarter on."""
+    """The names of a part's sizes by quarter whose months and moves cost least, each path tried a quarter on."""
     part = next(each for each in PLAN["parts"] if each["name"] == name)
     start = (part["current"], 1) if part["current"] else None
     paths: dict[Any, tuple[float, list[str | None]]] = {start: (0.0, [])}

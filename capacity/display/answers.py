@@ -229,8 +229,7 @@ def cost_note(answers: Answers) -> str:
     plan, both = answers.plan, answers.like_for_like
     new, now = (cost_in(plan, 0).without, cost_now(plan).without) if plan else ("", "")
     same = f"the parts of which both are known cost {both[0]:,.0f} instead of {both[1]:,.0f}" if both else ""
-    absent = ", ".join(plan.not_measured if plan else ())
-    absent = absent and f"not measured, and so not planned: {absent}"
+    absent = f"not measured, and so not planned: {', '.join(plan.not_measured)}" if plan and plan.not_measured else ""
     return "; ".join(filter(None, (new and f"that is {new}", now and f"today is {now}", same, absent)))
 
 

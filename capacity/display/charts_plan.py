@@ -145,7 +145,7 @@ def _bar(ax: Axes, row: int, steps: Sequence[Step]) -> None:
 
 
 def _label(part: PartPlan) -> str:
-    title = part.entry.title.replace(" on ", "\non ")
+    title = part.entry.title.replace(" on ", "\non ") + ("\n(at least)" if part.at_least else "")
     return title if part.entry.counted else f"{title}\n(not in\nthe total)"
 
 
