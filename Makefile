@@ -31,6 +31,7 @@ findings: $(READY)  ## the findings of the committed recordings and the notebook
 		$(BIN)/papermill --no-progress-bar $$path build/findings.ipynb --cwd notebooks \
 			-p results $(CURDIR)/data/recorded/findings || exit 1; \
 	done
+	$(BIN)/python docs/plan.py
 	$(MAKE) outputs
 
 outputs: $(READY)

@@ -237,7 +237,7 @@ FILES = {"yaml", "json", "html", "md", "py", "ipynb", "csv", "txt"}
 
 
 def test_the_keys_of_the_plan_are_those_that_its_page_names() -> None:
-    rows = re.findall(r"^\| (`.+?) \|", text_of(PROJECT / "docs" / "the_plan.md"), re.MULTILINE)
+    rows = re.findall(r"^\| (`.+?) \|", text_of(PROJECT / "docs" / "plan.md"), re.MULTILINE)
     named = {name for row in rows for name in INLINE.findall(row)}
     assert named | {"months", "region"} == set(PlanFile.model_fields)
 

@@ -1,14 +1,15 @@
 """The four answers of a run as lines of text, as a terminal shows them at its end."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from capacity.analysis.limits.search import PRODUCTION_SHARE
 from capacity.analysis.planning.answers import HELD_BACK, NO_PLAN, Answers, Held
-from capacity.analysis.planning.plan import CapacityPlan, PartPlan
+from capacity.analysis.planning.fits import Fit
+from capacity.analysis.planning.plan import CapacityPlan, PartPlan, cost_in, cost_now
 from capacity.analysis.planning.plan_file import QUARTER
-from capacity.analysis.planning.sizing import Fit
-from capacity.display.tables_plan import OVER, date_text, day_name, short_name
+from capacity.display.tables_plan import OVER, date_text, day_name, short_name, step_text
 from capacity.display.text import LINE_WIDTH, aligned, finding_text, tally_text, void_lines, wrapped
 from capacity.findings import Finding, Objective, Verdict, judge_all, worst
 
@@ -209,41 +210,40 @@ def short_title(plan: CapacityPlan, resource: str, part: str) -> str:
 
 def cost_text(answers: Answers) -> str:
     """What the sizes from the next quarter cost a month, beside what runs today."""
-    now = answers.cost_today
     if answers.plan is None:
         return f"{UNKNOWN}: {NO_PLAN}"
     since = f"from {day_name(answers.plan.run.day)}, for {QUARTER} months: "
-    return "; ".join(
-        filter(None, (f"{since}{finding_text(answers.cost)}", f"today: {today_text(now)}", cost_note(answers)))
-    )
+    said = (f"{since}{money_text(answers.cost)}", f"today: {money_text(answers.cost_today)}", cost_note(answers))
+    return "; ".join(filter(None, said))
 
 
-def today_text(cost: Finding, *, unit: bool = True) -> str:
-    """What runs today costs a month, in whole units of money as the sizes beside it."""
+def money_text(cost: Finding, *, unit: bool = True) -> str:
+    """A cost a month in whole units of money, as the sizes beside it; `at least` where not all of it is known."""
+    if cost.value is not None and cost.high == math.inf:
+        return f"at least {cost.value:,.0f}{f' {cost.unit}' if unit else ''}"
     return finding_text(cost if cost.value is None else replace(cost, value=float(round(cost.value))), unit=unit)
 
 
 def cost_note(answers: Answers) -> str:
-    """What is missing in today's cost, the two costs of the parts of which both are known, and what is not planned."""
-    missing, both = answers.cost_today.note if answers.cost_today.value is not None else "", answers.like_for_like
-    same = f"the other parts cost {both[0]:,.0f} instead of {both[1]:,.0f}" if both else ""
-    absent = ", ".join(answers.plan.not_measured if answers.plan else ())
-    also = f"not measured, and so not planned: {absent}" if absent else ""
-    return "; ".join(filter(None, (f"today is {missing}" if missing else "", same, also)))
+    """What is missing in the two costs, what the parts cost of which both are known, and what is not planned."""
+    plan, both = answers.plan, answers.like_for_like
+    new, now = (cost_in(plan, 0).without, cost_now(plan).without) if plan else ("", "")
+    same = f"the parts of which both are known cost {both[0]:,.0f} instead of {both[1]:,.0f}" if both else ""
+    absent = f"not measured, and so not planned: {', '.join(plan.not_measured)}" if plan and plan.not_measured else ""
+    return "; ".join(filter(None, (new and f"that is {new}", now and f"today is {now}", same, absent)))
 
 
 def choice_texts(part: PartPlan) -> tuple[str, str, str, str]:
     """A part, what to run for it with its monthly cost, what runs today, and what is to be known of it."""
-    fit = part.steps[0].fit
-    note = part.note or ("" if fit else "no size of known price is known to hold it")
-    return part.entry.title, _size(fit), _size(part.current), note
+    problems = part.steps[0].problems[:1] if part.steps[0].fit is None else ()
+    reasons = [f"{part.note}{', so it is this size at least' if part.at_least else ''}" if part.note else ""]
+    reasons += [f"{each.seen}; {each.remedy}" for each in problems]
+    return part.entry.title, step_text(part, 0), _size(part.current), "; ".join(filter(None, reasons))
 
 
 def _size(fit: Fit | None) -> str:
-    if fit is None:
-        return UNKNOWN
-    monthly = fit.size.monthly
-    return short_name(fit.size.size) + (", price not known" if monthly is None else f", {monthly:,.0f}")
+    cost = None if fit is None else fit.size.monthly
+    return f"{short_name(fit.size.title)}, {'price not known' if cost is None else f'{cost:,.0f}'}" if fit else UNKNOWN
 
 
 def _indented(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:

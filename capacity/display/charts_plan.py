@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
 from capacity.analysis.planning.exhaustion import GrowingResource, use_over_time
-from capacity.analysis.planning.plan import CapacityPlan, PartPlan
+from capacity.analysis.planning.plan import CapacityPlan, PartPlan, cost_in
 from capacity.analysis.planning.plan_file import QUARTER
 from capacity.analysis.planning.sizing import Step
 from capacity.display.charts import PALETTE, WIDTH
@@ -108,10 +108,12 @@ def dated(ax: Axes, plan: CapacityPlan, every: int = 6) -> None:
 
 
 def sizes_by_quarter(plan: CapacityPlan) -> Axes:
-    """A row a part: the size of each quarter with what it costs a month; hatched where no known size holds the load."""
+    """A row a part: the size of each quarter with what it costs a month; hatched where there is none."""
     ax = plt.subplots(figsize=(WIDTH, 1.1 + 0.75 * len(plan.parts)))[1]
     for row, part in enumerate(plan.parts):
-        for _, steps in groupby(part.steps, key=lambda step: step.fit and step.fit.size.key):
+        for _, steps in groupby(
+            part.steps, key=lambda step: (step.why, step.fit and (step.fit.size.key, step.fit.size.volume))
+        ):
             _bar(ax, row, list(steps))
     end = QUARTER * plan.file.quarters
     ax.set(xlim=(0, end), ylim=(len(plan.parts) - 0.45, -0.6))
@@ -133,16 +135,17 @@ def _bar(ax: Axes, row: int, steps: Sequence[Step]) -> None:
     if fit is None or cost is None:
         ax.barh(row, width, left=left, height=0.72, color="#f2f2f2", edgecolor="#999999", hatch="///", linewidth=0.6)
         plain = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        ax.text(left + width / 2, row, "none\nholds it", color="#333333", bbox=plain, **style)
+        ax.text(left + width / 2, row, steps[0].why.replace(" ", "\n", 1), color="#333333", bbox=plain, **style)
         return
     colour = PALETTE[1] if fit.size.burstable else PALETTE[0]
     ax.barh(row, width, left=left, height=0.72, color=colour, alpha=0.32, edgecolor=colour, linewidth=0.9)
-    name = short_name(fit.size.size).replace(" × ", " ×\n" if len(steps) == 1 else " × ")
+    name = short_name(fit.size.title).replace(" × ", " ×\n" if len(steps) == 1 else " × ")
+    name = name.replace(" + ", "\n+ ")
     ax.text(left + width / 2, row, f"{name}\n{cost:,.0f}", color="#222222", **style)
 
 
 def _label(part: PartPlan) -> str:
-    title = part.entry.title.replace(" on ", "\non ")
+    title = part.entry.title.replace(" on ", "\non ") + ("\n(at least)" if part.at_least else "")
     return title if part.entry.counted else f"{title}\n(not in\nthe total)"
 
 
@@ -178,22 +181,27 @@ def swings(plan: CapacityPlan) -> Axes:
 
 
 def cost_over_time(plan: CapacityPlan) -> Axes:
-    """What each counted part costs a month by quarter, stacked, as far as sizes are known."""
+    """What each counted part costs a month by quarter, stacked, as far as sizes are known.
+
+    Where prices are in two currencies, which are not added, there are numbers and no bars.
+    """
     ax = plt.subplots(figsize=(WIDTH, 3.2))[1]
     at = np.arange(plan.file.quarters) * QUARTER + QUARTER / 2
     bottom = np.zeros(plan.file.quarters)
-    for place, part in enumerate(plan.counted):
+    costs = [cost_in(plan, quarter) for quarter in range(plan.file.quarters)]
+    added = all(len(each.sums) < 2 for each in costs)
+    for place, part in enumerate(plan.counted if added else ()):
         cost = np.array([step.monthly or 0.0 for step in part.steps])
         ax.bar(at, cost, width=QUARTER * 0.86, bottom=bottom, color=PALETTE[place], alpha=0.75, label=part.entry.title)
         bottom += cost
-    for quarter, top in enumerate(bottom):
-        whole = all(part.steps[quarter].fit is not None for part in plan.counted)
-        text = f"{top:,.0f}" if whole else f"{top:,.0f}\n+ unknown"
-        ax.text(at[quarter], top, text, ha="center", va="bottom", fontsize="x-small")
+    for month, top, each in zip(at, bottom, costs, strict=True):
+        text = f"{top:,.0f}" if each.whole else f"{top:,.0f}\n+ unknown" if added else each.text.replace(" + ", "\n+ ")
+        ax.text(month, top, text, ha="center", va="bottom", fontsize="x-small")
     ax.set(xlim=(0, QUARTER * plan.file.quarters), ylim=(0, max(float(bottom.max()), 1.0) * 1.22))
     ax.set_ylabel(f"{plan.currency} a month")
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_title("Cost of the plan")
     dated(ax, plan, QUARTER)
-    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    if added:
+        ax.legend(loc="upper left", frameon=False, fontsize="small")
     return ax

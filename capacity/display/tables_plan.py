@@ -10,8 +10,9 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from capacity.analysis.planning.exhaustion import GrowingResource, use_today
+from capacity.analysis.planning.fits import TITLES
 from capacity.analysis.planning.growth import Exhaustion
-from capacity.analysis.planning.plan import CapacityPlan, PartPlan, total_monthly
+from capacity.analysis.planning.plan import CapacityPlan, PartPlan, cost_in
 from capacity.analysis.planning.plan_file import QUARTER
 from capacity.analysis.statistics.conventions import CONFIDENCE_TEXT
 from capacity.analysis.statistics.estimates import Estimate
@@ -23,7 +24,6 @@ DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 HYPHEN = "\N{NON-BREAKING HYPHEN}"
 NEVER = "never"
 OVER = "already exceeded"
-NAMES = {"cpu": "CPU", "memory_gib": "memory", "iops": "I/O operations"}
 
 
 def months_text(months: Exhaustion, at_least: bool = False) -> str:
@@ -101,7 +101,7 @@ def signals_table(plan: CapacityPlan) -> pd.DataFrame:
             "measured": each.found or finding_text(None),
             "threshold": f"> {each.signal.above:,g} {each.signal.unit}".strip(),
             "then": each.signal.does,
-            "when": held[each.fires] or date_text(plan, each.months, at_least=True),
+            "when": each.why or held[each.fires] or date_text(plan, each.months, at_least=True),
             "source": each.signal.source,
         }
         for each in plan.signals
@@ -126,23 +126,27 @@ def margins_table(plan: CapacityPlan) -> pd.DataFrame:
 def sizes_table(plan: CapacityPlan) -> pd.DataFrame:
     """A row a quarter, a column a part: the size and what it costs a month; and the total of the parts that count."""
     quarters = range(plan.file.quarters)
-    columns = {"in all": [total_text(plan, quarter) or "not known" for quarter in quarters]}
-    columns |= {part.entry.name.capitalize(): [_step(part, quarter) for quarter in quarters] for part in plan.parts}
+    columns = {"in all": [total_text(plan, quarter) for quarter in quarters]}
+    columns |= {part.entry.name.capitalize(): [step_text(part, quarter) for quarter in quarters] for part in plan.parts}
     return pd.DataFrame(columns, index=pd.Index([f"from {quarter_begin(plan, quarter)}" for quarter in quarters]))
 
 
 def problems_text(plan: CapacityPlan) -> str:
-    """What speaks against the sizes as a Markdown list: of each kind the first, with the quarter it begins in."""
-    lines = []
+    """What speaks against the sizes as a Markdown list: of each kind the first, with the quarter it begins in.
+
+    Before it stands what of the catalogue is not chosen from.
+    """
+    lines = [f"- {each}." for each in plan.unused]
     for part in plan.parts:
         title = part.entry.title
         if part.note:
-            lines.append(f"- {title}: {part.note}.")
+            what = f"{part.note}; its sizes are the least that it needs" if part.at_least else part.note
+            lines.append(f"- {title}: {what}.")
         if part.current is not None and part.current.fits is False:
             name = part.current.binding or ""
             lines.append(
-                f"- {title}: {part.current.size.size}, which runs now, does not keep the headroom: "
-                f"{part.current.used[name]:.0%} of its {NAMES.get(name, name)} at the high end of the use."
+                f"- {title}: {part.current.size.title}, which runs now, does not keep the headroom: "
+                f"{part.current.used[name]:.0%} of its {TITLES[name]} at the high end of the use."
             )
         kinds = set()
         for step in part.steps:
@@ -190,9 +194,9 @@ def summary_text(plan: CapacityPlan) -> str:
     if plan.void is not None:
         lines.append(("does not count", f"the plan comes from a measurement that is void: {plan.void}"))
     for quarter in (0, plan.file.quarters - 1):
-        total = total_text(plan, quarter)
-        lines.append((f"quarter {quarter + 1}", f"{total} a month" if total else "cost not known"))
-        lines += [("", f"{part.entry.title}: {_step(part, quarter)}") for part in plan.counted]
+        missing = cost_in(plan, quarter).without
+        lines.append((f"quarter {quarter + 1}", f"{total_text(plan, quarter)} a month{missing and f', {missing}'}"))
+        lines += [("", f"{part.entry.title}: {step_text(part, quarter)}") for part in plan.counted]
     return aligned(lines)
 
 
@@ -201,15 +205,17 @@ def short_name(size: str) -> str:
     return size.replace("db.", "").replace("cache.", "")
 
 
-def _step(part: PartPlan, quarter: int) -> str:
+def step_text(part: PartPlan, quarter: int) -> str:
+    """A part's size of a quarter with what it costs a month; `≥` where it was not judged by all that it uses."""
     fit, monthly = part.steps[quarter].fit, part.steps[quarter].monthly
-    return "none holds it" if fit is None or monthly is None else f"{short_name(fit.size.size)}, {monthly:,.0f}"
+    if fit is None or monthly is None:
+        return part.steps[quarter].why
+    return f"{'≥ ' if part.at_least else ''}{short_name(fit.size.title)}, {monthly:,.0f}"
 
 
 def total_text(plan: CapacityPlan, quarter: int) -> str:
-    """What all parts cost a month in a quarter; empty where that is not known."""
-    cost = total_monthly(plan, quarter)
-    return "" if cost is None else f"{cost:,.0f} {plan.currency}"
+    """What all parts cost a month in a quarter, as `at least 322 USD` where a part of it is not known."""
+    return cost_in(plan, quarter).text
 
 
 def quarter_begin(plan: CapacityPlan, quarter: int) -> str:

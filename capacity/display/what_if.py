@@ -51,8 +51,8 @@ def scenarios_table(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], pea
             rows[f"{growth:.0%} a month, peak × {peak:g}"] = {
                 "first limit": date_text(plan, plan.first),
                 "most likely": plan.title_of(most),
-                "a month now": total_text(plan, 0) or "not known",
-                f"a month from {quarter_begin(plan, middle)}": total_text(plan, middle) or "not known",
+                "a month now": total_text(plan, 0),
+                f"a month from {quarter_begin(plan, middle)}": total_text(plan, middle),
             }
     return pd.DataFrame.from_dict(rows, orient="index")
 

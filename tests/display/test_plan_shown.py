@@ -1,6 +1,7 @@
 """The plan in words, tables and pictures: the right word at each limit, and nothing left out."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,9 +77,11 @@ def test_every_resource_signal_margin_and_wait_has_its_row(plan: CapacityPlan) -
     assert table.loc["Database CPU", "use at the projected peak"] == "not measured"
     assert table.loc["Database CPU", "used up"] == "not known"
     assert table.loc["Queue throughput", "limit"] == "750"  # the load that held in the search for the breaking point
-    assert table.loc["Database I/O", "limit is"] == "what the size that runs sustains: db.t3.medium"
+    assert table.loc["Database I/O", "limit is"] == "not measured: no finding database.device_operations"
+    assert table.loc["Redis CPU", "limit is"] == "what one thread sustains on the size that runs: cache.t3.small"
+    assert table.loc["Redis CPU", "limit"] == "40"
     triggers = tables_plan.triggers_table(plan)
-    assert sorted(triggers.index) == ["Database connections", "Gateway's pool", "Redis memory", "Redis memory"]
+    assert sorted(triggers.index) == ["Gateway's pool", "Redis memory", "Redis memory"]
     assert triggers.loc["Redis memory", "at"].tolist() == ["85 % of maxmemory", "95 % of maxmemory"]
     assert "2028\N{NON-BREAKING HYPHEN}" in tables_plan.shown(table).to_html()
     assert len(tables_plan.signals_table(plan)) == len(plan.file.signals)
@@ -89,16 +92,17 @@ def test_every_resource_signal_margin_and_wait_has_its_row(plan: CapacityPlan) -
 def test_the_sizes_have_a_row_a_quarter_and_say_where_none_holds(plan: CapacityPlan) -> None:
     table = tables_plan.sizes_table(plan)
     assert len(table) == 8
-    assert table["Database"].iloc[-1] == "none holds it"
-    assert table["in all"].iloc[-1] == "not known"
-    assert table["in all"].iloc[0].endswith(" USD")
+    assert table["Redis"].iloc[-1] == "none holds it"
+    assert table["Database"].iloc[-1].startswith("≥ ")  # its CPU was not measured
+    assert all(re.fullmatch(r"at least [\d,]+ USD", each) for each in table["in all"])
 
 
 def test_what_speaks_against_the_sizes_is_said_once_with_its_quarter(plan: CapacityPlan) -> None:
     lines = tables_plan.problems_text(plan).splitlines()
     assert len(lines) == len(set(lines))
-    assert sum("is burstable" in line for line in lines if line.startswith("- Redis")) == 1
-    assert any("CPU was not measured" in line for line in lines)
+    assert sum("is burstable" in line for line in lines if line.startswith("- Gateway")) == 1
+    assert any("CPU, I/O operations not judged (" in line and "the least that it needs" in line for line in lines)
+    assert any("no server holds what cannot be spread" in line and "give `pieces: 2`" in line for line in lines)
     assert any("connections bind: no size has enough" in line and "Supabase" in line for line in lines)
 
 
@@ -106,7 +110,8 @@ def test_the_summary_names_what_binds_and_what_it_costs(plan: CapacityPlan) -> N
     text = tables_plan.summary_text(plan)
     assert "15% a month (10% to 20%)" in text
     assert plan.title_of(max(plan.binds, key=lambda name: plan.binds[name])) in text
-    assert "quarter 1" in text and "quarter 8" in text
+    assert re.search(r"^quarter 1 +at least [\d,]+ USD a month$", text, re.MULTILINE)
+    assert re.search(r"^quarter 8 +at least [\d,]+ USD a month, without Redis on ElastiCache$", text, re.MULTILINE)
 
 
 def test_the_picture_of_use_has_a_panel_a_resource_with_limit_and_triggers(plan: CapacityPlan) -> None:
@@ -124,8 +129,8 @@ def test_the_picture_of_sizes_has_a_bar_a_stretch_and_dates(plan: CapacityPlan) 
     ax = charts_plan.sizes_by_quarter(plan)
     words = [text.get_text() for text in ax.texts]
     assert "none\nholds it" in words
-    assert any(word.startswith("m5.xlarge\n") for word in words)
-    assert "4 × t4g.micro\n47" in words and "6 ×\nt4g.micro\n70" in words
+    assert "m6g.large\n109" in words and "2 ×\nm6g.large\n218" in words
+    assert any("\n+ 20 GiB\n" in word for word in words)
     assert sum(bar.get_width() for bar in ax.patches) == len(plan.parts) * 24  # type: ignore[attr-defined]
 
 
@@ -141,7 +146,10 @@ def test_the_cost_is_stacked_and_says_where_it_is_not_whole(plan: CapacityPlan) 
     ax = charts_plan.cost_over_time(plan)
     words = [text.get_text() for text in ax.texts]
     assert len(words) == 8
-    assert words[-1].endswith("+ unknown") and not words[0].endswith("unknown")
+    assert all(word.endswith("+ unknown") for word in words)  # of the database CPU and operations were not measured
+    parts = [replace(part, missing={}) for part in plan.parts]
+    known = [text.get_text() for text in charts_plan.cost_over_time(replace(plan, parts=parts)).texts]
+    assert known[-1].endswith("+ unknown") and not known[0].endswith("unknown")
 
 
 def test_a_scenario_is_a_plan_made_anew(inputs: tuple[PlanFile, PlanBasis, list[Size]]) -> None:

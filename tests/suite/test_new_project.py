@@ -18,6 +18,7 @@ from capacity.operation import operation_slug
 from capacity.places import OBJECTIVES, SEARCHES, WORKLOADS, defaults_folder
 from capacity.probes.parts import PARTS
 from capacity.probes.searches import read_searches
+from capacity.shape import Shape
 from capacity.suite.new_project.files import make_project
 from capacity.workload import read_workload
 
@@ -62,12 +63,16 @@ def test_its_files_are_valid_and_about_the_named_parts_alone(parts: list[str], t
 def test_what_the_plan_says_was_tested_is_what_the_workloads_load(tmp_path: Path) -> None:
     make_project(tmp_path, [*PARTS])
     plan = read_plan(tmp_path / DATA / "plan.yaml")
-    loads = {}
-    for name in PARTS:
-        shapes = read_workload(tmp_path / WORKLOADS / f"{name}.yaml").shapes.values()
-        (loads[name],) = {stage.to for shape in shapes for stage in shape.stages}
-    tested = {each.of: term.load for each in plan.resources for term in each.use if term.load}
-    assert {name: plan.loads[load].tested for name, load in tested.items()} == loads
+    users = {stage.to for shape in shapes_of(tmp_path, "database") for stage in shape.stages if stage.sustained}
+    assert users == {plan.loads["users"].tested}
+    measured = {each.of: plan.loads[term.load] for each in plan.resources for term in each.use if term.load}
+    for name, load in measured.items():
+        assert {shape.kind for shape in shapes_of(tmp_path, name)} == {load.kind}
+        assert load.measured == ("" if load.tested else f"{name}.throughput")
+
+
+def shapes_of(folder: Path, name: str) -> list[Shape]:
+    return [*read_workload(folder / WORKLOADS / f"{name}.yaml").shapes.values()]
 
 
 def test_nothing_in_it_needs_the_reference_application(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from capacity.analysis.planning.catalog import read_catalog
 from capacity.analysis.planning.findings import plan_findings
 from capacity.analysis.planning.plan import make_plan
 from capacity.analysis.planning.plan_file import read_plan
-from capacity.display.answers import limit_texts, today_text
+from capacity.display.answers import limit_texts, money_text
 from capacity.display.tables_plan import date_text
 from capacity.display.text import finding_text
 from capacity.findings import Finding, read_findings, write_findings
@@ -287,8 +287,8 @@ def test_the_first_screen_answers_all_four_questions_and_has_the_picture(
         assert [each for each in told if each not in seen] == []
     assert answers.plan is not None and date_text(answers.plan, answers.plan.first) in seen
     assert answers.plan.title_of(next(iter(answers.plan.binds))) in seen
-    assert finding_text(answers.cost, unit=False) in seen
-    assert today_text(answers.cost_today, unit=False) in seen
+    assert money_text(answers.cost, unit=False) in seen
+    assert money_text(answers.cost_today, unit=False) in seen
     shown = page.evaluate("document.querySelector('#answers img').currentSrc.length")
     assert shown > 10_000  # one of the two pictures, drawn
     page.close()

@@ -4,6 +4,8 @@ import math
 import sys
 from collections.abc import Iterator
 
+MANY = 1e6  # busy servers, from which on they are not counted one by one
+FARTHEST = 40.0  # in √A above the load: nobody waits there
 HALVINGS = 60  # of the interval from 0 to saturation: after these it is as narrow as a float allows
 
 
@@ -67,7 +69,9 @@ def servers_needed(arrival_rate: float, service_time: float, wait_limit: float, 
 
     References
     ----------
-    As for `erlang_c`; P(W <= t) = 1 − C·exp(−(c − A)·t / s), with A = arrival rate times s.
+    As for `erlang_c`; P(W <= t) = 1 − C·exp(−(c − A)·t / s), with A = arrival rate times s. From a million busy servers
+    on C is its limit of many servers, which is off by a few in a million: Halfin and Whitt, Heavy-traffic
+    limits for queues with many exponential servers, Operations Research 29 (1981).
 
     Examples
     --------
@@ -82,6 +86,8 @@ def servers_needed(arrival_rate: float, service_time: float, wait_limit: float, 
     _check("arrival rate", arrival_rate)
     _check("service time", service_time)
     load, limit = arrival_rate * service_time, wait_limit / service_time if service_time else math.inf
+    if load > MANY:
+        return _of_many(load, limit, probability)
     overloaded = math.floor(load)  # with so few the queue grows for ever, and they may be hundreds of thousands
     return next(c for c, waits in _waiting(load, overloaded) if _within(waits, load, c, limit) >= probability)
 
@@ -116,6 +122,17 @@ def _waiting(load: float, servers: int = 0) -> Iterator[tuple[int, float]]:
         servers += 1
         blocked = load * blocked / (servers + load * blocked)
         yield servers, 1.0 if load >= servers else servers * blocked / (servers - load + load * blocked)
+
+
+def _of_many(load: float, limit: float, probability: float) -> int:
+    """The fewest of a great many servers: c = A + β·√A with C = 1 / (1 + β·Φ(β) / φ(β)), and β bisected."""
+    low, high = 0.0, FARTHEST
+    for _ in range(HALVINGS):
+        beta = (low + high) / 2
+        free = math.sqrt(math.pi / 2) * math.exp(beta**2 / 2) * (1 + math.erf(beta / math.sqrt(2)))
+        waits = math.exp(-beta * math.sqrt(load) * limit) / (1 + beta * free)
+        low, high = (low, beta) if 1 - waits >= probability else (beta, high)
+    return max(math.floor(load) + 1, math.ceil(load + high * math.sqrt(load)))
 
 
 def _odds(load: float, servers: int) -> float:

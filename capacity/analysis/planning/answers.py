@@ -76,10 +76,12 @@ class Answers:
     def like_for_like(self) -> tuple[float, float] | None:
         """The monthly costs instead and today of the parts of which both are known; None where all are, or none."""
         parts = self.plan.counted if self.plan else []
-        costs = [(part.steps[0].monthly, part.current.size.monthly if part.current else None) for part in parts]
-        both = [(new, now) for new, now in costs if new and now]
-        whole = len(both) in (0, len(parts))
-        return None if whole else (fsum(new for new, _ in both), fsum(now for _, now in both))
+        sizes = [(part.steps[0].fit, part.current) for part in parts]
+        both = [(new.size, now.size) for new, now in sizes if new and now and new.size.monthly and now.size.monthly]
+        currencies = {each.currency for pair in both for each in pair}
+        if len(both) in (0, len(parts)) or len(currencies) > 1:
+            return None
+        return fsum(new.monthly or 0.0 for new, _ in both), fsum(now.monthly or 0.0 for _, now in both)
 
     @property
     def held_back(self) -> list[Judged]:

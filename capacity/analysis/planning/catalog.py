@@ -1,7 +1,9 @@
 """The catalogue: sizes that can be rented, with what each holds and costs; read from CSV and validated."""
 
 import csv
+import io
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from capacity.validation.names import did_you_mean, instead
 from capacity.yaml_file import parse_model
 
 ANYWHERE = "any"
+DECIMAL_COMMA = re.compile(r"^-?\d+,\d+$")
 HOURS = 730  # in a month, as the providers bill it: 8,760 / 12
 
 
@@ -22,7 +25,8 @@ class Size(Strict):
     `memory_gib` is what the service lets its user fill, and `network_gbps` what it carries without end. The CPU of a
     `burstable` size sustains `baseline_share` (0–1) of each of its `vcpu`, and more only while it has credits. `source`
     and `date` are of what it holds, `price_source` and `price_date` of what it costs; `basis` says what is paid for.
-    `servers` above 1 is a group of equal ones, of which all figures are the sum.
+    `servers` above 1 is a group of equal ones, of which all figures are the sum. With a `volume` its `storage_gib`,
+    `iops` and price are those of both together.
     """
 
     model_config = ConfigDict(allow_inf_nan=False, validate_default=True)
@@ -37,7 +41,8 @@ class Size(Strict):
     network_gbps: PositiveFloat | None = Field(None, description="What its network carries without end, in Gbit/s.")
     max_connections: PositiveFloat | None = Field(None, description="How many connections it takes.")
     pooler_clients: PositiveFloat | None = Field(None, description="How many clients its pooler takes.")
-    iops: PositiveFloat | None = Field(None, description="How many operations a second its disk sustains.")
+    iops: PositiveFloat | None = Field(None, description="How many operations a second it and its disk sustain.")
+    storage_gib: PositiveFloat | None = Field(None, description="How much its disk holds, in GiB.")
     price_per_hour: NonNegativeFloat | None = Field(None, description="What an hour of it costs.")
     currency: str = Field("", description="Of the price; given with it.", examples=["USD"])
     basis: str = Field("", description="What is paid for; given with the price.", examples=["on demand"])
@@ -46,6 +51,7 @@ class Size(Strict):
     price_source: str = Field("", description="Where its price comes from; given with it.")
     price_date: str = Field("", description="Of which date that is; given with it.")
     servers: int = Field(1, ge=1, description="How many equal servers it is, of which all figures are the sum.")
+    volume: str = Field("", description="The volume that is with it, of which its figures are, too.")
 
     @field_validator("currency", "basis", "price_source", "price_date")
     @classmethod
@@ -60,6 +66,11 @@ class Size(Strict):
         return self.service, self.size, self.region
 
     @property
+    def title(self) -> str:
+        """Its name, with that of its volume."""
+        return f"{self.size} + {self.volume}" if self.volume else self.size
+
+    @property
     def sustained_vcpu(self) -> float | None:
         """The vCPU that it has without end: the baseline of a burstable size."""
         if not self.burstable:
@@ -70,6 +81,44 @@ class Size(Strict):
     def monthly(self) -> float | None:
         """What it costs in a month of 730 hours; None where its price is not known."""
         return None if self.price_per_hour is None else self.price_per_hour * HOURS
+
+
+def with_volume(size: Size, volume: Size) -> Size:
+    """A size with a volume: what both sustain is the least of the two, and what is not known of one is not known.
+
+    Raises CapacityError where their prices are in two currencies.
+    """
+    prices, iops = [size.price_per_hour, volume.price_per_hour], [size.iops, volume.iops]
+    if len(found := {each.currency for each in (size, volume) if each.price_per_hour is not None}) > 1:
+        raise CapacityError(f"{size.title} and {volume.size} have prices in {' and '.join(sorted(found))}; give one")
+    both = {
+        "iops": None if None in iops else min(each for each in iops if each is not None),
+        "storage_gib": volume.storage_gib,
+        "price_per_hour": None if None in prices else math.fsum(each for each in prices if each is not None),
+        "volume": volume.size,
+    }
+    return size.model_copy(update=both)
+
+
+def of_unknown_volume(size: Size, volumes: Sequence[Size]) -> Size:
+    """A size whose volume is not known: it sustains its own operations where every volume does, and its price is known
+    but for the volume's.
+    """
+    least = min((each.iops or 0.0 for each in volumes), default=0.0)
+    return size if size.iops is not None and size.iops <= least else size.model_copy(update={"iops": None})
+
+
+def other_regions(own: Iterable[Size], services: Iterable[str], region: str) -> list[str]:
+    """A sentence for each service of which sizes are of another region, and so not used."""
+    known = [each for each in own if each.region not in (region, ANYWHERE)]
+    rows = {service: [each for each in known if each.service == service] for service in dict.fromkeys(services)}
+    return [
+        f"{len(found)} size{'s' * (len(found) > 1)} of {service} {'are' if len(found) > 1 else 'is'} of "
+        f"{', '.join(sorted({each.region for each in found}))}, and the plan is of {region}: "
+        f"{'they are' if len(found) > 1 else 'it is'} not chosen from"
+        for service, found in rows.items()
+        if found
+    ]
 
 
 def read_catalog(folder: Path, own: Iterable[Path] = ()) -> list[Size]:
@@ -118,10 +167,10 @@ def find_size(catalog: Iterable[Size], service: str, size: str, region: str) -> 
 def read_sizes(file: Path) -> dict[tuple[str, str, str], Size]:
     """The sizes of one file, in which an empty cell is not known; CapacityError has a sentence for each bad line."""
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            wrong = [f"{file}, line 1: {each}" for each in _wrong_columns(reader.fieldnames or [])]
-            rows = [(f"{file}, line {reader.line_num}", row) for row in reader]
+        text = file.read_text(encoding="utf-8-sig")  # a table program may begin it with a mark of its byte order
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
+        wrong = [f"{file}, line 1: {each}" for each in _wrong_columns(reader.fieldnames or [])]
+        rows = [(f"{file}, line {reader.line_num}", row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CapacityError(f"cannot read the catalogue {file}: {error}") from None
     sizes: dict[tuple[str, str, str], Size] = {}
@@ -138,6 +187,12 @@ def read_sizes(file: Path) -> dict[tuple[str, str, str], Size]:
     return sizes
 
 
+def _delimiter(text: str) -> str:
+    """What stands between the names of the header: a comma, or a semicolon or tab, as table programs write them."""
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)
+
+
 def _wrong_columns(names: Sequence[str]) -> Iterator[str]:
     known = list(Size.model_fields)
     unknown = [name for name in names if name not in known]
@@ -152,4 +207,8 @@ def _size(where: str, row: dict[str, str]) -> Size:
     if None in row or None in row.values():
         raise CapacityError(f"{where}: the row has not as many values as the header; quote a text that has a comma")
     cells = {name: cell.strip() for name, cell in row.items()}
+    for name, cell in cells.items():
+        if DECIMAL_COMMA.match(cell) and Size.model_fields[name].annotation is not str:
+            read = cell.replace(",", ".")
+            raise CapacityError(f"{where}: {name}: is {cell!r}; write the decimal mark as a point, as {read}")
     return parse_model({name: cell for name, cell in cells.items() if cell}, Size, where)

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 
+from capacity.analysis.planning.cost import Cost
 from capacity.analysis.planning.exhaustion import use_today
 from capacity.analysis.planning.growth import DRAWS, Exhaustion
-from capacity.analysis.planning.plan import CapacityPlan, total_monthly
+from capacity.analysis.planning.plan import CapacityPlan, cost_in, cost_now
 from capacity.analysis.statistics.estimates import Estimate, exactly
 from capacity.findings import Finding
 
@@ -30,21 +31,21 @@ def _resources(plan: CapacityPlan) -> Derived:
         title = f"{resource.title}, at the projected peak"
         if not resource.terms:
             absent = Finding(f"{resource.name}.use", None, resource.unit, title=title, note=resource.why)
-            yield entry.findings, absent
+            yield plan.comes_from(entry), absent
             continue
         first = next((plan.run.findings[term.name] for term in resource.terms if term.name), None)
         recording = first.recording if first else ""
         use = use_today(resource, plan.outlook)
-        yield entry.findings, _finding(f"{resource.name}.use", use, resource.unit, title, recording)
+        yield plan.comes_from(entry), _finding(f"{resource.name}.use", use, resource.unit, title, recording)
         for event in (each for each in plan.events if each.resource == resource.name):
             kind = "limit" if event.limit else f"trigger_{event.threshold:g}".replace(".", "_")
             title = f"{resource.title}, months until {event.title} at {event.threshold:,.6g} {resource.unit}"
             name = f"{resource.name}.months_to_{kind}"
-            yield entry.findings, _months(name, event.months, title, recording, at_least=event.at_least)
+            yield plan.comes_from(entry), _months(name, event.months, title, recording, at_least=event.at_least)
 
 
 def _first(plan: CapacityPlan) -> Derived:
-    names = [name for each in plan.file.resources if each.name in plan.binds for name in each.findings]
+    names = [name for each in plan.file.resources if each.name in plan.binds for name in plan.comes_from(each)]
     yield names, _months("first_limit", plan.first, "months until the first limit", "")
     for name, share in plan.binds.items():
         if share > 0:
@@ -58,7 +59,7 @@ def _signals(plan: CapacityPlan) -> Derived:
         title = f"{signal.title} above {signal.above:,g} {signal.unit}: months until {signal.does}"
         name, recording = f"signal.{signal.name}.months", found.recording if found else ""
         if each.fires is None:
-            note = "the interval holds the threshold" if found else "not measured"
+            note = each.why or ("the interval holds the threshold" if found else "not measured")
             months = Finding(name, None, "months", recording=recording, title=title, note=note)
         elif each.fires:
             note = "above it at the load that was measured"
@@ -79,33 +80,34 @@ def _margins(plan: CapacityPlan) -> Derived:
 
 def _servers(plan: CapacityPlan) -> Derived:
     for each in plan.servers:
-        name, title, names = f"servers.{each.wait.name}", each.wait.title, each.wait.findings
+        name, title, names = f"servers.{each.wait.name}", each.wait.title, plan.comes_from(each.wait)
         yield names, _finding(name, each.now, "", f"{title} needed at the projected peak", "")
         yield names, _finding(f"{name}_later", each.later, "", f"{title} needed in {plan.file.months} months", "")
 
 
 def _costs(plan: CapacityPlan) -> Derived:
-    unit = f"{plan.currency}/month"
-    costs = [part.current.size.monthly for part in plan.counted if part.current]
-    if costs and None not in costs:
-        without = [part.entry.title for part in plan.counted if part.current is None]
-        note = f"without {' and '.join(without)}, whose size is not known" if without else ""
-        total = sum(cost for cost in costs if cost is not None)
-        yield [], Finding("cost_now", total, unit, total, total, len(costs), title="what runs now", note=note)
-    names = [name for part in plan.counted for name in part.entry.findings]
+    now = cost_now(plan)
+    if now.value is not None:
+        yield [], _cost("cost_now", "what runs now", now, now, now)
+    names = [name for part in plan.counted for name in plan.comes_from(part.entry)]
     for name, quarter, title in (
         ("cost_first_quarter", 0, "what the first quarter needs"),
         ("cost_last_quarter", plan.file.quarters - 1, f"what is needed in {plan.file.months} months"),
     ):
-        value, low, high = (total_monthly(plan, quarter, which) for which in ("steps", "slow", "fast"))
-        if value is None:
-            missing = [part.entry.title for part in plan.counted if part.steps[quarter].fit is None]
-            others = sum(part.steps[quarter].monthly or 0.0 for part in plan.counted)
-            note = f"no size for {' and '.join(missing)}; the others cost {others:,.0f}"
-            yield names, Finding(name, None, unit, title=title, note=note)
-        else:
-            most = math.inf if high is None else max(high, value)
-            yield names, Finding(name, value, unit, min(low or 0.0, value), most, title=title)
+        if plan.counted:
+            value, low, high = (cost_in(plan, quarter, which) for which in ("steps", "slow", "fast"))
+            yield names, _cost(name, title, value, low, high)
+
+
+def _cost(name: str, title: str, cost: Cost, low: Cost, high: Cost) -> Finding:
+    """A cost as a finding: where something is missing it is at least what is known, and has no upper end."""
+    unit, value, note = f"{next(iter(cost.sums), '')}/month", cost.value, cost.note
+    if value is None:
+        return Finding(name, None, unit if len(cost.sums) == 1 else "", title=title, note=note or "not known")
+    least = value if low.value is None else min(low.value, value)
+    most = max(high.value or value, value) if cost.whole and high.whole else math.inf
+    note = f"at least: {note}" if note else ""
+    return Finding(name, value, unit, least, most, len(cost.sums), title=title, note=note)
 
 
 def _months(name: str, months: Exhaustion, title: str, recording: str, *, at_least: bool = False) -> Finding:

@@ -9,7 +9,15 @@ from capacity.analysis.planning.basis import PlanBasis
 from capacity.analysis.planning.exhaustion import Outlook, months_left
 from capacity.analysis.planning.growth import Exhaustion
 from capacity.analysis.planning.plan_file import MarginEntry, PlanFile, ServiceFindings, Signal, Wait
-from capacity.analysis.planning.projection import at_peak, estimate_of, missing, product
+from capacity.analysis.planning.projection import (
+    at_peak,
+    estimate_of,
+    factor_of,
+    missing,
+    product,
+    unmeasured,
+    unscaled,
+)
 from capacity.analysis.statistics.estimates import Estimate, exactly, times
 from capacity.findings import Finding
 
@@ -21,14 +29,16 @@ WHOLE = exactly(1.0, 0)
 class SignalState:
     """A signal as it was measured: whether it passed the threshold, and how long that is known to hold.
 
-    `fires` is None where the interval holds the threshold, or the signal was not measured. `months` are at least so
-    many until it fires where it did not, and at most so many where it did.
+    `fires` is None where the interval holds the threshold, or the signal was not measured, or at another load than the
+    plan says, and then `why` tells. `months` are at least so many until it fires where it did not, and at most so many
+    where it did.
     """
 
     signal: Signal
     found: Finding | None
     fires: bool | None
     months: Exhaustion
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +70,14 @@ class Servers:
 def signal_state(signal: Signal, plan: PlanFile, run: PlanBasis, outlook: Outlook) -> SignalState:
     """A signal of the plan as it was measured, and how long that is known to last."""
     found = run.measured(signal.finding)
-    months = months_left(_relative(plan, run, signal.load, signal.measured), WHOLE, outlook)
-    return SignalState(signal, found, _fires(found, signal.above), months)
+    relative, why = _relative(plan, run, signal)
+    if why:
+        return SignalState(signal, found, None, Exhaustion(0.0, 0.0, math.inf), why)
+    return SignalState(signal, found, _fires(found, signal.above), months_left(relative, WHOLE, outlook))
 
 
 def planned_margin(entry: MarginEntry, plan: PlanFile, run: PlanBasis, outlook: Outlook) -> Margin | None:
-    """A row of the comparison; None where the run does not have its finding.
+    """A row of the comparison; None where the run does not have its finding, or has it of another load than is planned.
 
     What does not grow in proportion holds until the load has grown to the one that was measured.
     """
@@ -74,14 +86,18 @@ def planned_margin(entry: MarginEntry, plan: PlanFile, run: PlanBasis, outlook: 
         return None
     load = plan.loads[entry.load]
     if entry.limit is None:
-        tested = estimate_of(finding) if finding else exactly(load.tested, 0)
+        tested = estimate_of(finding) if finding else _tested(plan, run, entry.load)
+        if tested.value is None:
+            return None
         ratio = _over(tested, load.over(1.0))
         against = f"{load.value:,g} {load.unit} ({load.low:,g} to {load.high:,g}) projected"
         return Margin(entry, finding, against, ratio, months_left(WHOLE, ratio, outlook), False)
     known, limit = estimate_of(finding) if finding else exactly(None, 0), exactly(entry.limit, 0)
     ratio = _over(limit, known)
     against = f"{entry.limit:,g} {finding.unit if finding else ''} promised"
-    relative = _relative(plan, run, entry.load, entry.measured)
+    relative, why = _relative(plan, run, entry)
+    if why:
+        return None
     if entry.grows:
         months = months_left(product(known, relative), limit, outlook)
     else:
@@ -96,7 +112,7 @@ def servers_for(wait: Wait, plan: PlanFile, run: PlanBasis, growth: float) -> Se
     M/M/c with the mean of the times that were measured, or of the log-normal through their percentiles.
     """
     service = _service_ms(wait.service_ms, run)
-    if service is None or missing(run, [wait.rate]):
+    if service is None or missing(plan, run, [wait.rate]):
         return None
 
     def needed(rate: Estimate) -> Estimate:
@@ -108,11 +124,29 @@ def servers_for(wait: Wait, plan: PlanFile, run: PlanBasis, growth: float) -> Se
     return Servers(wait, rate, service, needed(rate), needed(times(rate, growth)))
 
 
-def _relative(plan: PlanFile, run: PlanBasis, name: str, measured: str) -> Estimate:
-    """A load as a multiple of the one that was measured: by what was tested, or by the finding `measured`."""
+def _relative(plan: PlanFile, run: PlanBasis, entry: Signal | MarginEntry) -> tuple[Estimate, str]:
+    """An entry's load as a multiple of the one that its finding was measured at, and why that is not known.
+
+    By the load's own `tested` or `measured`, or by the finding that the entry names; without any of them it is as it
+    was measured.
+    """
+    load, found = plan.loads[entry.load], run.measured(entry.measured)
+    if why := unmeasured(run, entry.measured) or unscaled(plan, run, entry.load, entry.finding):
+        return WHOLE, why
+    if load.tested or load.measured:
+        return factor_of(plan, run, entry.load), ""
+    return load.over((found.value if found else None) or load.value), ""
+
+
+def _tested(plan: PlanFile, run: PlanBasis, name: str) -> Estimate:
+    """The load that was tested; without a value where no finding that the plan grows by it was measured at that."""
     load = plan.loads[name]
-    found = run.measured(measured)
-    return load.over(load.tested or (found.value if found else None) or load.value)
+    if load.measured:
+        found = run.measured(load.measured)
+        return estimate_of(found) if found else exactly(None, 0)
+    uses = [use for each in plan.resources for use in each.use if use.load == name and run.measured(use.finding)]
+    fits = not uses or any(not unscaled(plan, run, name, use.finding) for use in uses)
+    return exactly(load.tested if fits else None, 0)
 
 
 def _service_ms(times: ServiceFindings, run: PlanBasis) -> float | None:

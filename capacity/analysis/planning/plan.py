@@ -1,6 +1,6 @@
 """The capacity plan of a run: when each resource is outgrown, and what to run in each quarter."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -8,21 +8,32 @@ from functools import partial
 from capacity.analysis.limits.demand import Demand
 from capacity.analysis.limits.search_result import SECTION as SEARCHED
 from capacity.analysis.planning.basis import PlanBasis
-from capacity.analysis.planning.catalog import Size, find_size, sizes_of
+from capacity.analysis.planning.catalog import Size, other_regions
+from capacity.analysis.planning.cost import Cost, cost_of
 from capacity.analysis.planning.exhaustion import Event, GrowingResource, Outlook, events, first_limit
+from capacity.analysis.planning.fits import TITLES, Fit, groups_of, judge_size
 from capacity.analysis.planning.growth import Exhaustion, date_after, growth_factor
 from capacity.analysis.planning.margins import Margin, Servers, SignalState, planned_margin, servers_for, signal_state
 from capacity.analysis.planning.plan_file import PartEntry, PlanFile, ResourceEntry, Wait
-from capacity.analysis.planning.projection import planned_demand, planned_resource
+from capacity.analysis.planning.projection import (
+    choice_of,
+    factor_of,
+    planned_demand,
+    planned_resource,
+    running_size,
+)
 from capacity.analysis.planning.sensitivity import Swing, sensitivity
-from capacity.analysis.planning.sizing import Fit, Step, choose_sizes, groups_of, judge_size
+from capacity.analysis.planning.sizing import Step, choose_sizes
+
+NO_SIZE = "size not known"
 
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
     """One part: what it uses at the projected peak, how the size that runs now holds it, and a size for each quarter.
 
-    `slow` and `fast` are the steps at the low and high rate of growth; `note` says what was not measured.
+    `slow` and `fast` are the steps at the low and high rate of growth. `missing` says by resource why its use is not
+    known, so that the sizes were not judged by it: the part needs these at least.
     """
 
     entry: PartEntry
@@ -31,7 +42,20 @@ class PartPlan:
     steps: Sequence[Step]
     slow: Sequence[Step]
     fast: Sequence[Step]
-    note: str
+    missing: Mapping[str, str]
+
+    @property
+    def note(self) -> str:
+        """What was not measured, or not at the load that the plan says."""
+        if not self.missing:
+            return ""
+        why = "; ".join(dict.fromkeys(self.missing.values()))
+        return f"{', '.join(TITLES[name] for name in self.missing)} not judged ({why})"
+
+    @property
+    def at_least(self) -> bool:
+        """Whether its sizes are known from below only, as some of its uses were not measured."""
+        return bool(self.missing) and bool(self.demand.uses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +63,7 @@ class CapacityPlan:
     """All of the plan, from the day of the run on.
 
     `file` has what is of parts that were measured, and `not_measured` the titles of counted parts that were not.
+    `unused` says which sizes of the catalogue are of another region.
     """
 
     file: PlanFile
@@ -54,6 +79,7 @@ class CapacityPlan:
     parts: Sequence[PartPlan]
     servers: Sequence[Servers]
     not_measured: Sequence[str] = ()
+    unused: Sequence[str] = ()
 
     @property
     def counted(self) -> list[PartPlan]:
@@ -62,8 +88,9 @@ class CapacityPlan:
 
     @property
     def currency(self) -> str:
-        """The currency of the prices; empty where no size was chosen."""
-        return next((step.fit.size.currency for part in self.parts for step in part.steps if step.fit), "")
+        """The currency of the prices, or all of them; empty where no size was chosen."""
+        fits = [step.fit for part in self.parts for step in part.steps if step.fit]
+        return " or ".join(dict.fromkeys(fit.size.currency for fit in fits))
 
     def day(self, months: float) -> date | None:
         """The day so many months after that of the run; None where it never comes."""
@@ -79,8 +106,13 @@ class CapacityPlan:
         """The same of all that the plan comes from."""
         file = self.file
         entries: list[ResourceEntry | Wait | PartEntry] = [*file.resources, *file.waits, *file.parts]
-        names = [name for each in entries for name in each.findings] + [each.finding for each in file.signals]
+        names = [name for each in entries for name in self.comes_from(each)] + [each.finding for each in file.signals]
         return self.void_of([*names, *(each.finding for each in file.margins)])
+
+    def comes_from(self, entry: ResourceEntry | Wait | PartEntry) -> list[str]:
+        """The findings that an entry comes from, those of its loads among them."""
+        loads = (self.file.loads[name].measured for _, name in entry.values_of("load") if name)
+        return [*entry.findings, *filter(None, loads)]
 
     def title_of(self, name: str) -> str:
         """The title of a resource."""
@@ -98,7 +130,7 @@ def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int
     Raises CapacityError where not one resource has both a use and a limit, and for a size that the catalogue lacks.
     """
     file, not_measured = of_measured_parts(file, run)
-    outlook = Outlook({name: load.factor for name, load in file.loads.items()}, file.growth.over(1.0), seed)
+    outlook = Outlook({name: factor_of(file, run, name) for name in file.loads}, file.growth.over(1.0), seed)
     resources = [planned_resource(each, file, run, catalog) for each in file.resources]
     first, binds = first_limit(resources, outlook)
     grown = growth_factor(file.months, file.growth.value)
@@ -118,6 +150,9 @@ def make_plan(file: PlanFile, run: PlanBasis, catalog: Sequence[Size], seed: int
         [_part(each, file, run, catalog) for each in file.parts],
         [each for each in servers if each],
         not_measured,
+        other_regions(
+            catalog, [name for each in file.parts for name in (each.service, each.volume) if name], file.region
+        ),
     )
 
 
@@ -175,18 +210,30 @@ def _in_units(swing: Swing, file: PlanFile) -> Swing:
     return replace(swing, low=swing.low * tested, high=swing.high * tested)
 
 
-def total_monthly(plan: CapacityPlan, quarter: int, which: str = "steps") -> float | None:
-    """What all counted parts cost a month in a quarter; None where one of them has no size."""
-    costs = [getattr(part, which)[quarter].monthly for part in plan.counted]
-    return None if not costs or None in costs else sum(cost for cost in costs if cost is not None)
+def cost_in(plan: CapacityPlan, quarter: int, which: str = "steps") -> Cost:
+    """What the counted parts cost a month in a quarter, by their `steps`, or the `slow` or `fast` ones."""
+    steps = {part.entry.title: getattr(part, which)[quarter] for part in plan.counted}
+    least = {part.entry.title: part.note for part in plan.counted if part.at_least}
+    return cost_of({title: step.fit.size if step.fit else step.why for title, step in steps.items()}, least)
+
+
+def cost_now(plan: CapacityPlan) -> Cost:
+    """What the counted parts cost a month as they run now."""
+    least = {
+        part.entry.title: "its volume is not known"
+        for part in plan.counted
+        if part.entry.volume and not part.entry.current_volume
+    }
+    sizes = {part.entry.title: part.current.size if part.current else NO_SIZE for part in plan.counted}
+    return cost_of(sizes, least)
 
 
 def _part(part: PartEntry, file: PlanFile, run: PlanBasis, catalog: Sequence[Size]) -> PartPlan:
-    demand, note = planned_demand(part, file, run)
-    sizes = groups_of(sizes_of(catalog, part.service, file.region), part.servers)
-    now = find_size(catalog, part.service, part.current, file.region) if part.current else None
+    demand, absent = planned_demand(part, file, run)
+    sizes = groups_of(choice_of(part, file, catalog), part.servers)
+    now = running_size(part, file, catalog)
     choose = partial(choose_sizes, sizes, demand, quarters=file.quarters, current=now, change_cost=file.change_cost)
     rates = (file.growth.value, file.growth.low, file.growth.high)
     chosen = {rate: choose(rate) for rate in {*rates}}
     steps, slow, fast = (chosen[rate] for rate in rates)
-    return PartPlan(part, demand, judge_size(now, demand) if now else None, steps, slow, fast, note)
+    return PartPlan(part, demand, judge_size(now, demand) if now else None, steps, slow, fast, absent)

@@ -1,79 +1,36 @@
 """The plan's own data: projected loads, growth, thresholds and parts."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
+from capacity.analysis.planning.loads import MOST, MOST_MONTHS, Growth, Headroom, Load, Positive, Share, Source, Text
 from capacity.validation.model import Strict, given_twice, refuse, unknown_names
 from capacity.yaml_file import read_model
 
-if TYPE_CHECKING:
-    from capacity.analysis.statistics.estimates import Estimate
-
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", examples=["redis_memory"])]
-Text = Annotated[str, Field(min_length=1)]
-Source = Annotated[str, Field(min_length=1, description="Who says so.")]
 Title = Annotated[str, Field(min_length=1, description="What it is, in words.")]
 OwnName = Annotated[Name, Field(description="Its name in findings, in small letters and digits.")]
 OneLoad = Annotated[Name, Field(description="The load, by its name under `loads`, that it grows with.")]
+Column = Literal[
+    "iops", "storage_gib", "memory_gib", "max_connections", "pooler_clients", "network_gbps", "sustained_vcpu"
+]
+Resource = Literal["cpu", "memory_gib", "connections", "pooler_clients", "network_gbps", "iops", "storage_gib"]
 QUARTER = 3  # months
-
-
-class Headroom(Strict):
-    """The share of a size's capacity that stays free, and who says so."""
-
-    value: float = Field(ge=0, lt=1, description="The share, 0 to 1.")
-    source: Source
-
-
-class Ranged(Strict):
-    """A number with its low and high end, and where they come from."""
-
-    value: float = Field(description="The number.")
-    low: float = Field(description="The least that it may be.")
-    high: float = Field(description="The most that it may be.")
-    source: Source
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.low <= self.value <= self.high:
-            raise ValueError(f"the value {self.value:g} is not between low {self.low:g} and high {self.high:g}")
-        return self
-
-    def over(self, base: float) -> "Estimate":
-        """It as a multiple of a base."""
-        from capacity.analysis.statistics.estimates import Estimate  # loads NumPy, without which a plan is read
-
-        return Estimate(self.value / base, self.low / base, self.high / base, 0)
-
-
-class Growth(Ranged):
-    """The monthly rate of growth, with its low and high end: 0.15 is 15 % a month."""
-
-    low: float = Field(gt=-1, description="The least that it may be.")
-
-
-class Load(Ranged):
-    """A projected peak; as a multiple of what was `tested`, where that is given."""
-
-    low: PositiveFloat = Field(description="The least that it may be.")
-    unit: Text = Field(description="What the numbers count.")
-    tested: PositiveFloat | None = Field(None, description="The load that was measured: findings are of that load.")
-
-    @property
-    def factor(self) -> "Estimate":
-        """What a term is multiplied by: the load over what was tested where that is given, else as it is."""
-        return self.over(self.tested or 1.0)
+MOST_PIECES = 64
 
 
 class Use(Strict):
     """One term of a use: a finding (or a constant) times `scale`, times the load where one is named."""
 
     finding: str = Field("", description="A finding, by its name.")
-    constant: PositiveFloat | None = Field(None, description="A number in place of a finding.")
+    constant: Positive | None = Field(None, description="A number in place of a finding.")
     load: Name | None = Field(None, description="The load, by its name under `loads`, that it is multiplied by.")
-    scale: PositiveFloat = Field(1.0, description="What it is multiplied by, to come to the unit that is wanted.")
+    scale: Positive = Field(1.0, description="What it is multiplied by, to come to the unit that is wanted.")
+    pieces: int | None = Field(
+        None, ge=1, le=MOST_PIECES, description="Into how many equal pieces it can be cut: a queue of BullMQ is 1."
+    )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -86,14 +43,12 @@ class Limit(Strict):
     """What a use may reach: a value, a finding (or at least another finding), or a column of the size that runs."""
 
     why: Text = Field(description="Why it is the limit.")
-    value: PositiveFloat | None = Field(None, description="A number, in the unit of the resource.")
+    value: Positive | None = Field(None, description="A number, in the unit of the resource.")
     finding: str = Field("", description="A finding, by its name.")
     at_least: str = Field("", description="A finding that the limit is not below.")
     part: Name | None = Field(None, description="A part, by its name under `parts`, whose size has the limit.")
-    column: Literal["iops", "memory_gib", "max_connections", "sustained_vcpu"] | None = Field(
-        None, description="The column of the catalogue that is the limit of that size."
-    )
-    scale: PositiveFloat = Field(1.0, description="What the column is multiplied by, to come to the resource's unit.")
+    column: Column | None = Field(None, description="The column of the catalogue that is the limit of that size.")
+    scale: Positive = Field(1.0, description="What the column is multiplied by, to come to the resource's unit.")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -108,7 +63,7 @@ class Trigger(Strict):
     """What is done when a use passes `at`."""
 
     title: Text = Field(description="What is done.")
-    at: PositiveFloat = Field(description="The use at which it is done, in the unit of the resource.")
+    at: Positive = Field(description="The use at which it is done, in the unit of the resource.")
     source: Source
 
 
@@ -135,7 +90,7 @@ class Signal(Strict):
     name: OwnName
     title: Title
     finding: Text = Field(description="The finding, by its name.")
-    above: PositiveFloat = Field(description="The threshold, in the unit of the finding.")
+    above: Positive = Field(description="The threshold, in the unit of the finding.")
     unit: str = Field(description="The unit of the threshold.")
     load: OneLoad
     does: Text = Field(description="What is done then.")
@@ -151,7 +106,7 @@ class MarginEntry(Strict):
     load: OneLoad
     source: Source
     finding: str = Field("", description="A finding, by its name.")
-    limit: PositiveFloat | None = Field(None, description="The limit, in the unit of the finding.")
+    limit: Positive | None = Field(None, description="The limit, in the unit of the finding.")
     measured: str = Field("", description="The finding that is the load it was measured at.")
     grows: bool = Field(False, description="Whether the finding grows with the load.")
 
@@ -172,8 +127,8 @@ class Wait(Strict):
     title: Title
     rate: Use = Field(description="How many come a second.")
     service_ms: ServiceFindings = Field(description="How long a server takes for one, in ms.")
-    wait_ms: PositiveFloat = Field(description="How long one may wait, in ms.")
-    probability: float = Field(gt=0, lt=1, description="The share that waits no longer, 0 to 1.")
+    wait_ms: Positive = Field(description="How long one may wait, in ms.")
+    probability: Share = Field(gt=0, description="The share that waits no longer, 0 to 1.")
     source: Source
 
     @property
@@ -190,29 +145,36 @@ class PartEntry(Strict):
     title: Title
     service: Name = Field(description="The service it runs on, as the catalogue has it.")
     current: str = Field(description="The size that runs now; empty where it is not known.")
-    uses: dict[Literal["cpu", "memory_gib", "connections", "iops"], list[Use]] = Field(
-        description="What it uses of a size: cores, GiB, connections, operations a second."
+    uses: dict[Resource, list[Use]] = Field(
+        description="What it uses of a size: cores, GiB, connections, Gbit/s, operations a second."
     )
+    volume: Name | None = Field(None, description="The service of the volume that is chosen with its size.")
+    current_volume: str = Field("", description="The volume that it has now; empty where it is not known.")
     counted: bool = Field(True, description="Whether its cost is in the total.")
     servers: int = Field(1, ge=1, le=64, description="Among how many servers it can be spread.")
-    threads: PositiveFloat | None = Field(None, description="How many cores one server can use.")
-    bound: Use | None = Field(None, description="What stands in for CPU that was not measured.")
+    threads: Positive | None = Field(None, description="How many cores one server can use.")
 
     @property
     def terms(self) -> list[Use]:
-        """All terms of its uses, and its bound."""
-        return [*(use for uses in self.uses.values() for use in uses), *([self.bound] if self.bound else [])]
+        """All terms of its uses."""
+        return [use for uses in self.uses.values() for use in uses]
 
     @property
     def findings(self) -> list[str]:
         """The names of the findings that it comes from."""
         return [use.finding for use in self.terms]
 
+    @model_validator(mode="after")
+    def _volume_is_of_one(self) -> Self:
+        if self.current_volume and not self.volume:
+            raise ValueError("a current_volume is of the `volume` that is given beside it")
+        return self
+
 
 class PlanFile(Strict):
     """What the capacity plan reckons with beside the findings of a run."""
 
-    months: PositiveInt = Field(description="How many months are planned.")
+    months: PositiveInt = Field(le=MOST_MONTHS, description="How many months are planned.")
     region: Text = Field(description="The region of the catalogue whose sizes are chosen from.")
     headroom: Headroom = Field(description="The share of a size that stays free.")
     growth: Growth = Field(description="The monthly rate of growth.")
@@ -223,7 +185,9 @@ class PlanFile(Strict):
     waits: list[Wait] = Field(description="How many servers keep waiting within an objective.")
     parts: list[PartEntry] = Field(description="What runs where, and the size that runs now.")
     example: bool = Field(False, description="Whether its numbers are an example: nothing is planned by them then.")
-    change_cost: float = Field(0.0, ge=0, description="What a move to another size costs, in the prices' currency.")
+    change_cost: float = Field(
+        0.0, ge=0, le=MOST, description="What a move to another size costs, in the prices' currency."
+    )
 
     @property
     def quarters(self) -> int:

@@ -1,79 +1,42 @@
-"""Which size holds a load with headroom, and which sizes over the quarters to come cost least."""
+"""Which sizes over the quarters to come cost least, and what speaks against each."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from capacity.analysis.limits.demand import Demand
 from capacity.analysis.measured.validity.problems import Problem
 from capacity.analysis.planning.catalog import Size
+from capacity.analysis.planning.fits import TITLES, Fit, cheapest_fit, fits_of, judge_size
 from capacity.analysis.planning.growth import growth_factor
-from capacity.analysis.planning.plan_file import QUARTER
+from capacity.analysis.planning.plan_file import MOST_PIECES, QUARTER
 from capacity.errors import CapacityError
 
-ROUNDING = 1e-9  # a use that is exactly the room fits, whatever the last digit of the product
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """How a size holds a demand: `used` is the share of each resource's capacity, 0–1, by the high end of the use.
-
-    `fits` is None where it cannot be told, because a capacity is not known and no other is too small.
-    `binding` is the resource that is used most, and `size` what was judged.
-    """
-
-    size: Size
-    fits: bool | None
-    used: Mapping[str, float]
-
-    @property
-    def binding(self) -> str | None:
-        """The resource of which the largest share is used; None where none could be judged."""
-        return max(self.used, key=lambda name: self.used[name]) if self.used else None
+NOT_MEASURED = "not measured"
+NO_PRICE = "price not known"
+NONE_HOLDS = "none holds it"
+NONE_KNOWN = "none is known to hold it"
+NO_COST = "the plan has no size for it, and the cost is without it"
+IN_ONE_SLOT = "a queue of BullMQ has all its keys in one hash slot, and so on one server, however many there are"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """The size of one quarter: its number from 0, and the fit at the quarter's highest load.
 
-    `fit` is None where no size of known price is known to hold the load. `problems` speak against the choice.
+    `fit` is None where no size of known price is known to hold the load, and `why` says then why. `problems` speak
+    against the choice.
     """
 
     quarter: int
     fit: Fit | None
     problems: tuple[Problem, ...]
+    why: str = ""
 
     @property
     def monthly(self) -> float | None:
         """What it costs a month; None without a size."""
         return None if self.fit is None else self.fit.size.monthly
-
-
-def judge_size(size: Size, demand: Demand) -> Fit:
-    """Whether a size keeps the headroom of a demand, by the high end of each use; see `Fit`.
-
-    A use without a high end cannot be judged.
-    """
-    cores = size.sustained_vcpu
-    if cores is not None and demand.threads is not None:
-        # A server of one thread runs on one core, of which a burstable size gives it no more than the whole baseline.
-        cores = min(cores, demand.threads * size.servers)
-    held = {"cpu": cores, "memory_gib": size.memory_gib, "connections": size.max_connections, "iops": size.iops}
-    used: dict[str, float] = {}
-    for resource, use in demand.uses.items():
-        capacity = held[resource]
-        if use.high == 0:
-            used[resource] = 0.0
-        elif capacity is not None and use.high is not None and math.isfinite(use.high):
-            used[resource] = use.high / capacity if capacity else math.inf
-    too_small = any(share > (1 - demand.headroom) * (1 + ROUNDING) for share in used.values())
-    whole = bool(used) and len(used) == len(demand.uses)
-    return Fit(size, False if too_small else whole or None, used)
-
-
-def cheapest_fit(sizes: Sequence[Size], demand: Demand) -> Fit | None:
-    """The fit of least price; of equal prices the one that is used least. None where no size of known price fits."""
-    return min(_fits(sizes, demand), key=_order, default=None)
 
 
 def choose_sizes(
@@ -99,34 +62,39 @@ def choose_sizes(
     if change_cost == 0:
         path = [cheapest_fit(sizes, asked) for asked in demands]
     else:
-        path = _shortest([_fits(sizes, asked) for asked in demands], current, change_cost)
+        path = _shortest([fits_of(sizes, asked) for asked in demands], current, change_cost)
     return [
-        Step(quarter, fit, tuple(_problems(sizes, asked, fit)))
+        Step(quarter, fit, tuple(_problems(sizes, asked, fit)), "" if fit else _why_none(sizes, asked))
         for quarter, (fit, asked) in enumerate(zip(path, demands, strict=True))
     ]
 
 
-def groups_of(sizes: Sequence[Size], most: int) -> list[Size]:
-    """Each size alone, and groups of 2 to `most` equal servers of it, which hold and cost as many times as much."""
-    summed = ("vcpu", "memory_gib", "network_gbps", "max_connections", "pooler_clients", "iops", "price_per_hour")
-    groups = list(sizes)
-    for size in sizes:
-        for servers in range(2, most + 1):
-            known = {name: value * servers for name in summed if (value := getattr(size, name)) is not None}
-            named = {"size": f"{servers} × {size.size}", "servers": servers}
-            groups.append(size.model_copy(update=known | named))
-    return groups
+def _why_none(sizes: Sequence[Size], demand: Demand) -> str:
+    """Why no size is chosen for a demand."""
+    if not demand.uses:
+        return NOT_MEASURED
+    judged = [judge_size(size, demand) for size in sizes]
+    if any(each.fits for each in judged):
+        return NO_PRICE
+    return NONE_HOLDS if all(each.fits is False for each in judged) else NONE_KNOWN
 
 
 def _problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iterator[Problem]:
-    """What speaks against a choice: credits that end, connections that no size adds, and what is not known."""
+    """What speaks against a choice: credits that end, what no size adds or holds on one server, what is not known."""
+    if not demand.uses:
+        return
     if chosen is not None and chosen.size.burstable:
+        size = chosen.size
+        sustains = f"{size.sustained_vcpu:g} of {size.vcpu:g} vCPU" if size.sustained_vcpu else "what is not known"
+        judged = "it was judged by that" if "cpu" in chosen.used else "its CPU was not judged"
         yield Problem(
-            f"{chosen.size.size} is burstable: it sustains {chosen.size.sustained_vcpu:g} of {chosen.size.vcpu:g} vCPU",
-            "it was judged by that, and what a short test shows beyond it is credit that ends",
+            f"{size.size} is burstable: it sustains {sustains}",
+            f"{judged}, and what a short test shows beyond it is credit that ends",
             "watch its CPU credits, or take a size that is not burstable",
         )
-    yield from _connection_bound(sizes, demand)
+    cheapest = cheapest_fit(sizes, demand)
+    bound = [*_connection_bound(sizes, demand, cheapest), *_in_one_piece(sizes, demand, cheapest)]
+    yield from bound
     without_price = [
         size.size
         for size in sizes
@@ -134,47 +102,76 @@ def _problems(sizes: Sequence[Size], demand: Demand, chosen: Fit | None) -> Iter
     ]
     if without_price:
         yield Problem(
-            f"the price of {', '.join(without_price)} is not known",
+            f"the price of {', '.join(dict.fromkeys(without_price))} is not known",
             "an unknown price is never chosen, though one of them may cost less",
             "add the price with its source to a catalogue of your own",
         )
-    if chosen is None:
+    if chosen is None and not bound:
         yield Problem(
             "no size of known price is known to hold the load with its headroom",
-            "the plan has no size for it, and the cost without it is too low",
+            NO_COST,
             "spread the load over more servers, or add larger sizes to the catalogue",
         )
 
 
-def _connection_bound(sizes: Sequence[Size], demand: Demand) -> Iterator[Problem]:
+def _connection_bound(sizes: Sequence[Size], demand: Demand, whole: Fit | None) -> Iterator[Problem]:
     """A size that is paid for its connections alone: a pool in front of it costs less and ends the growth."""
     if "connections" not in demand.uses:
         return
     rest = replace(demand, uses={name: use for name, use in demand.uses.items() if name != "connections"})
-    enough, whole = cheapest_fit(sizes, rest), cheapest_fit(sizes, demand)
-    if enough is None or (whole is not None and _order(whole)[0] <= _order(enough)[0]):
+    enough = cheapest_fit(sizes, rest, whole)
+    if enough is None:
         return
-    instead = "no size has enough" if whole is None else f"{whole.size.size} is needed for them alone"
+    instead = "no size has enough" if whole is None else f"{whole.size.title} is needed for them alone"
+    clients, takes = demand.uses["connections"].high or 0.0, enough.size.pooler_clients
+    few = "" if takes is None or clients <= (1 - demand.headroom) * takes else ", which is too few as well"
+    own = "" if takes is None else f" (that of {enough.size.title} takes {takes:,.0f} clients{few})"
     yield Problem(
-        f"connections bind: {instead}, and {enough.size.size} holds the rest",
-        "connections grow more slowly than the price of a size, or not at all, so a bigger one does not solve it",
-        "put a pooler in transaction mode in front, and lower what each client holds open",
+        f"connections bind: {instead}, and {enough.size.title} holds the rest",
+        "connections grow more slowly than the price of a size, or not at all, so a bigger one does not solve it"
+        + ("" if whole else f"; {NO_COST}"),
+        f"put a pooler in transaction mode in front{own}, and lower what each client holds open",
     )
+
+
+def _in_one_piece(sizes: Sequence[Size], demand: Demand, whole: Fit | None) -> Iterator[Problem]:
+    """A size that is needed, or that there is none, because of what cannot be spread over more servers."""
+    free = cheapest_fit(sizes, replace(demand, pieces={}), whole) if demand.pieces else None
+    if free is None:
+        return
+    used = {name: _least_used(sizes, demand, name) for name in demand.pieces}
+    most = max(used, key=lambda name: used[name])
+    fewest = max(2, math.floor(used[most] / (1 - demand.headroom)))
+    tried = ((pieces, cheapest_fit(sizes, demand.cut_into(pieces), whole)) for pieces in range(fewest, MOST_PIECES + 1))
+    cut = next(((pieces, fit) for pieces, fit in tried if fit), None)
+    remedy = "let it use less, since no number of pieces is enough"
+    if cut:
+        pieces, fit = cut
+        remedy = (
+            f"cut it into {pieces}, as one queue into {pieces} of equal load, and give `pieces: {pieces}` in the plan: "
+            f"{fit.size.title} holds that"
+        )
+    if whole is not None:
+        seen = (
+            f"the cheapest that holds what cannot be spread is {whole.size.title}; cut up, {free.size.title} would do"
+        )
+        yield Problem(seen, IN_ONE_SLOT, remedy)
+        return
+    may = f"of which {1 - demand.headroom:.0%} may be"
+    seen = (
+        f"no server holds what cannot be spread: it uses {used[most]:.0%} of the {TITLES[most]} of the largest, {may}"
+    )
+    yield Problem(seen, f"{IN_ONE_SLOT}; {NO_COST}", remedy)
+
+
+def _least_used(sizes: Sequence[Size], demand: Demand, resource: str) -> float:
+    """The least share of a resource that any group of servers has used where the most of it is."""
+    return min(fit.used[resource] for fit in (judge_size(each, demand) for each in sizes) if resource in fit.used)
 
 
 def _highest(quarter: int, rate: float) -> float:
     """The growth at the end of a quarter where the load is highest: the later one, or the earlier where it shrinks."""
     return max(growth_factor(QUARTER * quarter, rate), growth_factor(QUARTER * (quarter + 1), rate))
-
-
-def _fits(sizes: Sequence[Size], demand: Demand) -> list[Fit]:
-    """The sizes of known price that are known to hold a demand."""
-    judged = [judge_size(size, demand) for size in sizes if size.price_per_hour is not None]
-    return [each for each in judged if each.fits]
-
-
-def _order(fit: Fit) -> tuple[float, float, str]:
-    return round(fit.size.price_per_hour or 0.0, 9), max(fit.used.values()), fit.size.size
 
 
 Key = tuple[str, str, str] | None

@@ -6,7 +6,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from capacity.analysis.measured.figures import OF_PART
-from capacity.analysis.planning.catalog import ANYWHERE
+from capacity.analysis.planning.basis import LoadHeld
+from capacity.analysis.planning.catalog import ANYWHERE, other_regions
+from capacity.analysis.planning.loads import Load
+from capacity.analysis.planning.plan_file import PlanFile
 from capacity.errors import CapacityError
 from capacity.exports.monitoring import converted
 from capacity.objectives import LIMIT, ObjectiveEntry, is_pattern
@@ -19,6 +22,7 @@ from capacity.validation.names import FORMER, did_you_mean, instead
 from capacity.workload import FILES, read_workload
 from capacity.yaml_file import Lines
 
+Named = Sequence[tuple[Place, str]]
 Problems = Iterator[tuple[Path, Place, str]]
 TARGETS = {"database": "postgres", "redis": "redis", "queue": "bullmq", "gateway": "http"}
 PART_OF = {name: part for part, names in FILES.items() for name in names}  # of the name of a workload's file
@@ -138,12 +142,47 @@ def _plan(files: ProjectFiles, known: Possible) -> Problems:
                 yield path, place, said
         of = ((place, name) for place, name in plan.values_of("of") if searched and {*searched} <= {*TARGETS})
         yield from ((path, *each) for each in unknown_names("part", of, searched))
+        yield from ((path, ("loads", name, "tested"), said) for name, said in _tested(files, plan))
+
+
+def _tested(files: ProjectFiles, plan: PlanFile) -> Iterator[tuple[str, str]]:
+    """The loads of which a plan says what was tested, where a workload whose findings it scales loads otherwise."""
+    shapes = {
+        path: each.shapes.get(files.profile) or next(iter(each.shapes.values()))
+        for path, each in files.workloads.items()
+    }
+    for name, load in plan.loads.items():
+        terms = [use for each in plan.resources for use in each.use] + [
+            use for each in plan.parts for use in each.terms
+        ]
+        uses = [use for use in terms if use.load == name]
+        scaled = {use.finding.partition(".")[0] for use in uses}
+        for path, shape in shapes.items():
+            held = LoadHeld(shape.kind, [stage.to for stage in shape.stages if stage.sustained])
+            if (
+                load.tested is not None
+                and path.stem in scaled
+                and held.levels
+                and not held.is_of(load.kind, load.tested)
+            ):
+                given = LoadHeld(load.kind, [load.tested])
+                yield name, f"is {given}, and {path.name} loads with {held}; {_instead(path.stem, load, held)}"
+
+
+def _instead(part: str, load: Load, held: LoadHeld) -> str:
+    """What to write for a load that is not the one that was measured."""
+    if held.kind == load.kind:
+        return f"write {held.levels[0]:g}" + (f", or `measured: {part}.throughput`" if held.kind == "rate" else "")
+    if held.kind == "rate":
+        return f"project the operations a second, with a unit that ends with '/s' and `measured: {part}.throughput`"
+    return "project the users, without '/s' in the unit"
 
 
 def _catalog(files: ProjectFiles) -> Problems:
     sizes = [size for sizes in files.sizes.values() for size in sizes]
     if not sizes or len(files.sizes) < sum(path.suffix == ".csv" for path in files.read):
         return  # what is missing may be in a file that could not be read
+    own = [size for path, found in files.sizes.items() if files.is_own(path) for size in found]
     for path, plan in files.plan.items():
         for number, part in enumerate(plan.parts):
             there = [each for each in sizes if each.service == part.service]
@@ -155,8 +194,16 @@ def _catalog(files: ProjectFiles) -> Problems:
                 regions = {each.region for each in there}
                 yield from ((path, *each) for each in unknown_names("region", [(("region",), plan.region)], regions))
             elif regional:
+                yield from ((path, ("region",), said) for said in other_regions(own, [part.service], plan.region))
                 current = [((*place, "current"), part.current)]
                 yield from ((path, *each) for each in unknown_names(f"size of {part.service}", current, regional))
+            if part.volume:
+                named: Named = [((*place, "volume"), part.volume)]
+                yield from ((path, *each) for each in unknown_names("service", named, {each.service for each in sizes}))
+                volumes = (each for each in sizes if each.service == part.volume)
+                regional = [each.size for each in volumes if each.region in (plan.region, ANYWHERE)]
+                named = [((*place, "current_volume"), part.current_volume)]
+                yield from ((path, *each) for each in unknown_names(f"volume of {part.volume}", named, regional))
 
 
 def _monitoring(files: ProjectFiles, known: Possible) -> Problems:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from capacity.analysis.limits.queueing import (
+    MANY,
     _waiting,
     _within,
     erlang_c,
@@ -110,6 +111,16 @@ def test_the_servers_are_counted_from_the_load_on_as_if_from_the_first(load: flo
     counted = itertools.islice(_waiting(load), math.floor(load), math.floor(load) + 50)
     begun = itertools.islice(_waiting(load, math.floor(load)), 50)
     assert list(begun) == [(servers, pytest.approx(waits, rel=1e-9)) for servers, waits in counted]
+
+
+def test_a_great_many_servers_are_not_counted_one_by_one() -> None:
+    """As many as 1.5e38 jobs a second need, which is what a load that doubles for ten years comes to."""
+    assert servers_needed(1e30, 1.0, 0.1, 0.99) >= 1e30
+    for probability in (0.5, 0.9, 0.99, 0.99999):
+        for limit in (0.0, 0.001, 1.0):
+            below, above = (servers_needed(rate, 1.0, limit, probability) for rate in (MANY, math.nextafter(MANY, 2e6)))
+            assert above == pytest.approx(below, rel=4e-6)  # one is counted, and one is the limit of many
+    assert servers_needed(5e6, 1.0, 0.0, 0.99) < servers_needed(5e6, 1.0, 0.0, 0.999)
 
 
 def test_a_million_servers_are_found_in_a_thousand_steps() -> None:

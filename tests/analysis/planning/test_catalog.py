@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from capacity.analysis.planning.catalog import Size, find_size, read_catalog, sizes_of
+from capacity.analysis.planning.catalog import (
+    Size,
+    find_size,
+    of_unknown_volume,
+    other_regions,
+    read_catalog,
+    sizes_of,
+    with_volume,
+)
 from capacity.errors import CapacityError
 
 CATALOG = Path(__file__).parents[3] / "data" / "catalog"
@@ -35,7 +43,7 @@ def test_supabase_is_as_it_was_noted() -> None:
 
 def test_every_figure_has_a_source_and_every_price_its_own() -> None:
     catalog = read_catalog(CATALOG)
-    assert {each.service for each in catalog} == {"supabase", "ec2", "rds", "elasticache"}
+    assert {each.service for each in catalog} == {"supabase", "ec2", "rds", "elasticache", "rds_gp3", "supabase_gp3"}
     assert len(catalog) >= 60
     for each in catalog:
         assert each.source and each.date
@@ -83,6 +91,11 @@ def test_an_empty_cell_is_unknown(tmp_path: Path) -> None:
             HEADER,
             "line 2: price_per_hour: must be a number and is 'ten'",
         ),
+        (
+            [ROW.replace(",0.1,", ',"0,1",')],
+            HEADER,
+            "line 2: price_per_hour: is '0,1'; write the decimal mark as a point, as 0.1",
+        ),
         ([ROW.replace(",0.1,", ",inf,")], HEADER, "line 2: price_per_hour: must be a finite number and is"),
         ([ROW.replace(",2,8,", ",0,8,")], HEADER, "line 2: vcpu: must be more than 0 and is '0'"),
         (
@@ -122,3 +135,56 @@ def test_what_the_catalogue_has_not_is_named(tmp_path: Path) -> None:
         find_size(catalog, "ec2", "t3.huge", "us-east-1")
     with pytest.raises(CapacityError, match=r"^there is no catalogue in .*nowhere: a CSV file with the columns"):
         read_catalog(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_file_is_read_as_table_programs_write_it(tmp_path: Path, mark: str, separator: str) -> None:
+    """With a byte order mark before the first name, and semicolons or tabs between the values."""
+    text = mark + "\r\n".join([HEADER, ROW]).replace(",", separator)
+    (tmp_path / "own.csv").write_bytes(text.encode())
+    (size,) = read_catalog(tmp_path)
+    assert (size.service, size.size, size.price_per_hour) == ("ec2", "own.large", 0.1)
+
+
+def test_a_decimal_comma_between_semicolons_is_refused_and_one_in_a_text_is_not(tmp_path: Path) -> None:
+    row = ROW.replace(",", ";").replace("0.1", "0,1").replace("my invoice", "7,5 of my invoice", 1)
+    with pytest.raises(CapacityError, match=r"line 2: price_per_hour: is '0,1'; write the decimal mark as a point"):
+        read_catalog(tmp_path) if written(tmp_path, row, header=HEADER.replace(",", ";")) else None
+    (size,) = (
+        read_catalog(tmp_path)
+        if written(tmp_path, row.replace(";0,1;", ";0.1;"), header=HEADER.replace(",", ";"))
+        else []
+    )
+    assert size.source == "7,5 of my invoice"
+
+
+def test_sizes_of_another_region_are_named() -> None:
+    catalog = read_catalog(CATALOG)
+    here = other_regions(catalog, ["rds", "supabase"], "us-east-1")
+    assert here == []
+    moved = [each.model_copy(update={"region": "eu-central-1"}) for each in catalog if each.service == "rds"][:2]
+    assert other_regions([*catalog, *moved], ["rds", "rds", "ec2"], "us-east-1") == [
+        "2 sizes of rds are of eu-central-1, and the plan is of us-east-1: they are not chosen from"
+    ]
+    assert other_regions(moved[:1], ["rds"], "us-east-1") == [
+        "1 size of rds is of eu-central-1, and the plan is of us-east-1: it is not chosen from"
+    ]
+
+
+def test_a_class_takes_no_more_connections_than_its_memory_gives_it() -> None:
+    """RDS: LEAST(memory / 9,531,392, 5,000), of the memory that the class leaves."""
+    for each in sizes_of(read_catalog(CATALOG), "rds", "us-east-1"):
+        if each.max_connections is not None and each.memory_gib is not None:
+            assert each.max_connections <= min(each.memory_gib * 2**30 / 9531392, 5000) * 1.0001
+
+
+def test_a_size_with_a_volume_has_the_least_of_both_and_what_is_not_known_stays_so(tmp_path: Path) -> None:
+    volume = Size(service="v", size="20 GiB", region="any", iops=3000, storage_gib=20, source="s", date="d")
+    catalog = read_catalog(CATALOG)
+    small, large = (find_size(catalog, "rds", name, "us-east-1") for name in ("db.t3.medium", "db.m5.24xlarge"))
+    assert [with_volume(each, volume).iops for each in (small, large)] == [2000, 3000]
+    assert with_volume(small, volume).price_per_hour is None
+    assert with_volume(small, volume).title == "db.t3.medium + 20 GiB"
+    assert with_volume(small, volume.model_copy(update={"iops": None})).iops is None
+    assert [of_unknown_volume(each, [volume]).iops for each in (small, large)] == [2000, None]

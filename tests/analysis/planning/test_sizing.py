@@ -1,4 +1,4 @@
-"""Sizes keep the headroom by the high end of the use, and their path over the quarters is the cheapest there is."""
+"""The path of sizes over the quarters is the cheapest there is, and what speaks against a choice is said."""
 
 import itertools
 import random
@@ -8,14 +8,9 @@ import pytest
 
 from capacity.analysis.limits.demand import Demand
 from capacity.analysis.planning.catalog import Size
+from capacity.analysis.planning.fits import cheapest_fit, groups_of, judge_size
 from capacity.analysis.planning.growth import growth_factor
-from capacity.analysis.planning.sizing import (
-    Step,
-    cheapest_fit,
-    choose_sizes,
-    groups_of,
-    judge_size,
-)
+from capacity.analysis.planning.sizing import Step, choose_sizes
 from capacity.analysis.statistics.estimates import Estimate
 from capacity.errors import CapacityError
 
@@ -31,44 +26,6 @@ def uses(headroom: float = 0.0, threads: float | None = None, **high: float) -> 
     return Demand({name: Estimate(end / 2, 0.0, end, 9) for name, end in high.items()}, headroom, threads)
 
 
-def test_the_high_end_of_the_use_must_fit_not_the_value() -> None:
-    demand = Demand({"cpu": Estimate(1.0, 0.5, 2.1, 9)}, 0.0)
-    assert judge_size(size("two", 2.0, 1.0), demand).fits is False
-    assert judge_size(size("four", 4.0, 1.0), demand).fits is True
-
-
-def test_the_headroom_stays_free_and_a_use_of_exactly_the_rest_fits() -> None:
-    assert judge_size(size("x", 10.0, 1.0), uses(0.3, cpu=7.0)).fits is True
-    assert judge_size(size("x", 10.0, 1.0), uses(0.3, cpu=7.0 + 1e-6)).fits is False
-
-
-def test_a_burstable_size_is_judged_by_its_baseline() -> None:
-    burst = size("burst", 2.0, 0.01, burstable=True, baseline_share=0.2)
-    assert judge_size(burst, uses(cpu=0.4)).fits is True
-    assert judge_size(burst, uses(cpu=0.5)).fits is False
-    assert judge_size(size("unknown", 2.0, 0.01, burstable=True), uses(cpu=0.1)).fits is None
-
-
-def test_what_is_not_known_of_a_size_is_neither_enough_nor_too_little() -> None:
-    without = size("x", 4.0, 1.0)
-    assert judge_size(without, uses(cpu=1.0, iops=10.0)).fits is None
-    assert set(judge_size(without, uses(cpu=1.0, iops=10.0)).used) == {"cpu"}
-    assert judge_size(without, uses(cpu=9.0, iops=10.0)).fits is False
-    assert judge_size(without, uses(cpu=1.0, iops=0.0)).fits is True
-
-
-def test_a_server_of_one_thread_gains_nothing_from_more_cores() -> None:
-    assert judge_size(size("many", 64.0, 1.0), uses(threads=1, cpu=1.1)).fits is False
-    (pair,) = [each for each in groups_of([size("one", 4.0, 1.0)], 2) if each.servers == 2]
-    assert judge_size(pair, uses(threads=1, cpu=1.1)).fits is True
-    assert (pair.vcpu, pair.price_per_hour, pair.size) == (8.0, 2.0, "2 × one")
-
-
-def test_the_binding_resource_is_the_one_used_most() -> None:
-    fit = judge_size(size("x", 4.0, 1.0, max_connections=100.0), uses(cpu=1.0, connections=90.0))
-    assert (fit.binding, fit.used["connections"]) == ("connections", 0.9)
-
-
 def test_an_unknown_price_is_never_chosen_and_said_so() -> None:
     sizes = [size("dear", 8.0, 9.0), size("secret", 8.0, None)]
     fit = cheapest_fit(sizes, uses(cpu=1.0))
@@ -76,11 +33,6 @@ def test_an_unknown_price_is_never_chosen_and_said_so() -> None:
     (step,) = choose_sizes(sizes, uses(cpu=1.0), 0.0, 1)
     assert [each.seen for each in step.problems] == ["the price of secret is not known"]
     assert cheapest_fit(sizes[1:], uses(cpu=1.0)) is None
-
-
-def test_of_equal_prices_the_less_used_is_chosen() -> None:
-    fit = cheapest_fit([size("small", 2.0, 1.0), size("large", 8.0, 1.0)], uses(cpu=1.0))
-    assert fit is not None and fit.size.size == "large"
 
 
 def test_a_burstable_choice_warns_of_its_baseline() -> None:
@@ -192,3 +144,61 @@ def test_what_cannot_be_compared_is_refused() -> None:
         CapacityError, match=r"^prices in EUR and USD cannot be compared; give the sizes of one currency$"
     ):
         choose_sizes(mixed, uses(cpu=1.0), 0.1, 1)
+
+
+def piece(high: float, spread: float) -> Demand:
+    cpu = {"cpu": Estimate(high / 2, 0.0, high + spread, 9)}
+    return Demand(cpu, 0.3, 1, {"cpu": [(1, Estimate(high / 2, 0.0, high, 9))]})
+
+
+def test_of_what_cannot_be_spread_it_is_said_into_how_many_pieces_to_cut_it() -> None:
+    """One core holds 0.7 with its headroom: of 0.9 in one piece no number of servers, of 2 pieces two."""
+    groups = groups_of([size("node", 2.0, 1.0)], 8)
+    (none,) = choose_sizes(groups, piece(0.9, 0.1), 0.0, 1)
+    assert (none.fit, none.why) == (None, "none holds it")
+    (problem,) = none.problems
+    assert problem.seen == (
+        "no server holds what cannot be spread: it uses 91% of the CPU of the largest, of which 70% may be"
+    )
+    assert problem.why.startswith("a queue of BullMQ has all its keys in one hash slot, and so on one server")
+    assert problem.remedy == (
+        "cut it into 2, as one queue into 2 of equal load, and give `pieces: 2` in the plan: 2 × node holds that"
+    )
+    (held,) = choose_sizes(groups, piece(0.6, 0.1), 0.0, 1)
+    assert held.fit is not None and held.fit.size.size == "node" and not held.problems
+
+
+def test_a_dearer_size_for_what_cannot_be_spread_is_said() -> None:
+    sizes = [*groups_of([size("small", 0.5, 1.0)], 8), size("large", 1.0, 9.0)]
+    (step,) = choose_sizes(sizes, piece(0.6, 0.0), 0.0, 1)
+    assert step.fit is not None and step.fit.size.size == "large"
+    (problem,) = step.problems
+    assert problem.seen == "the cheapest that holds what cannot be spread is large; cut up, 2 × small would do"
+    assert problem.remedy.endswith("give `pieces: 2` in the plan: 2 × small holds that")
+
+
+def test_why_there_is_no_size_is_told_apart() -> None:
+    whys = {
+        "not measured": ([size("x", 1.0, 1.0)], Demand({}, 0.0)),
+        "none holds it": ([size("x", 1.0, 1.0)], uses(cpu=2.0)),
+        "none is known to hold it": ([size("x", 1.0, 1.0), size("y", None, 1.0)], uses(cpu=2.0)),
+        "price not known": ([size("x", 1.0, 1.0), size("y", 4.0, None)], uses(cpu=2.0)),
+    }
+    for why, (sizes, demand) in whys.items():
+        (step,) = choose_sizes(sizes, demand, 0.0, 1)
+        assert (step.fit, step.why) == (None, why)
+        assert bool(step.problems) == (why != "not measured")
+
+
+def test_a_pooler_that_takes_too_few_clients_is_no_way_out() -> None:
+    sizes = [size("s", 2.0, 1.0, max_connections=60.0, pooler_clients=200.0)]
+    for clients, said in ((150.0, "(that of s takes 200 clients)"), (300.0, "clients, which is too few as well)")):
+        (step,) = choose_sizes(sizes, uses(cpu=1.0, connections=clients), 0.0, 1)
+        assert said in step.problems[0].remedy
+
+
+def test_a_volume_grows_without_a_move_and_the_cheapest_that_holds_is_taken() -> None:
+    given = {"storage_gib": 20.0, "volume": "20 GiB"}, {"storage_gib": 50.0, "volume": "50 GiB"}
+    sizes = [size("db", 4.0, price, **more) for price, more in zip((1.0, 1.1), given, strict=True)]
+    steps = choose_sizes(sizes, uses(storage_gib=10.0), 0.15, 3, change_cost=1e6)
+    assert [each.fit.size.title for each in steps if each.fit] == ["db + 20 GiB", "db + 50 GiB", "db + 50 GiB"]

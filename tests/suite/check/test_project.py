@@ -141,7 +141,12 @@ TYPOS: dict[str, list[tuple[str, str, str]]] = {
     "data/plan.yaml": [
         ("months: 24", "moths: 24", ": moths: there is no such key; did you mean 'months'?"),
         ("months: 24", "months: two years", ": months: must be a whole number and is 'two years'"),
-        ("value: 0.15", "value: 15", ": growth: the value 15 is not between low 0.1 and high 0.2"),
+        (
+            "value: 0.15",
+            "value: 15",
+            ": growth.value: must be more than -1 and 1 or less (15 % a month is 0.15) and is 15, which would be "
+            "1,500% a month; did you mean 0.15, which is 15 %?",
+        ),
         ("us-east-1", "us-eats-1", ": region: there is no region 'us-eats-1'; did you mean 'us-east-1'?"),
         (
             "load: users",
@@ -151,7 +156,7 @@ TYPOS: dict[str, list[tuple[str, str, str]]] = {
         (
             "part: database",
             "part: databse",
-            ": resources.1.limit.part: there is no part 'databse'; did you mean 'database'?",
+            ": resources.0.limit.part: there is no part 'databse'; did you mean 'database'?",
         ),
         (
             "finding: database.cpu_share",
@@ -169,13 +174,38 @@ TYPOS: dict[str, list[tuple[str, str, str]]] = {
             "db.t3.mediun",
             ": parts.0.current: there is no size of rds 'db.t3.mediun'; did you mean 'db.t3.medium'?",
         ),
+        (
+            "tested: 100",
+            "tested: 20",
+            ": loads.users.tested: is 20 users, and database.yaml loads with 100 users; write 100",
+        ),
+        (
+            "unit: users,",
+            "unit: users/s,",
+            ": loads.users.tested: is 100/s, and database.yaml loads with 100 users; project the users, without '/s'",
+        ),
+        (
+            "measured: redis.throughput",
+            "tested: 100",
+            ": loads.commands.tested: is 100/s, and redis.yaml loads with 2,000/s; write 2000, or `measured: redis.thr",
+        ),
+        (
+            "volume: rds_gp3",
+            "volume: rds_gp4",
+            ": parts.0.volume: there is no service 'rds_gp4'; did you mean 'rds_gp3'?",
+        ),
+        (
+            'current_volume: ""',
+            "current_volume: 20 GB",
+            ": parts.0.current_volume: there is no volume of rds_gp3 '20 GB'; did you mean '20 GiB'?",
+        ),
         ("service: rds", "service: rdss", ": parts.0.service: there is no service 'rdss'; did you mean 'rds'?"),
         (
             "name: database_cpu",
             "name: database_connections",
             ": resources.1.name: the name 'database_connections' is there twice; keep one of them",
         ),
-        ("at: 80", "at: 80 %", ": resources.0.triggers.0.at: must be a number and is '80 %'; give the number"),
+        ("at: 80", "at: 80 %", ": resources.12.triggers.0.at: must be a number and is '80 %'; give the number"),
     ],
     "data/monitoring.yaml": [
         ("\nmetrics:", "\nmetric:", ": metric: there is no such key; did you mean 'metrics'?"),
