@@ -63,7 +63,7 @@ TYPOS: dict[str, list[tuple[str, str, str]]] = {
             ": redis.workload: there is no redis_level.yaml beside it; did you mean 'redis_levels'?",
         ),
         ("\ndatabase:", "\ndatabse:", ": databse: there is no such part; did you mean 'database'?"),
-        ("start: 3500", "start: 35000", ": database.start: is 35000, above the limit 28000"),
+        ("start: 7000", "start: 35000", ": database.start: is 35000, above the limit 28000"),
         ("smoke: {", "somke: {", ": database.windows.somke: there is no such profile; did you mean 'smoke'?"),
         ("share: 0.3", "share: 30", ": database.windows.smoke.share: must be less than 1 and is 30"),
         (
