@@ -121,8 +121,8 @@ class RunManifest(Facts):
     """What a run says of itself.
 
     `machine` is the one that made the load, `embedded` whether the system was the suite's own; `hosts` are those of
-    somebody's own servers, by kind as `postgres`, and `parameters` what was given to the notebooks. `workloads` is the
-    folder of workloads that it was given, empty where it took the project's.
+    somebody's own servers, by kind as `postgres`, `database` the one in PostgreSQL, and `parameters` what was given to
+    the notebooks. `workloads` is the folder of workloads that it was given, empty where it took the project's.
     """
 
     format: int = 1
@@ -131,6 +131,7 @@ class RunManifest(Facts):
     finished: tuple[str, ...] = ()
     embedded: bool | None = None
     hosts: dict[str, str] = Field(default_factory=dict)
+    database: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict)
     machine: dict[str, Any] = Field(default_factory=dict)
     workloads: str = ""

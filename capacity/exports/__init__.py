@@ -11,7 +11,8 @@ from capacity.exports.cloudformation import template
 from capacity.exports.findings import findings_csv, findings_with_verdicts
 from capacity.exports.grafana import dashboard
 from capacity.exports.monitoring import Monitoring, read_monitoring
-from capacity.exports.prometheus import alert_rules
+from capacity.exports.prometheus import alert_rules, exporters_of, not_selected
+from capacity.exports.selection import Selection, selection_of
 from capacity.exports.watches import NO_METRIC, Watch, all_watches
 from capacity.findings import Finding, Judged
 from capacity.places import MONITORING, defaults_folder, in_project, is_own, workloads_of
@@ -26,13 +27,17 @@ KINDS = {"prometheus": "Prometheus", "cloudformation": "CloudWatch"}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the files are made from: the run's name, its findings, what it promises of them, judged, and the watches."""
+    """What the files are made from: the run's name, its findings, what it promises of them, judged, and the watches.
+
+    `selection` is what it knows of its system, by which this system is told from others.
+    """
 
     run: str
     findings: Sequence[Finding]
     judged: Sequence[Judged]
     monitoring: Monitoring
     watches: Sequence[Watch]
+    selection: Selection
 
     @property
     def made_from(self) -> str:
@@ -58,7 +63,7 @@ def read_source(run: Run) -> Source:
     """The run's findings with the objectives, judged, and what watches them."""
     run.check()
     watches = all_watches(run.promised, monitoring := monitoring_of(run), run.findings, operations_of(run))
-    return Source(run.path.name, run.findings, run.promised, monitoring, watches)
+    return Source(run.path.name, run.findings, run.promised, monitoring, watches, selection_of(run))
 
 
 def monitoring_of(run: Run) -> Monitoring:
@@ -89,26 +94,29 @@ def not_exported(watches: Sequence[Watch], formats: Sequence[str]) -> list[tuple
         reasons = {"prometheus": watch.unseen_by_prometheus, "cloudformation": watch.unseen_by_cloudwatch}
         for name, reason in reasons.items():
             if reason and name in formats:
-                of = watch.objective.section if reason == NO_METRIC.unseen else watch.objective.finding
+                of = watch.section if reason == NO_METRIC.unseen else watch.name
                 left.setdefault((of, reason), []).append((watch, KINDS[name]))
     rows: list[tuple[str, ...]] = []
     for (_, reason), unseen in left.items():
-        titles = dict.fromkeys(each.objective.title or each.objective.finding for each, _ in unseen)
-        limits = dict.fromkeys(each.objective.promise for each, _ in unseen)
+        titles = dict.fromkeys(each.title for each, _ in unseen)
+        limits = dict.fromkeys(each.promise or each.levels[-1].holds.promise for each, _ in unseen)
         kinds = dict.fromkeys(kind for _, kind in unseen)
-        section = unseen[0][0].objective.section
+        section = unseen[0][0].section
         rows.append((section, ", ".join(titles), ", ".join(limits), " and ".join(kinds), reason))
     return rows
 
 
 def _prometheus(source: Source) -> tuple[str, str, str]:
-    rules = alert_rules(source.watches, source.made_from)
-    count = sum(not watch.unseen_by_prometheus for watch in source.watches)
-    return "alerts.yml", rules, f"{count} alert rules"
+    seen = [watch for watch in source.watches if not watch.unseen_by_prometheus]
+    rules = alert_rules(source.watches, source.monitoring, source.selection, source.made_from)
+    silent = len(exporters_of(seen, source.monitoring))
+    held = f"{len(seen)} alerts, {sum(len(each.alarms) for each in seen)} rules; {silent} more say that metrics are missing"
+    unselected = any(not_selected(seen, source.monitoring, source.selection))
+    return "alerts.yml", rules, f"{held}; its first lines say what is not told from other systems" if unselected else held
 
 
 def _grafana(source: Source) -> tuple[str, str, str]:
-    made = dashboard(source.watches, "Capacity: what was promised")
+    made = dashboard(source.watches, source.monitoring, source.selection)
     shown = sum(panel["type"] == "timeseries" for panel in made["panels"])
     return "grafana.json", _json(made), f"a dashboard of {shown} findings"
 

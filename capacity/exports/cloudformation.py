@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from capacity.exports.cloudwatch import alarm, dashboard_body, substituted
-from capacity.exports.monitoring import Monitoring, Scaling, named_parameters
-from capacity.exports.watches import Watch
+from capacity.exports.cloudwatch import OPERATORS, alarm, alarm_name, dashboard_body, substituted
+from capacity.exports.monitoring import CRITICAL, Monitoring, Scaling, named_parameters
+from capacity.exports.watches import Level, Watch
 
 DESCRIPTION_LENGTH = 1024  # CloudFormation takes no longer one
 VERSION = "2010-09-09"
@@ -17,24 +17,29 @@ def template(watches: Sequence[Watch], monitoring: Monitoring, made_from: str) -
     Every alarm tells the topic of its severity. A resource exists where the parameters that it needs are given.
     """
     seen = [watch for watch in watches if watch.metric.cloudwatch]
-    alarms = [watch for watch in seen if not watch.unseen_by_cloudwatch]
-    scaled = {name: monitoring.scaling[name] for name in dict.fromkeys(watch.scales for watch in alarms) if name}
+    alarms = [
+        (watch, level)
+        for watch in seen
+        for level in (watch.alarms if not watch.unseen_by_cloudwatch else [])
+        if level.broken_by in OPERATORS
+    ]
+    scaled = {name: monitoring.scaling[name] for name in dict.fromkeys(level.scales for _, level in alarms) if name}
     named = named_parameters([*(each.metric.cloudwatch for each in seen if each.metric.cloudwatch), *scaled.values()])
     given = {name: each for name, each in monitoring.parameters.items() if name in named}
     optional = {name for name, each in given.items() if each.default == ""}
-    severities = dict.fromkeys(watch.severity for watch in alarms)
+    severities = dict.fromkeys(level.severity for _, level in alarms)
     resources: dict[str, Any] = {
         _topic(each): {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": f"Capacity: {each}"}}
         for each in severities
     }
     for name, each in scaled.items():
         resources |= _scaling(name, each)
-    for watch in alarms:
-        resources[watch.name] = _alarm(watch, scaled, optional)
+    for watch, level in alarms:
+        resources[alarm_name(watch, level)] = _alarm(watch, level, scaled, optional)
     if seen:
         body = {"Fn::Sub": dashboard_body(seen)}
         resources["Dashboard"] = {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": body}}
-    told = {each: f"Subscribe to it: {monitoring.severities[each].means}" for each in severities}
+    told = {each: f"Subscribe to it: {getattr(monitoring.severities, each).means}" for each in severities}
     outputs = {_topic(each): {"Description": said, "Value": {"Ref": _topic(each)}} for each, said in told.items()}
     return {
         "AWSTemplateFormatVersion": VERSION,
@@ -43,7 +48,7 @@ def template(watches: Sequence[Watch], monitoring: Monitoring, made_from: str) -
             name: {"Type": each.type, "Description": each.description, "Default": each.default}
             for name, each in given.items()
         },
-        "Conditions": _conditions(alarms, scaled.values(), optional),
+        "Conditions": _conditions((watch for watch, _ in alarms), scaled.values(), optional),
         "Resources": resources,
         "Outputs": outputs,
     }
@@ -69,12 +74,16 @@ def _condition(needed: Sequence[str]) -> str:
     return f"Has{'And'.join(needed)}"
 
 
-def _alarm(watch: Watch, scaled: Mapping[str, Scaling], optional: set[str]) -> dict[str, Any]:
-    topic = {"Ref": _topic(watch.severity)}
+def _alarm(watch: Watch, level: Level, scaled: Mapping[str, Scaling], optional: set[str]) -> dict[str, Any]:
+    """It also tells where its data have ended: of what is always there that is no good sign."""
+    topic = {"Ref": _topic(level.severity)}
     told: Any = [topic]
-    if watch.scales:
-        told = {"Fn::If": [f"Has{scaled[watch.scales].needs}", [{"Ref": _policy(watch.scales)}, topic], [topic]]}
-    resource = {"Type": "AWS::CloudWatch::Alarm", "Properties": {**alarm(watch), "AlarmActions": told}}
+    if level.scales:
+        told = {"Fn::If": [f"Has{scaled[level.scales].needs}", [{"Ref": _policy(level.scales)}, topic], [topic]]}
+    properties = {**alarm(watch, level), "AlarmActions": told}
+    if level.severity == CRITICAL and properties["TreatMissingData"] == "missing":
+        properties["InsufficientDataActions"] = [topic]
+    resource = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
     needed = _needs(watch, optional)
     return {**resource, "Condition": _condition(needed)} if needed else resource
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from capacity.exports.monitoring import PARAMETER, Series
-from capacity.exports.watches import Watch, by_finding
+from capacity.exports.metrics import PARAMETER, Series
+from capacity.exports.watches import Level, Watch
 
 PERIOD_S = 60
 OPERATORS = {
@@ -13,9 +13,8 @@ OPERATORS = {
     ">=": "GreaterThanOrEqualToThreshold",
     "<": "LessThanThreshold",
     "<=": "LessThanOrEqualToThreshold",
-    "!=": "GreaterThanThreshold",  # of a count that is promised to be 0; CloudWatch has no operator for others
 }
-NAME_LENGTH, DESCRIPTION_LENGTH = 255, 1024
+DESCRIPTION_LENGTH = 1024
 COLUMNS, WIDTH, HEIGHT = 2, 12, 6
 
 
@@ -32,24 +31,34 @@ def literal(text: str) -> str:
     return text.replace("${", "${!")
 
 
-def alarm(watch: Watch) -> dict[str, Any]:
-    """The properties of the watch's alarm, without what it starts."""
+def alarm(watch: Watch, level: Level) -> dict[str, Any]:
+    """The properties of a level's alarm, without what it starts."""
     seen = watch.metric.cloudwatch
     assert seen is not None
+    minutes = 1 if level.is_of_events else level.minutes
+    action = f" {watch.metric.action[0].upper()}{watch.metric.action[1:]}." if watch.metric.action else ""
     said = {
-        "AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{watch.name}"},
-        "AlarmDescription": f"{watch.summary}. {watch.description}"[:DESCRIPTION_LENGTH],
-        "ComparisonOperator": OPERATORS[watch.broken_by],
-        "Threshold": watch.threshold(seen),
-        "EvaluationPeriods": watch.minutes,
-        "TreatMissingData": "notBreaching",
+        "AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{alarm_name(watch, level)}"},
+        "AlarmDescription": f"{watch.title} is {level.fires}.{action} {watch.description(level)}"[:DESCRIPTION_LENGTH],
+        "ComparisonOperator": OPERATORS[level.broken_by],
+        "Threshold": level.threshold(seen),
+        "EvaluationPeriods": minutes,
+        "DatapointsToAlarm": minutes,
+        "TreatMissingData": seen.without_data,
     }
     if seen.expression:
         combined = {"Id": "watched", "Expression": substituted(seen.expression), "ReturnData": True}
         return {**said, "Metrics": [combined, *(_query(name, each) for name, each in seen.series.items())]}
     ((_, only),) = seen.series.items()
-    statistic = {("ExtendedStatistic" if only.statistic.startswith("p") else "Statistic"): only.statistic}
+    statistic = {"Statistic": only.statistic}
+    if only.statistic.startswith("p"):  # a percentile of a few values is none
+        statistic = {"ExtendedStatistic": only.statistic, "EvaluateLowSampleCountPercentile": "ignore"}
     return {**said, **_metric(only), **statistic, "Period": PERIOD_S}
+
+
+def alarm_name(watch: Watch, level: Level) -> str:
+    """As `DatabaseResponseP99Critical`."""
+    return f"{watch.name}{level.severity.capitalize()}"
 
 
 def _metric(series: Series) -> dict[str, Any]:
@@ -64,22 +73,21 @@ def _query(name: str, series: Series) -> dict[str, Any]:
 
 def dashboard_body(watches: Sequence[Watch]) -> str:
     """The dashboard as text for `Fn::Sub`: a widget a finding, with its limits as lines."""
-    widgets = [_widget(group, place) for place, group in enumerate(by_finding(watches))]
+    widgets = [_widget(watch, place) for place, watch in enumerate(watches)]
     return json.dumps({"widgets": widgets}, ensure_ascii=False, separators=(",", ":"))
 
 
-def _widget(group: Sequence[Watch], place: int) -> dict[str, Any]:
-    seen = group[0].metric.cloudwatch
+def _widget(watch: Watch, place: int) -> dict[str, Any]:
+    seen = watch.metric.cloudwatch
     assert seen is not None
     lines = [
-        {"label": literal(f"{each.severity}: {each.objective.promise}"), "value": each.threshold(seen)}
-        for each in group
+        {"label": literal(f"{each.severity}: {each.fires}"), "value": each.threshold(seen)} for each in watch.levels
     ]
     metrics = [_line(name, each, hidden=bool(seen.expression)) for name, each in seen.series.items()]
     if seen.expression:
-        metrics.append([{"id": "watched", "expression": seen.expression, "label": literal(group[0].objective.title)}])
+        metrics.append([{"id": "watched", "expression": seen.expression, "label": literal(watch.title)}])
     properties = {
-        "title": literal(f"{group[0].objective.section}: {group[0].objective.title}"),
+        "title": literal(f"{watch.section}: {watch.title}"),
         "region": "${AWS::Region}",
         "view": "timeSeries",
         "period": PERIOD_S,

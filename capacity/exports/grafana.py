@@ -1,11 +1,14 @@
 """A Grafana dashboard: a panel for each finding that Prometheus sees, with its limits as lines."""
 
-import html
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from capacity.exports.watches import OBJECTIVE, Watch, by_finding
+from capacity.exports.monitoring import CRITICAL, WARNING, Monitoring
+from capacity.exports.prometheus import expression_of
+from capacity.exports.selection import Selection
+from capacity.exports.watches import Watch
 
 SCHEMA = 39  # Grafana 11; newer versions migrate it
 COLUMNS, WIDTH, HEIGHT = 2, 12, 8
@@ -13,27 +16,35 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {"s": "s", "ms": "ms", "us": "µs", "share": "percentunit", "%": "percent", "": "none"}
 CHOICE = {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1}
 GOOD = "green"
-COLOURS = {OBJECTIVE: "red", "page": "dark-red", "alert": "orange", "review": "orange", "target": "blue"}
-OTHER = "yellow"
+COLOURS = {WARNING: "orange", CRITICAL: "red"}
+MARKUP = re.compile(r"[\\`*_\[\]<>|~&$:@]")  # of Markdown with links of their own, and of Grafana's variables
+BARE_LINK = re.compile(r"www\.", re.IGNORECASE)
 
 
-def dashboard(watches: Sequence[Watch], title: str) -> dict[str, Any]:
-    """The dashboard as JSON values, to be imported; the data source is chosen in it."""
+def dashboard(watches: Sequence[Watch], monitoring: Monitoring, selection: Selection) -> dict[str, Any]:
+    """The dashboard as JSON values, to be imported; the data source is chosen in it.
+
+    It is the same dashboard for each run of a system, and another for another system.
+    """
     panels: list[dict[str, Any]] = []
     top = 0
-    for section, ofs in groupby(_by_metric(watches), key=lambda each: each[0].objective.section):
+    seen = [watch for watch in watches if watch.metric.prometheus]
+    sections = [watch.section for watch in seen]
+    ordered = sorted(seen, key=lambda each: sections.index(each.section))
+    for section, shown in groupby(ordered, key=lambda each: each.section):
         head = {"x": 0, "y": top, "w": COLUMNS * WIDTH, "h": 1}
         panels.append({"type": "row", "title": section.capitalize(), "collapsed": False, "gridPos": head, "panels": []})
         top += 1
-        for place, group in enumerate(ofs):
+        for place, watch in enumerate(shown):
             x, y = place % COLUMNS * WIDTH, top + place // COLUMNS * HEIGHT
-            panels.append(_panel(group, {"x": x, "y": y, "w": WIDTH, "h": HEIGHT}))
+            expression = expression_of(watch, monitoring, selection)
+            panels.append(_panel(watch, expression, {"x": x, "y": y, "w": WIDTH, "h": HEIGHT}))
         top = panels[-1]["gridPos"]["y"] + HEIGHT
-    if unseen := [watch for watch in watches if watch.severity == OBJECTIVE and not watch.metric.prometheus]:
+    if unseen := [watch for watch in watches if watch.promise and not watch.metric.prometheus]:
         panels.append(_unseen(unseen, top))
     return {
-        "uid": "capacity",
-        "title": title,
+        "uid": selection.identifier,
+        "title": uninterpolated(f"Capacity of {selection.name}"),
         "tags": ["capacity"],
         "schemaVersion": SCHEMA,
         "editable": True,
@@ -44,54 +55,54 @@ def dashboard(watches: Sequence[Watch], title: str) -> dict[str, Any]:
     }
 
 
-def _by_metric(watches: Sequence[Watch]) -> list[list[Watch]]:
-    """The watches that Prometheus sees, together where they are of one finding, in order of the parts of the system."""
-    groups = by_finding([watch for watch in watches if watch.metric.prometheus])
-    sections = [group[0].objective.section for group in groups]
-    return sorted(groups, key=lambda group: sections.index(group[0].objective.section))
+def unmarked(text: str) -> str:
+    """Text in one line that Markdown shows as it is, and in which Grafana finds no variable."""
+    line = MARKUP.sub(lambda each: f"&#{ord(each[0])};", " ".join(text.split()))
+    return BARE_LINK.sub(lambda each: f"{each[0][:-1]}&#46;", line)
 
 
-def _panel(group: Sequence[Watch], place: Mapping[str, int]) -> dict[str, Any]:
-    watch = group[0]
+def uninterpolated(text: str) -> str:
+    """Text that is no Markdown, in which Grafana finds no variable: an invisible letter stands within its name."""
+    return " ".join(text.split()).replace("$", "$\u200b").replace("[[", "[\u200b[")
+
+
+def _panel(watch: Watch, expression: str, place: Mapping[str, int]) -> dict[str, Any]:
     seen = watch.metric.prometheus
     assert seen is not None
-    lines = [f"- {each.severity}: {each.objective.promise} ({each.objective.source})" for each in group]
-    metric = f"Metric of {seen.exporter}{f': {watch.metric.note}' if watch.metric.note else ''}."
-    said = [f"Load test: {watch.measured}.", metric, "", *lines]
+    lines = [f"- {each.severity}: {unmarked(f'{each.fires} ({each.holds.source})')}" for each in watch.levels]
+    note = f"Metric of {seen.exporter}{f': {watch.metric.note}' if watch.metric.note else ''}."
+    said = [f"Load test: {watch.measured}.", note, watch.metric.action]
     custom = {"thresholdsStyle": {"mode": "line"}, "lineWidth": 2, "fillOpacity": 0, "axisSoftMin": 0}
-    defaults = {"unit": UNITS.get(seen.unit, f"suffix: {seen.unit}"), "thresholds": _steps(group), "custom": custom}
+    defaults = {"unit": UNITS.get(seen.unit, f"suffix: {seen.unit}"), "thresholds": _steps(watch), "custom": custom}
     return {
         "type": "timeseries",
-        "title": watch.objective.title or watch.objective.finding,
-        "description": html.escape("\n".join(said), quote=False),
+        "title": uninterpolated(watch.title),
+        "description": "\n".join([*(f"{unmarked(each)}\n" for each in said if each), *lines]),
         "datasource": SOURCE,
         "gridPos": dict(place),
-        "targets": [{"refId": "A", "datasource": SOURCE, "expr": seen.expression, "legendFormat": watch.name}],
+        "targets": [{"refId": "A", "datasource": SOURCE, "expr": expression, "legendFormat": watch.name}],
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "options": {"legend": {"showLegend": False, "displayMode": "list", "placement": "bottom"}},
     }
 
 
-def _steps(group: Sequence[Watch]) -> dict[str, Any]:
+def _steps(watch: Watch) -> dict[str, Any]:
     """The limits in ascending order; the colour below each is what is good for a lower limit, above for an upper."""
-    lower = group[0].objective.relation.startswith(">")
-    steps: dict[float, str] = {}
-    for watch in sorted(group, key=lambda each: each.severity == OBJECTIVE):
-        assert watch.metric.prometheus is not None
-        colour = GOOD if lower else COLOURS.get(watch.severity, OTHER)
-        steps[watch.threshold(watch.metric.prometheus)] = colour
-    base = COLOURS.get(group[0].severity, OTHER) if lower else GOOD
-    ordered = [{"color": colour, "value": value} for value, colour in sorted(steps.items())]
+    assert watch.metric.prometheus is not None
+    limits = [(each.threshold(watch.metric.prometheus), COLOURS[each.severity]) for each in watch.levels]
+    base = GOOD
+    if watch.levels[0].holds.relation.startswith(">"):
+        colours = [GOOD, *(colour for _, colour in limits)]  # of what is above the warning, between, and below
+        limits = [(value, colours[number]) for number, (value, _) in enumerate(limits)]
+        base = colours[-1]
+    ordered = [{"color": colour, "value": value} for value, colour in sorted(limits)]
     return {"mode": "absolute", "steps": [{"color": base, "value": None}, *ordered]}
 
 
 def _unseen(watches: Sequence[Watch], top: int) -> dict[str, Any]:
     """What is promised and no panel shows."""
-    lines = [
-        f"- {each.objective.section}: {each.objective.title or each.objective.finding} {each.objective.promise}"
-        for each in watches
-    ]
-    content = html.escape("Only a load test sees these promises:\n\n" + "\n".join(lines), quote=False)
+    promised = [f"{each.section}: {each.title} {each.promise}" for each in watches]
+    content = "\n".join(["Only a load test sees these promises:", "", *(f"- {unmarked(each)}" for each in promised)])
     return {
         "type": "text",
         "title": "Promised and not shown here",

@@ -1,6 +1,5 @@
-"""How a finding is watched in production, read from `data/monitoring.yaml` and validated."""
+"""How promises are watched in production, read from `data/monitoring.yaml` and validated."""
 
-import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -8,106 +7,27 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from capacity.exports.metrics import PARAMETER, Exporter, Identifier, Metric, Metrics, Text
 from capacity.objectives import LIMIT
-from capacity.units import read_unit
 from capacity.validation.model import Place, Strict, refuse, unknown_names
 from capacity.yaml_file import read_model
 
-PARAMETER = re.compile(r"\$\{(\w+)\}")
-Text = Annotated[str, Field(min_length=1)]
-OPERATION = "$operation"  # in an expression: the labels of the operation whose finding it shows
+WARNING, CRITICAL = "warning", "critical"
+SeverityName = Literal["warning", "critical"]
 Name = Annotated[str, Field(pattern=r"^[a-z]\w*(\.(\w+|\*))+$", examples=["redis.response_p99"])]
-Identifier = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$", examples=["waiting"])]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$", examples=["CacheCluster"])]
 Source = Annotated[str, Field(min_length=1, description="Who says so.")]
-MetricUnit = Annotated[str, Field(description="The unit of its value, as in `objectives.yaml`; a `share` is 0 to 1.")]
-
-
-def converted(limit: float, unit: str, into: str) -> float:
-    """A limit in another unit of the same kind; ValueError where they measure different things.
-
-    Units are written as in objectives.yaml; a `share` is 0 to 1.
-    """
-    one, other = (read_unit("" if word == "share" else word) for word in (unit, into))
-    if one.powers != other.powers:
-        raise ValueError(f"a limit in {unit or 'no unit'!r} cannot be given in {into or 'no unit'!r}")
-    return limit * one.factor / other.factor
-
-
-class PrometheusQuery(Strict):
-    """A PromQL expression, the unit of its value and whose metrics it reads."""
-
-    expression: Text = Field(description="The PromQL.")
-    unit: MetricUnit
-    exporter: Text = Field(description="Whose metric it is, by its name under `exporters`.")
-
-
-class Series(Strict):
-    """A CloudWatch metric with its dimensions and statistic."""
-
-    namespace: Text = Field(description="Its namespace.", examples=["AWS/RDS"])
-    metric: Text = Field(description="Its name.", examples=["ReadLatency"])
-    dimensions: dict[Text, Text] = Field(description="Its dimensions; `${Name}` is one of `parameters`.")
-    statistic: str = Field(
-        pattern=r"^(Average|Maximum|Minimum|Sum|SampleCount|p\d+(\.\d+)?)$",
-        examples=["Average", "p99"],
-        description="Average, Maximum, Minimum, Sum, SampleCount or a percentile.",
-    )
-
-
-class Metrics(Strict):
-    """CloudWatch metrics by the name that `expression` has for them; a single one needs no expression."""
-
-    series: dict[Identifier, Series] = Field(min_length=1, description="Metrics by a name of their own.")
-    expression: str = Field("", description="What makes one of several, in CloudWatch's words.")
-    unit: MetricUnit
-
-    @property
-    def parameters(self) -> set[str]:
-        """The parameters of the template that it names."""
-        texts = [self.expression]
-        for each in self.series.values():
-            texts += [each.namespace, *each.dimensions.values()]
-        return {name for text in texts for name in PARAMETER.findall(text)}
-
-    @model_validator(mode="after")
-    def _combined(self) -> Self:
-        if len(self.series) > 1 and not self.expression:
-            raise ValueError(f"the series {', '.join(self.series)} need an expression that makes them one")
-        return self
-
-
-class Metric(Strict):
-    """Where a finding is seen: in Prometheus, in CloudWatch, in both, or nowhere, and then why."""
-
-    title: str = Field("", description="What it is, in words: only of a metric that no finding has.")
-    note: str = Field("", description="In what it differs from the finding.")
-    no_alert: str = Field("", description="Why it is drawn, and a promise on it raises no alert.")
-    unseen: str = Field("", description="Why there is no metric of it.")
-    prometheus: PrometheusQuery | None = Field(None, description="Where Prometheus sees it.")
-    cloudwatch: Metrics | None = Field(None, description="Where CloudWatch sees it.")
-
-    def of_operation(self, labels: str) -> "Metric | None":
-        """The metric of an operation with these labels; None where it needs them and there are none."""
-        if self.prometheus is None or OPERATION not in self.prometheus.expression:
-            return self
-        if not labels:
-            return None
-        expression = self.prometheus.expression.replace(OPERATION, labels)
-        return self.model_copy(update={"prometheus": self.prometheus.model_copy(update={"expression": expression})})
-
-    @model_validator(mode="after")
-    def _seen(self) -> Self:
-        if bool(self.unseen) == bool(self.prometheus or self.cloudwatch):
-            raise ValueError("a metric has either `prometheus` or `cloudwatch`, or says in `unseen` why not")
-        return self
 
 
 class WatchedThreshold(Strict):
-    """A threshold beside the objectives: the limit that `fires`, or the one that is held as a `promise`."""
+    """A threshold of production: the limit that `fires`, or the one that is held as a `promise`.
+
+    It stands in the place of the one that follows from what is promised of that metric.
+    """
 
     metric: Name = Field(description="The metric, by its name under `metrics`.")
-    severity: Text = Field(description="How severe it is, by its name under `severities`.")
+    severity: SeverityName = Field(description="How severe it is.")
+    minutes: PositiveInt | None = Field(None, description="For how many minutes, where not as long as its severity.")
     source: Source
     fires: str = Field("", description="The limit that fires.", examples=["> 500 ms"])
     promise: str = Field("", description="The limit that is held, in place of `fires`.", examples=["< 300 ms"])
@@ -128,6 +48,13 @@ class Severity(Strict):
 
     minutes: PositiveInt = Field(description="For how many minutes a threshold is passed before it counts.")
     means: Text = Field(description="What it means, in words.")
+
+
+class Severities(Strict):
+    """The two severities that there are."""
+
+    warning: Severity = Field(description="Before a promise is broken.")
+    critical: Severity = Field(description="A promise is broken.")
 
 
 class Parameter(Strict):
@@ -170,11 +97,14 @@ class Review(Strict):
 class Monitoring(Strict):
     """How promises are watched in production: metrics by finding, and thresholds beside the objectives."""
 
-    exporters: dict[Text, Text] = Field(description="The pages of the exporters whose metrics are read, by name.")
+    exporters: dict[Text, Exporter] = Field(description="The exporters whose metrics are read, by name.")
     parameters: dict[ParameterName, Parameter] = Field(description="The parameters of the CloudFormation template.")
-    severities: dict[Identifier, Severity] = Field(description="How severe it is; `objective` is that of promises.")
+    severities: Severities = Field(description="How long what lasts, and what it means.")
+    margin: Annotated[float, Field(ge=0, lt=100)] = Field(
+        20.0, description="How far before a promised limit a warning comes, in % of it; 0: no warning follows from it."
+    )
     scaling: dict[Identifier, Scaling] = Field(default_factory=dict, description="What is scaled by a watch.")
-    watches: list[WatchedThreshold] = Field(description="The thresholds beside the objectives.")
+    watches: list[WatchedThreshold] = Field(description="The thresholds of production.")
     reviews: list[Review] = Field(default_factory=list, description="When the capacity is looked at again.")
     metrics: dict[Name, Metric] = Field(description="Where a finding is seen, by its name.")
 
@@ -197,8 +127,7 @@ class Monitoring(Strict):
         yield from unknown_names("exporter", self.values_of("exporter"), self.exporters)
         watched = [pair for pair in self.values_of("metric") if pair[0][0] == "watches" and not self.metric_of(pair[1])]
         yield from unknown_names("metric", watched, self.metrics)
-        severities = [(("severities",), "objective"), *self.values_of("severity")]
-        yield from unknown_names("severity", severities, self.severities)
+        yield from unknown_names("metric", self.values_of("told_by"), self.metrics)
         yield from unknown_names("scaling", self.values_of("scales"), self.scaling)
         pairs = [(watch.metric, watch.severity) for watch in self.watches]
         for number, (metric, severity) in enumerate(pairs):

@@ -12,7 +12,7 @@ from capacity.display.comparison import MOVED, change_text, summary_text
 from capacity.display.tables import lean_style, rows_style
 from capacity.display.text import finding_text
 from capacity.exports.monitoring import Monitoring
-from capacity.exports.watches import OBJECTIVE, all_watches
+from capacity.exports.watches import all_watches
 from capacity.findings import Finding, Judged, Objective, read_findings
 
 HORIZON_MONTHS = 12
@@ -20,24 +20,24 @@ NO_EARLIER = "There is no earlier run with this profile beside this one, so ther
 
 
 def watched_style(judged: Sequence[Judged], monitoring: Monitoring, findings: Sequence[Finding]) -> Styler:
-    """The thresholds beside the promises on what was measured: what fires, after how long, what it means, and what was
-    found.
+    """What raises an alert of what was measured: from which value on, after how long, what it means, and what was found.
     """
     found = {each.name: each for each in findings}
     rows = [
         (
-            watch.severity,
-            watch.objective.title,
-            f"{watch.broken_by} {watch.objective.limit:,g} {watch.objective.unit}".strip(),
-            f"{watch.minutes} min",
-            watch.means,
-            found.get(watch.objective.finding, "not a finding of a run"),
-            watch.objective.source,
+            level.severity,
+            watch.title,
+            level.fires,
+            "at once" if level.is_of_events else f"{level.minutes} min",
+            watch.metric.action,
+            found.get(watch.finding, "not a finding of a run"),
+            level.holds.source,
         )
         for watch in all_watches(judged, monitoring, findings)
-        if watch.severity != OBJECTIVE
+        for level in watch.levels
+        if not level.promised
     ]
-    return rows_style(rows, ["severity", "what", "fires at", "lasting", "then", "this run", "source"])
+    return rows_style(rows, ["severity", "what", "fires at", "lasting", "to do", "this run", "source"])
 
 
 def review_dates(monitoring: Monitoring, measured: datetime) -> pd.DataFrame:

@@ -180,7 +180,8 @@ def _begun(run: Path, plan: RunPlan) -> dict[str, Any]:
         return resumed.model_dump(mode="json")
     facts: dict[str, Any] = {"profile": plan.profile, "started_at": utc_text(), "finished": []}
     facts |= {"workloads": str(plan.parameters.get("workloads", ""))}
-    facts |= {"parameters": dict(plan.parameters), "hosts": system_from().hosts}
+    named = system_from()
+    facts |= {"parameters": dict(plan.parameters), "hosts": named.hosts, "database": named.database}
     write_facts(run, facts)
     with suppress(OSError):  # a file system without links has no latest
         latest = run.parent / "latest"

@@ -35,6 +35,7 @@ VARIABLES = {  # of the fields of a System
 ENV_FILE = ".env"  # of a project: addresses that git does not keep
 PREFIX = "CAPACITY_"
 REDIS_ADDRESS = "redis://[user:password@]host:port/number, without TLS or options"
+SOCKET = "a socket of this machine"  # in the place of a host
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -71,8 +72,18 @@ class System:
 
             parts = conninfo_to_dict(self.postgres_url)
             given = str(parts.get("host") or parts.get("hostaddr") or os.environ.get("PGHOST") or "")
-            hosts["postgres"] = "a socket of this machine" if given.startswith(("/", "@")) or not given else given
+            hosts["postgres"] = SOCKET if given.startswith(("/", "@")) or not given else given
         return {kind: host for kind, host in hosts.items() if host}
+
+    @property
+    def database(self) -> str:
+        """The name of the database in PostgreSQL that it names."""
+        if not self.postgres_url:
+            return ""
+        from psycopg.conninfo import conninfo_to_dict
+
+        parts = conninfo_to_dict(self.postgres_url)
+        return str(parts.get("dbname") or os.environ.get("PGDATABASE") or parts.get("user") or "")
 
     def as_environment(self) -> dict[str, str]:
         """The variables by which another process finds the same system."""

@@ -213,9 +213,9 @@ def _monitoring(files: ProjectFiles, known: Possible) -> Problems:
             place: Place = ("metrics", name)
             if not metric.title and (said := _unknown(files, name, known)):
                 yield path, place, said if said.endswith("?") else f"{said}, or give it a `title` of its own"
-            units = [limits[name].objective.unit] if name in limits else []
-            watched = (each.fires or each.promise for each in monitoring.watches if each.metric == name)
-            units += [LIMIT.findall(limit)[0][2] for limit in watched]
+            given = [limits[name].limit] if name in limits else []
+            given += [each.fires or each.promise for each in monitoring.watches if each.metric == name]
+            units = [unit for _, limit, unit in (LIMIT.findall(each)[0] for each in given) if float(limit)]
             for seen, unit in ((seen, unit) for seen in ("prometheus", "cloudwatch") for unit in dict.fromkeys(units)):
                 if shown := getattr(metric, seen):
                     yield from ((path, (*place, seen, "unit"), said) for said in _other_kind(unit, shown.unit))
