@@ -110,9 +110,14 @@ def _prometheus(source: Source) -> tuple[str, str, str]:
     seen = [watch for watch in source.watches if not watch.unseen_by_prometheus]
     rules = alert_rules(source.watches, source.monitoring, source.selection, source.made_from)
     silent = len(exporters_of(seen, source.monitoring))
-    held = f"{len(seen)} alerts, {sum(len(each.alarms) for each in seen)} rules; {silent} more say that metrics are missing"
+    levels = sum(len(each.alarms) for each in seen)
+    held = f"{len(seen)} alerts in {levels} rules, and {silent} that say of which exporter nothing comes"
     unselected = any(not_selected(seen, source.monitoring, source.selection))
-    return "alerts.yml", rules, f"{held}; its first lines say what is not told from other systems" if unselected else held
+    return (
+        "alerts.yml",
+        rules,
+        f"{held}; its first lines say what is not told from other systems" if unselected else held,
+    )
 
 
 def _grafana(source: Source) -> tuple[str, str, str]:

@@ -88,9 +88,10 @@ class PrometheusQuery(Strict):
         """
         text = self.expression
         if self.events:
-            before, counter = f"offset {EVENTS_WITHIN_MIN}m", self.events
-            born = f"({counter} unless {counter} {before}) and on (job, instance) (up {before} == 1)"
-            text = f"sum({born} or increase({counter}[{EVENTS_WITHIN_MIN}m])) or vector(0)"
+            counter, within, before = self.events, f"[{EVENTS_WITHIN_MIN}m]", f"offset {EVENTS_WITHIN_MIN}m"
+            new = f"(max_over_time({counter}{within}) unless {counter} {before})"
+            new += f" and on (job, instance) (up {before} == 1)"
+            text = f"sum({new} or increase({counter}{within})) or vector(0)"
             if self.unit.endswith("/min"):
                 text = f"({text}) / {EVENTS_WITHIN_MIN}"
         return text.replace(LABELS, exporter.labels)

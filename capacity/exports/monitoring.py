@@ -12,8 +12,9 @@ from capacity.objectives import LIMIT
 from capacity.validation.model import Place, Strict, refuse, unknown_names
 from capacity.yaml_file import read_model
 
-WARNING, CRITICAL = "warning", "critical"
 SeverityName = Literal["warning", "critical"]
+WARNING: SeverityName = "warning"
+CRITICAL: SeverityName = "critical"
 Name = Annotated[str, Field(pattern=r"^[a-z]\w*(\.(\w+|\*))+$", examples=["redis.response_p99"])]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$", examples=["CacheCluster"])]
 Source = Annotated[str, Field(min_length=1, description="Who says so.")]

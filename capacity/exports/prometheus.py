@@ -1,4 +1,4 @@
-"""Alert rules for Prometheus: one alert a watch whose metric an exporter has, and one for each exporter that is silent."""
+"""Alert rules for Prometheus: one alert a watch whose metric an exporter has, and one an exporter that is silent."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -82,7 +82,12 @@ def _rules(watch: Watch, monitoring: Monitoring, selection: Selection) -> Iterat
         assert watch.metric.prometheus is not None
         condition = f"({expression}) {level.broken_by} {level.threshold(watch.metric.prometheus):.12g}"
         if level.severity == WARNING and CRITICAL in severities:
-            labels = {"alertname": watch.name, "severity": CRITICAL, "alertstate": "firing", "system": plain(selection.name)}
+            labels = {
+                "alertname": watch.name,
+                "severity": CRITICAL,
+                "alertstate": "firing",
+                "system": plain(selection.name),
+            }
             matchers = ", ".join(f'{name}="{quoted(text, "=")}"' for name, text in labels.items())
             condition += f" unless on () ALERTS{{{matchers}}}"
         yield _rule(watch, level, condition, selection)

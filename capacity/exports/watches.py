@@ -69,7 +69,8 @@ class Level:
 class Watch:
     """What is watched of one finding: where it is seen, and its levels, of which the critical one is the last.
 
-    `name` is as `DatabaseResponseP99`; `promise` is that of the objective on it, if there is one; `measured` is what the run found, as `4.5 ms (3.7 to 6.2), PASS`.
+    `name` is as `DatabaseResponseP99`; `promise` is that of the objective on it, if there is one; `measured` is what
+    the run found, as `4.5 ms (3.7 to 6.2), PASS`.
     """
 
     name: str

@@ -20,8 +20,7 @@ NO_EARLIER = "There is no earlier run with this profile beside this one, so ther
 
 
 def watched_style(judged: Sequence[Judged], monitoring: Monitoring, findings: Sequence[Finding]) -> Styler:
-    """What raises an alert of what was measured: from which value on, after how long, what it means, and what was found.
-    """
+    """The thresholds of production on what was measured: after how long one fires, what to do, and what was found."""
     found = {each.name: each for each in findings}
     rows = [
         (

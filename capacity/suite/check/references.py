@@ -11,7 +11,7 @@ from capacity.analysis.planning.catalog import ANYWHERE, other_regions
 from capacity.analysis.planning.loads import Load
 from capacity.analysis.planning.plan_file import PlanFile
 from capacity.errors import CapacityError
-from capacity.exports.monitoring import converted
+from capacity.exports.metrics import converted
 from capacity.objectives import LIMIT, ObjectiveEntry, is_pattern
 from capacity.places import NOTEBOOKS, defaults_folder, workloads_of
 from capacity.suite.check.files import ProjectFiles
