@@ -18,7 +18,6 @@ moto = pytest.importorskip("moto", reason="moto is not installed (pip install 'm
 REGION = "eu-central-1"
 INLINE_BYTES = 51_200  # CloudFormation takes no longer template as text
 GIVEN = {
-    "DatabaseInstance": "db-1",
     "CacheCluster": "cache-001",
     "LoadBalancer": "app/web/0123456789abcdef",
     "Queue": "posts",
@@ -56,7 +55,8 @@ def cloud() -> None:
         @classmethod
         def create_from_cloudformation_json(cls, name: str, values: Any, account: str, region: str, **_: Any) -> Any:
             properties = values["Properties"]
-            numbers = {key: int(properties[key]) for key in ("EvaluationPeriods", "Period") if key in properties}
+            whole = ("EvaluationPeriods", "DatapointsToAlarm", "Period")
+            numbers = {key: int(properties[key]) for key in whole if key in properties}
             boto3.client("cloudwatch", region).put_metric_alarm(**{**properties, **numbers})
             return cls(properties["AlarmName"])
 
@@ -149,17 +149,15 @@ def test_the_template_can_be_given_as_text(exported: Path) -> None:
 @pytest.mark.parametrize(
     ("watch", "operator", "threshold", "periods"),
     [
-        ("DatabasePoolUtilisationObjective", "GreaterThanOrEqualToThreshold", 95, 5),  # < 95 %
-        ("DatabasePoolUtilisationScale", "GreaterThanThreshold", 80, 2),  # fires: > 80 %
-        ("DatabaseDiskReadObjective", "GreaterThanOrEqualToThreshold", 0.005, 5),  # < 5 ms in seconds
-        ("QueueDepthPeakScale", "GreaterThanThreshold", 5000, 2),
-        ("QueueDepthPeakPage", "GreaterThanThreshold", 10000, 1),
-        ("QueueDeadLetterGrowthReview", "GreaterThanThreshold", 100, 5),
-        ("GatewaySuccessRateObjective", "LessThanOrEqualToThreshold", 99.5, 5),  # > 99.5 %
-        ("RedisResponseP99Objective", "GreaterThanOrEqualToThreshold", 10000, 5),  # < 10 ms in microseconds
-        ("RedisMemoryUtilisationPage", "GreaterThanThreshold", 95, 1),
-        ("RedisEvictionsObjective", "GreaterThanThreshold", 0, 5),  # == 0
-        ("RedisEvictionRateScale", "GreaterThanThreshold", 100, 2),  # a minute, which is the period
+        ("QueueDepthPeakWarning", "GreaterThanThreshold", 5000, 2),
+        ("QueueDepthPeakCritical", "GreaterThanThreshold", 10000, 5),
+        ("QueueDeadLetterGrowthCritical", "GreaterThanThreshold", 100, 5),
+        ("GatewaySuccessRateWarning", "LessThanOrEqualToThreshold", 99.6, 15),  # a fifth of 0.5 % before the promise
+        ("GatewaySuccessRateCritical", "LessThanOrEqualToThreshold", 99.5, 5),  # > 99.5 %
+        ("RedisMemoryUtilisationCritical", "GreaterThanThreshold", 95, 5),
+        ("RedisFragmentationCritical", "GreaterThanOrEqualToThreshold", 1.5, 5),
+        ("RedisEvictionsWarning", "GreaterThanThreshold", 0, 1),  # == 0: a single one fires at once
+        ("RedisEvictionsCritical", "GreaterThanThreshold", 100, 5),  # a minute, which is the period
     ],
 )
 def test_a_deployed_alarm_has_the_promised_limit(
@@ -168,7 +166,7 @@ def test_a_deployed_alarm_has_the_promised_limit(
     alarm = alarms[watch]
     assert alarm["ComparisonOperator"] == operator
     assert alarm["Threshold"] == pytest.approx(threshold, rel=1e-12)
-    assert alarm["EvaluationPeriods"] == periods
+    assert alarm["EvaluationPeriods"] == alarm["DatapointsToAlarm"] == periods
     assert len(alarm["AlarmDescription"]) <= 1024
 
 
@@ -176,23 +174,34 @@ def test_every_watch_that_cloudwatch_sees_is_deployed_with_its_metric(
     aws: None, exported: Path, source: Source
 ) -> None:
     alarms = deployed(written(exported), **GIVEN)
-    assert set(alarms) == {watch.name for watch in source.watches if not watch.unseen_by_cloudwatch}
-    assert alarms["RedisMemoryUtilisationPage"]["Dimensions"] == [{"Name": "CacheClusterId", "Value": "cache-001"}]
-    (combined, series) = alarms["DatabasePoolUtilisationScale"]["Metrics"]
-    assert combined["Expression"] == "100 * open / 97"
-    assert series["MetricStat"]["Metric"]["Dimensions"] == [{"Name": "DBInstanceIdentifier", "Value": "db-1"}]
+    seen = [watch for watch in source.watches if not watch.unseen_by_cloudwatch]
+    assert set(alarms) == {f"{watch.name}{level.severity.capitalize()}" for watch in seen for level in watch.alarms}
+    assert alarms["RedisMemoryUtilisationCritical"]["Dimensions"] == [{"Name": "CacheClusterId", "Value": "cache-001"}]
+    (combined, dead) = alarms["QueueDeadLetterGrowthCritical"]["Metrics"]
+    assert combined["Expression"] == "60 * RATE(dead)"
+    assert {"Name": "queue", "Value": "posts"} in dead["MetricStat"]["Metric"]["Dimensions"]
     topics = {topic["TopicArn"] for topic in boto3.client("sns", REGION).list_topics()["Topics"]}
     assert {action for alarm in alarms.values() for action in alarm["AlarmActions"] if ":sns:" in action} == topics
 
 
+def test_data_that_end_are_no_good_sign_except_where_nobody_asks(alarms: dict[str, dict[str, Any]]) -> None:
+    """What is always there tells when its data end; without requests there is no rate of success."""
+    memory, asked = alarms["RedisMemoryUtilisationCritical"], alarms["GatewaySuccessRateCritical"]
+    assert (memory["TreatMissingData"], asked["TreatMissingData"]) == ("missing", "notBreaching")
+    assert memory["InsufficientDataActions"] == memory["AlarmActions"] and not asked["InsufficientDataActions"]
+    expression = next(each["Expression"] for each in asked["Metrics"] if each["Id"] == "watched")
+    # what the load balancer itself could not pass on is in no count of requests, and fails
+    assert expression == "100 - 100 * (FILL(errors, 0) + FILL(own, 0)) / (FILL(requests, 0) + FILL(own, 0))"
+
+
 def test_what_has_no_name_given_is_not_watched(aws: None, exported: Path) -> None:
     alarms = deployed(written(exported), CacheCluster="cache-001")
-    assert {"RedisMemoryUtilisationPage", "RedisEvictionRateScale"} <= set(alarms)
+    assert {"RedisMemoryUtilisationCritical", "RedisEvictionsWarning"} <= set(alarms)
     assert {name for name in alarms if not name.startswith("Redis")} == set()
 
 
 def test_the_scale_up_triggers_of_the_queue_add_workers(aws: None, exported: Path) -> None:
-    alarm = deployed(written(exported), **GIVEN, MinWorkers="2", MaxWorkers="6")["QueueDepthPeakScale"]
+    alarm = deployed(written(exported), **GIVEN, MinWorkers="2", MaxWorkers="6")["QueueDepthPeakWarning"]
     client = boto3.client("application-autoscaling", REGION)
     (target,) = client.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
     assert (target["ResourceId"], target["MinCapacity"], target["MaxCapacity"]) == ("service/default/workers", 2, 6)
@@ -203,7 +212,7 @@ def test_the_scale_up_triggers_of_the_queue_add_workers(aws: None, exported: Pat
 
 
 def test_without_a_worker_service_the_trigger_only_tells(aws: None, exported: Path) -> None:
-    alarm = deployed(written(exported), Queue="posts")["QueueDepthPeakScale"]
+    alarm = deployed(written(exported), Queue="posts")["QueueDepthPeakWarning"]
     assert [action.split(":")[2] for action in alarm["AlarmActions"]] == ["sns"]
     assert not boto3.client("application-autoscaling", REGION).describe_scaling_policies(ServiceNamespace="ecs")[
         "ScalingPolicies"
@@ -217,15 +226,12 @@ def test_the_dashboard_shows_every_metric_with_its_limits(aws: None, exported: P
     text = client.get_dashboard(DashboardName=entry["DashboardName"])["DashboardBody"]
     assert "${" not in text
     widgets = {each["properties"]["title"]: each["properties"] for each in json.loads(text)["widgets"]}
-    seen = {watch.objective.finding for watch in source.watches if watch.metric.cloudwatch}
+    seen = [watch for watch in source.watches if watch.metric.cloudwatch]
     assert len(widgets) == len(seen)
     memory = widgets["redis: Memory of maxmemory"]
     assert [(line["label"], line["value"]) for line in memory["annotations"]["horizontal"]] == [
-        ("objective: < 95 %", 95),
-        ("scale: ≤ 85 %", 85),
-        ("alert: ≤ 85 %", 85),
-        ("target: < 85 %", 85),
-        ("page: ≤ 95 %", 95),
+        ("warning: above 85 %", 85),
+        ("critical: above 95 %", 95),
     ]
     assert memory["metrics"][0][:4] == [
         "AWS/ElastiCache",
@@ -239,8 +245,8 @@ def test_the_dashboard_shows_every_metric_with_its_limits(aws: None, exported: P
 def test_nothing_is_substituted_in_a_text(aws: None, hostile: Watch, source: Source) -> None:
     made = template([hostile], source.monitoring, "made")
     alarms = deployed(json.dumps(made), Queue="posts")
-    assert alarms[hostile.name]["AlarmDescription"].startswith(hostile.summary)
+    assert alarms[f"{hostile.name}Critical"]["AlarmDescription"].startswith(f"{hostile.title} is above 10,000 jobs")
     client = boto3.client("cloudwatch", REGION)
     (entry,) = client.list_dashboards()["DashboardEntries"]
     body = json.loads(client.get_dashboard(DashboardName=entry["DashboardName"])["DashboardBody"])
-    assert body["widgets"][0]["properties"]["title"] == f"queue: {hostile.objective.title}"
+    assert body["widgets"][0]["properties"]["title"] == f"queue: {hostile.title}"

@@ -1,15 +1,20 @@
 """The dashboard has a panel for every promise that Prometheus sees, with its limits as lines."""
 
+import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from capacity.display.text import finding_text
 from capacity.exports import Source
-from capacity.exports.grafana import dashboard
-from capacity.exports.watches import OBJECTIVE, Watch
+from capacity.exports.grafana import dashboard, unmarked
+from capacity.exports.prometheus import SILENT
+from capacity.exports.selection import Selection
+from capacity.exports.watches import Watch
 from capacity.findings import read_findings
 
 FINDINGS = Path(__file__).parents[2] / "data" / "recorded" / "findings"
@@ -60,22 +65,14 @@ def test_panels_lie_beside_each_other_within_the_grid(made: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("watch", "unit", "expected"),
     [
-        ("DatabaseResponseP99Objective", "s", [("green", None), ("blue", 0.3), ("red", 0.5)]),
-        ("DatabaseSuccessRateObjective", "percentunit", [("red", None), ("green", 0.99)]),
-        ("DatabaseDiskReadObjective", "ms", [("green", None), ("red", 5.0)]),
-        (
-            "QueueDepthPeakObjective",
-            "suffix: jobs",
-            [("green", None), ("yellow", 5000.0), ("red", 10000.0)],
-        ),
-        ("QueueThroughputObjective", "suffix: /s", [("red", None), ("green", 500.0)]),
-        ("RedisMemoryUtilisationObjective", "percentunit", [("green", None), ("blue", 0.85), ("red", 0.95)]),
-        (
-            "QueueDeadLetterGrowthAlert",
-            "suffix: jobs/min",
-            [("green", None), ("blue", 10.0), ("orange", 100.0)],
-        ),
-        ("RedisFragmentationObjective", "none", [("green", None), ("red", 1.5)]),
+        ("DatabaseResponseP99", "s", [("green", None), ("orange", 0.3), ("red", 0.5)]),
+        ("DatabaseSuccessRate", "percentunit", [("red", None), ("orange", 0.99), ("green", 0.992)]),
+        ("DatabaseDeadlocks", "none", [("green", None), ("orange", 0.0)]),
+        ("QueueDepthPeak", "suffix: jobs", [("green", None), ("orange", 5000.0), ("red", 10000.0)]),
+        ("QueueThroughput", "suffix: /s", [("red", None), ("orange", 500.0), ("green", 600.0)]),
+        ("RedisMemoryUtilisation", "percentunit", [("green", None), ("orange", 0.85), ("red", 0.95)]),
+        ("QueueDeadLetterGrowth", "suffix: jobs/min", [("green", None), ("orange", 10.0), ("red", 100.0)]),
+        ("RedisFragmentation", "none", [("green", None), ("orange", 1.2), ("red", 1.5)]),
     ],
 )
 def test_limits_are_lines_in_the_unit_of_the_panel(
@@ -86,33 +83,54 @@ def test_limits_are_lines_in_the_unit_of_the_panel(
     assert steps(panel) == expected
 
 
+def test_a_panel_draws_what_the_alert_compares(made: dict[str, Any], exported: Path) -> None:
+    groups = yaml.safe_load((exported / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    drawn = {name: panel["targets"][0]["expr"] for name, panel in panels(made).items()}
+    rules = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"] if rule["alert"] != SILENT}
+    assert all(compared.startswith(f"({drawn[name]}) ") for name, compared in rules.items())
+
+
 def test_every_promise_is_drawn_or_named_as_not_shown(made: dict[str, Any], source: Source) -> None:
     (text,) = [panel["options"]["content"] for panel in made["panels"] if panel["type"] == "text"]
     drawn = panels(made)
-    promised = [watch for watch in source.watches if watch.severity == OBJECTIVE]
+    promised = [watch for watch in source.watches if watch.promise]
     assert len(promised) == len(source.judged)
     for watch in promised:
-        listed = f"- {watch.objective.section}: {watch.objective.title} " in text
+        listed = f"- {unmarked(f'{watch.section}: {watch.title} {watch.promise}')}" in text.splitlines()
         assert (watch.name in drawn) != listed
 
 
 def test_a_panel_says_what_the_load_test_found_and_every_limit_with_its_source(made: dict[str, Any]) -> None:
     depth = next(each for each in read_findings(FINDINGS) if each.name == "queue.depth_peak")
-    said = panels(made)["QueueDepthPeakObjective"]["description"].splitlines()
+    said = html.unescape(panels(made)["QueueDepthPeak"]["description"]).splitlines()
     assert said == [
         f"Load test: {finding_text(depth)}, PASS.",
+        "",
         "Metric of BullMQ.",
         "",
-        "- objective: &lt; 10,000 jobs (report section 2)",
-        "- scale: ≤ 5,000 jobs (report section 6)",
-        "- alert: ≤ 10,000 jobs (report section 7)",
-        "- page: ≤ 10,000 jobs (report section 12)",
+        "more workers; see whether the queue is paused, and whether workers are connected",
+        "",
+        "- warning: above 5,000 jobs (report section 6)",
+        "- critical: above 10,000 jobs (report sections 7 and 12)",
     ]
 
 
-def test_a_text_is_no_markup(hostile: Watch) -> None:
-    made = dashboard([hostile], "Capacity")
+def test_a_text_is_no_markup_no_link_and_no_variable(hostile: Watch, source: Source) -> None:
+    made = dashboard([hostile], source.monitoring, source.selection)
     (panel,) = panels(made).values()
-    assert "<" not in panel["description"]
-    assert panel["title"] == hostile.objective.title
+    assert not re.search(r"[<*`$\[\]@]|://|www\.", panel["description"])
+    assert " ".join(hostile.title.split()) in html.unescape(panel["description"])  # people see it as it is
+    assert panel["title"].replace("\u200b", "") == " ".join(hostile.title.split())
+    assert not re.search(r"\$\w|\$\{|\[\[", panel["title"])
     assert json.loads(json.dumps(made)) == made
+
+
+def test_a_system_has_one_dashboard_and_another_system_another(source: Source, made: dict[str, Any]) -> None:
+    assert made["title"] == (
+        "Capacity of db.shop.internal/shop, cache.shop.internal, api.shop.example, queue bull:posts"
+    )
+    again = dashboard(source.watches[:3], source.monitoring, source.selection)
+    other = dashboard(source.watches, source.monitoring, Selection({}, "db.b.internal/mail"))
+    assert again["uid"] == made["uid"] != other["uid"]
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,40}", made["uid"])  # what Grafana takes
+    assert other["title"] == "Capacity of db.b.internal/mail"

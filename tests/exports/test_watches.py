@@ -48,11 +48,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def test_an_operation_is_watched_by_its_own_method_and_path(shop: Source) -> None:
-    (group,) = yaml.safe_load(alert_rules(shop.watches, shop.made_from))["groups"]
+    rules = alert_rules(shop.watches, shop.monitoring, shop.selection, shop.made_from)
+    group, _ = yaml.safe_load(rules)["groups"]
     seen = {rule["alert"]: rule["expr"].partition("{")[2].partition("}")[0] for rule in group["rules"]}
     assert seen == {
-        "GatewayGetV1OrdersResponseP99Objective": 'method="GET", path="/v1/orders"',
-        "GatewayGetV1OrdersIdResponseP99Objective": 'method="GET", path=~"/v1/orders/[^/]+"',
+        "GatewayGetV1OrdersResponseP99": 'method="GET", path="/v1/orders"',
+        "GatewayGetV1OrdersIdResponseP99": 'method="GET", path=~"/v1/orders/[^/]+"',
     }
 
 
@@ -63,8 +64,8 @@ def test_what_no_metric_is_known_for_is_one_row_a_part(shop: Source) -> None:
 
 
 def test_neither_another_application_nor_the_packages_thresholds_are_in_it(shop: Source) -> None:
-    assert {each.severity for each in shop.watches} == {"objective"}
-    assert not [each for each in shop.watches if "connectors" in each.name or each.objective.section != "gateway"]
+    assert all(level.promised for each in shop.watches for level in each.levels)
+    assert not [each for each in shop.watches if "connectors" in each.finding or each.section != "gateway"]
 
 
 @pytest.mark.parametrize(

@@ -210,21 +210,21 @@ TYPOS: dict[str, list[tuple[str, str, str]]] = {
     "data/monitoring.yaml": [
         ("\nmetrics:", "\nmetric:", ": metric: there is no such key; did you mean 'metrics'?"),
         (
-            "severity: scale, source",
-            "severity: scal, source",
-            ": watches.0.severity: there is no severity 'scal'; did you mean 'scale'?",
+            "severity: warning, source",
+            "severity: warn, source",
+            ": watches.0.severity: must be one of warning, critical and is 'warn'",
         ),
         (
-            "exporter: OpenTelemetry",
-            "exporter: OpenTelemtry",
-            ": metrics.database.response_p99.prometheus.exporter: there is no exporter 'OpenTelemtry'; did you "
-            "mean 'OpenTelemetry'?",
+            "exporter: OpenTelemetry of PostgreSQL",
+            "exporter: OpenTelemtry of PostgreSQL",
+            ": metrics.database.response_p99.prometheus.exporter: there is no exporter 'OpenTelemtry of PostgreSQL'; "
+            "did you mean 'OpenTelemetry of PostgreSQL'?",
         ),
-        ("minutes: 5,", "minutes: five,", "severities.objective.minutes: must be a whole number and is 'five'"),
+        ("minutes: 5,", "minutes: five,", "severities.critical.minutes: must be a whole number and is 'five'"),
         (
             "scales: workers",
             "scales: worker",
-            "watches.4.scales: there is no scaling 'worker'; did you mean 'workers'?",
+            "watches.8.scales: there is no scaling 'worker'; did you mean 'workers'?",
         ),
         (
             "database.deadlocks:",
