@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from capacity.exports.cloudwatch import OPERATORS, alarm, alarm_name, dashboard_body, substituted
-from capacity.exports.monitoring import CRITICAL, Monitoring, Scaling, named_parameters
-from capacity.exports.watches import Level, Watch
+from capacity.exports.levels import Level
+from capacity.exports.metrics import CRITICAL
+from capacity.exports.monitoring import Monitoring, Scaling, named_parameters
+from capacity.exports.watches import Watch
 
 DESCRIPTION_LENGTH = 1024  # CloudFormation takes no longer one
 VERSION = "2010-09-09"
@@ -39,7 +41,7 @@ def template(watches: Sequence[Watch], monitoring: Monitoring, made_from: str) -
     if seen:
         body = {"Fn::Sub": dashboard_body(seen)}
         resources["Dashboard"] = {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": body}}
-    told = {each: f"Subscribe to it: {getattr(monitoring.severities, each).means}" for each in severities}
+    told = {each: f"Subscribe to it: {monitoring.severities.of(each).means}" for each in severities}
     outputs = {_topic(each): {"Description": said, "Value": {"Ref": _topic(each)}} for each, said in told.items()}
     return {
         "AWSTemplateFormatVersion": VERSION,

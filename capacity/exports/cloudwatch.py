@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from capacity.exports.levels import Level
 from capacity.exports.metrics import PARAMETER, Series
-from capacity.exports.watches import Level, Watch
+from capacity.exports.watches import Watch
 
 PERIOD_S = 60
 OPERATORS = {

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from capacity.exports.monitoring import CRITICAL, WARNING, Monitoring
+from capacity.exports.metrics import CRITICAL, WARNING
+from capacity.exports.monitoring import Monitoring
 from capacity.exports.prometheus import expression_of
 from capacity.exports.selection import Selection
 from capacity.exports.watches import Watch

@@ -12,7 +12,7 @@ PARAMETER = re.compile(r"\$\{(\w+)\}")
 OPERATION = "$operation"  # in an expression: the labels of the operation whose finding it shows
 LABELS = "$labels"  # in an expression: those of the exporter
 EVENTS_WITHIN_MIN = 10  # an event is seen for so long, whatever scrapes fail
-SEEN_WITHIN = "30m"  # a program that starts again has no series until the first operation
+SEEN_WITHIN = "10m"  # a program that starts again has no series until the first operation
 Text = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]*$", examples=["waiting"])]
 MetricUnit = Annotated[str, Field(description="The unit of its value, as in `objectives.yaml`; a `share` is 0 to 1.")]
@@ -31,6 +31,11 @@ def converted(limit: float, unit: str, into: str) -> float:
     return limit * one.factor / other.factor
 
 
+SeverityName = Literal["warning", "critical"]
+WARNING: SeverityName = "warning"
+CRITICAL: SeverityName = "critical"
+
+
 class Exporter(Strict):
     """Whose metrics are read: where it is described, which of its series are the system's, and which show that it is
     there.
@@ -44,6 +49,7 @@ class Exporter(Strict):
     )
     up: str = Field("", description="The series that is 1 while it reaches its server.", examples=["pg_up{$labels}"])
     seen: str = Field("", description="In its place: a series that is there once there was anything to measure.")
+    severity: SeverityName = Field("critical", description="How severe it is where nothing comes from it.")
 
     @model_validator(mode="after")
     def _known_to_be_there(self) -> Self:

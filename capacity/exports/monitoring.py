@@ -7,14 +7,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from capacity.exports.metrics import PARAMETER, Exporter, Identifier, Metric, Metrics, Text
+from capacity.exports.metrics import CRITICAL, PARAMETER, Exporter, Identifier, Metric, Metrics, SeverityName, Text
 from capacity.objectives import LIMIT
 from capacity.validation.model import Place, Strict, refuse, unknown_names
 from capacity.yaml_file import read_model
 
-SeverityName = Literal["warning", "critical"]
-WARNING: SeverityName = "warning"
-CRITICAL: SeverityName = "critical"
 Name = Annotated[str, Field(pattern=r"^[a-z]\w*(\.(\w+|\*))+$", examples=["redis.response_p99"])]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$", examples=["CacheCluster"])]
 Source = Annotated[str, Field(min_length=1, description="Who says so.")]
@@ -56,6 +53,10 @@ class Severities(Strict):
 
     warning: Severity = Field(description="Before a promise is broken.")
     critical: Severity = Field(description="A promise is broken.")
+
+    def of(self, name: SeverityName) -> Severity:
+        """The one of that name."""
+        return self.critical if name == CRITICAL else self.warning
 
 
 class Parameter(Strict):

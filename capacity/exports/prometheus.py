@@ -5,18 +5,19 @@ from typing import Any
 
 import yaml
 
-from capacity.exports.metrics import Exporter
-from capacity.exports.monitoring import CRITICAL, WARNING, Monitoring
+from capacity.exports.levels import Level
+from capacity.exports.metrics import CRITICAL, WARNING, Exporter
+from capacity.exports.monitoring import Monitoring
 from capacity.exports.selection import Selection, quoted
-from capacity.exports.watches import Level, Watch
+from capacity.exports.watches import Watch
 
 WIDTH = 1000  # a wrapped expression is harder to read than a long line
 VALUE = '{{ printf "%.4g" $value }}'
-SHARE = "{{ humanizePercentage $value }}"
+READABLE = {"share": "{{ humanizePercentage $value }}", "s": "{{ humanizeDuration $value }}"}
 SILENT = "MetricsMissing"
 FOUND_OUT = (
-    "Look at the target in Prometheus, and whether its labels are those of the rules; else correct `labels` of this "
-    "exporter in data/monitoring.yaml and export again"
+    "look at the target in Prometheus, and whether its labels are those of the rules; else correct `labels` of this "
+    "exporter in data/monitoring.yaml, or leave out its metrics there, and export again"
 )
 
 
@@ -96,7 +97,7 @@ def _rules(watch: Watch, monitoring: Monitoring, selection: Selection) -> Iterat
 def _rule(watch: Watch, level: Level, condition: str, selection: Selection) -> dict[str, Any]:
     seen = watch.metric.prometheus
     assert seen is not None
-    value = SHARE if seen.unit == "share" else f"{VALUE} {literal(seen.unit)}".rstrip()
+    value = READABLE.get(seen.unit) or f"{VALUE} {literal(seen.unit)}".rstrip()
     annotations = {
         "summary": f"{literal(watch.title)}: {value}, {literal(level.fires)}",
         "description": literal(watch.description(level)),
@@ -114,15 +115,20 @@ def _rule(watch: Watch, level: Level, condition: str, selection: Selection) -> d
 
 def _silent(name: str, exporter: Exporter, monitoring: Monitoring, selection: Selection) -> dict[str, Any]:
     """The alert that the others of an exporter cannot fire: it is not there, or its labels are others."""
-    critical = monitoring.severities.critical
+    severity = monitoring.severities.of(exporter.severity)
     return {
         "alert": SILENT,
         "expr": selection.of(exporter.missing.replace("$labels", exporter.labels)),
-        **_lasting(critical.minutes),
-        "labels": {"severity": CRITICAL, "section": "exporters", "exporter": name, "system": literal(selection.name)},
+        **_lasting(severity.minutes),
+        "labels": {
+            "severity": exporter.severity,
+            "section": "exporters",
+            "exporter": name,
+            "system": literal(selection.name),
+        },
         "annotations": {
             "summary": f"No metrics of {literal(name)}: its alerts cannot fire",
-            "description": f"{critical.means[0].upper()}{critical.means[1:]}, or nobody would see it.",
+            "description": "Its target is gone, the labels of the rules are not its own, or it is not used at all.",
             "action": FOUND_OUT,
         },
     }

@@ -17,8 +17,9 @@ import yaml
 
 from capacity.display.text import finding_text
 from capacity.exports import Source
+from capacity.exports.levels import Level
 from capacity.exports.prometheus import SILENT, alert_rules, plain
-from capacity.exports.watches import Level, Watch
+from capacity.exports.watches import Watch
 from capacity.findings import read_findings
 
 PROMTOOL = shutil.which("promtool")
@@ -478,6 +479,10 @@ def test_an_exporter_that_is_silent_or_has_other_labels_is_told(source: Source, 
     }
     fine = {"postgres_exporter", "bullmq-otel"}
     silent = [{"labels": f'{{exporter="{name}"}}', "value": 1} for name in LABELS if name not in fine]
+    assert {rule["labels"]["severity"] for rule in rules_in(exported) if rule["alert"] == SILENT} == {
+        "warning",
+        "critical",
+    }
     others = f'count(ALERTS{{alertname!="{SILENT}"}})'
     expected = [
         {"expr": shown, "eval_time": "59m", "exp_samples": silent},
