@@ -146,6 +146,19 @@ def test_a_file_in_a_folder_that_is_no_project_is_not_read(own: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "database"),
+    [
+        ("", ""),
+        ("postgresql://me:secret@127.0.0.1:6543/shop", "shop"),
+        ("postgresql://127.0.0.1/shop?user=me&password=secret", "shop"),
+        ("host=127.0.0.1 user=me", "me"),  # as libpq has it
+    ],
+)
+def test_the_name_of_the_database_is_told_without_what_else_is_in_its_address(address: str, database: str) -> None:
+    assert system_from({"CAPACITY_POSTGRES_URL": address}).database == database
+
+
+@pytest.mark.parametrize(
     ("environment", "hosts"),
     [
         ({}, {}),

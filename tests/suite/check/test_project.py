@@ -227,17 +227,17 @@ TYPOS: dict[str, list[tuple[str, str, str]]] = {
             "watches.8.scales: there is no scaling 'worker'; did you mean 'workers'?",
         ),
         (
-            "database.deadlocks:",
-            "database.deadlock:",
-            "metrics.database.deadlock: nothing in the project can give 'database.deadlock'; did you mean "
-            "'database.deadlocks'?",
+            "database.rollbacks:",
+            "database.rollback:",
+            "metrics.database.rollback: nothing in the project can give 'database.rollback'; did you mean "
+            "'database.rollbacks'?",
         ),
         (
-            "${DatabaseInstance}",
-            "${DatabaseInstnce}",
-            "cloudwatch: there is no parameter 'DatabaseInstnce'; did you mean 'DatabaseInstance'?",
+            "${CacheCluster}",
+            "${CacheClster}",
+            "cloudwatch: there is no parameter 'CacheClster'; did you mean 'CacheCluster'?",
         ),
-        ("statistic: Maximum", "statistic: Maximun", "series.open.statistic: must be written as 'Average' or 'p99'"),
+        ("statistic: Maximum", "statistic: Maximun", "series.waiting.statistic: must be written as 'Average' or 'p99'"),
         ("fires: '> 80 %'", "fires: 'over 80 %'", "the limit 'over 80 %' of database.pool_utilisation is not one as"),
         (
             "metric: database.pool_utilisation",
