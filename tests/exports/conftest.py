@@ -9,6 +9,7 @@ import pytest
 
 from capacity.exports import Source, export_run, read_source
 from capacity.exports.watches import Watch
+from capacity.manifest import write_facts
 from capacity.run import Run
 
 PROJECT = Path(__file__).parents[2]
@@ -27,12 +28,11 @@ QUEUE = {"name": "posts", "prefix": "bull"}
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "2026-11-25T010000Z"
     shutil.copytree(RECORDED / "findings", folder / "findings")
-    (folder / "manifest.json").write_text(json.dumps(FACTS), encoding="utf-8")
+    write_facts(folder, FACTS)
     for part in ("database", "redis", "queue", "gateway"):
         facts = json.loads((RECORDED / part / "manifest.json").read_text(encoding="utf-8"))
         (folder / "recordings" / part).mkdir(parents=True)
-        told = {**facts, "queue": QUEUE if part == "queue" else None}
-        (folder / "recordings" / part / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+        write_facts(folder / "recordings" / part, {**facts, "queue": QUEUE if part == "queue" else None})
     return folder
 
 
