@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from capacity.exports.cloudwatch import OPERATORS, alarm, alarm_name, dashboard_body, substituted
-from capacity.exports.levels import Level
+from capacity.exports.levels import AlertLevel
 from capacity.exports.metrics import CRITICAL
 from capacity.exports.monitoring import Monitoring, Scaling, named_parameters
 from capacity.exports.watches import Watch
@@ -76,7 +76,7 @@ def _condition(needed: Sequence[str]) -> str:
     return f"Has{'And'.join(needed)}"
 
 
-def _alarm(watch: Watch, level: Level, scaled: Mapping[str, Scaling], optional: set[str]) -> dict[str, Any]:
+def _alarm(watch: Watch, level: AlertLevel, scaled: Mapping[str, Scaling], optional: set[str]) -> dict[str, Any]:
     """It also tells where its data have ended: of what is always there that is no good sign."""
     topic = {"Ref": _topic(level.severity)}
     told: Any = [topic]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from capacity.exports.levels import Level
+from capacity.exports.levels import AlertLevel
 from capacity.exports.metrics import PARAMETER, Series
 from capacity.exports.watches import Watch
 
@@ -32,7 +32,7 @@ def literal(text: str) -> str:
     return text.replace("${", "${!")
 
 
-def alarm(watch: Watch, level: Level) -> dict[str, Any]:
+def alarm(watch: Watch, level: AlertLevel) -> dict[str, Any]:
     """The properties of a level's alarm, without what it starts."""
     seen = watch.metric.cloudwatch
     assert seen is not None
@@ -57,7 +57,7 @@ def alarm(watch: Watch, level: Level) -> dict[str, Any]:
     return {**said, **_metric(only), **statistic, "Period": PERIOD_S}
 
 
-def alarm_name(watch: Watch, level: Level) -> str:
+def alarm_name(watch: Watch, level: AlertLevel) -> str:
     """As `DatabaseResponseP99Critical`."""
     return f"{watch.name}{level.severity.capitalize()}"
 

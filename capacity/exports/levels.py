@@ -15,7 +15,7 @@ REACHED = {">=": "at or above", ">": "above", "<=": "at or below", "<": "below",
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class AlertLevel:
     """A limit of a watch: what must hold (with who says so), how severe it is else, and after how many minutes.
 
     `promised` says that it follows from a promise alone; `scales` names what is scaled by it, if anything.
@@ -61,7 +61,7 @@ def is_least(objective: Objective) -> bool:
     return objective.relation.startswith(">")
 
 
-def given_level(threshold: WatchedThreshold, monitoring: Monitoring) -> Level:
+def given_level(threshold: WatchedThreshold, monitoring: Monitoring) -> AlertLevel:
     """The level of a threshold of production."""
     matched = LIMIT.match(threshold.fires or threshold.promise)
     assert matched is not None  # a threshold without a limit is refused when it is read
@@ -73,18 +73,18 @@ def given_level(threshold: WatchedThreshold, monitoring: Monitoring) -> Level:
     return replace(level, minutes=minutes, promised=False, scales=threshold.scales)
 
 
-def _level(severity: SeverityName, holds: Objective, monitoring: Monitoring) -> Level:
+def _level(severity: SeverityName, holds: Objective, monitoring: Monitoring) -> AlertLevel:
     kind = monitoring.severities.of(severity)
-    return Level(severity, holds, kind.minutes, kind.means)
+    return AlertLevel(severity, holds, kind.minutes, kind.means)
 
 
-def levels_of(promised: Sequence[Objective], given: Sequence[Level], monitoring: Monitoring) -> list[Level]:
+def levels_of(promised: Sequence[Objective], given: Sequence[AlertLevel], monitoring: Monitoring) -> list[AlertLevel]:
     """A level for each severity, the milder one first: those given, and for what is missing that of the promise.
 
     A promise is critical, and a warning comes before it by the margin. Where a critical level is given that is passed
     later, the promise itself is the warning. Of several promises it is the one that is broken first.
     """
-    levels: dict[SeverityName, Level] = {each.severity: each for each in given}
+    levels: dict[SeverityName, AlertLevel] = {each.severity: each for each in given}
     first = sorted(promised, key=lambda each: -each.limit if is_least(each) else each.limit)
     for promise in first[:1]:
         if any(_is_same(promise, each.holds) for each in given):

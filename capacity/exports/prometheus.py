@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from capacity.exports.levels import Level
+from capacity.exports.levels import AlertLevel
 from capacity.exports.metrics import CRITICAL, WARNING, Exporter
 from capacity.exports.monitoring import Monitoring
 from capacity.exports.selection import Selection, quoted
@@ -94,7 +94,7 @@ def _rules(watch: Watch, monitoring: Monitoring, selection: Selection) -> Iterat
         yield _rule(watch, level, condition, selection)
 
 
-def _rule(watch: Watch, level: Level, condition: str, selection: Selection) -> dict[str, Any]:
+def _rule(watch: Watch, level: AlertLevel, condition: str, selection: Selection) -> dict[str, Any]:
     seen = watch.metric.prometheus
     assert seen is not None
     value = READABLE.get(seen.unit) or f"{VALUE} {literal(seen.unit)}".rstrip()

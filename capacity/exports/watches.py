@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from capacity.display.text import finding_text
-from capacity.exports.levels import Level, given_level, is_least, levels_of
+from capacity.exports.levels import AlertLevel, given_level, is_least, levels_of
 from capacity.exports.metrics import Metric
 from capacity.exports.monitoring import Monitoring
 from capacity.exports.selection import quoted
@@ -32,7 +32,7 @@ class Watch:
     finding: str
     title: str
     metric: Metric
-    levels: tuple[Level, ...]
+    levels: tuple[AlertLevel, ...]
     promise: str
     measured: str
 
@@ -42,11 +42,11 @@ class Watch:
         return self.finding.partition(".")[0]
 
     @property
-    def alarms(self) -> list[Level]:
+    def alarms(self) -> list[AlertLevel]:
         """The levels that raise an alert, and are not only drawn."""
         return [each for each in self.levels if not (each.promised and self.metric.no_alert)]
 
-    def description(self, level: Level) -> str:
+    def description(self, level: AlertLevel) -> str:
         """What a level means, whose limit it is and what the run found."""
         source = f" ({level.holds.source})" if level.holds.source else ""
         note = f" The metric: {self.metric.note}." if self.metric.note else ""
@@ -82,7 +82,7 @@ def all_watches(
     load, by which the metric of one of them is found.
     """
     labels = {operation_slug(each["name"]): operation_labels(each) for each in operations if each.get("request")}
-    watched: dict[tuple[str, bool], tuple[list[Judged], list[Level]]] = {}
+    watched: dict[tuple[str, bool], tuple[list[Judged], list[AlertLevel]]] = {}
     for row in judged:
         watched.setdefault((row[0].finding, is_least(row[0])), ([], []))[0].append(row)
     given = [given_level(each, monitoring) for each in monitoring.watches]
@@ -110,7 +110,11 @@ def operation_labels(operation: Mapping[str, Any]) -> str:
 
 
 def _watch(
-    finding: str, judged: Sequence[Judged], given: Sequence[Level], monitoring: Monitoring, labels: Mapping[str, str]
+    finding: str,
+    judged: Sequence[Judged],
+    given: Sequence[AlertLevel],
+    monitoring: Monitoring,
+    labels: Mapping[str, str],
 ) -> Watch:
     metric = monitoring.metric_of(finding) or NO_METRIC
     metric = metric.of_operation(labels.get(finding.split(".")[1], "")) or NO_METRIC

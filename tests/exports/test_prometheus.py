@@ -17,7 +17,7 @@ import yaml
 
 from capacity.display.text import finding_text
 from capacity.exports import Source
-from capacity.exports.levels import Level
+from capacity.exports.levels import AlertLevel
 from capacity.exports.prometheus import SILENT, alert_rules, plain
 from capacity.exports.watches import Watch
 from capacity.findings import read_findings
@@ -259,7 +259,7 @@ def test_every_rule_says_what_to_do(exported: Path) -> None:
     assert all(rule["annotations"]["action"] for rule in rules_in(exported))
 
 
-def watched(source: Source) -> list[tuple[Watch, Level]]:
+def watched(source: Source) -> list[tuple[Watch, AlertLevel]]:
     return [(watch, level) for watch in source.watches if not watch.unseen_by_prometheus for level in watch.alarms]
 
 
@@ -271,7 +271,7 @@ def test_every_rule_is_tried(source: Source, exported: Path) -> None:
     assert {rule["labels"].get("exporter") for rule in rules_in(exported)} == {None, *LABELS}
 
 
-def values(watch: Watch, level: Level) -> tuple[float, float]:
+def values(watch: Watch, level: AlertLevel) -> tuple[float, float]:
     """An ordinary value of a metric, and one that breaks the level and no severer one."""
     seen = watch.metric.prometheus
     assert seen is not None
@@ -335,7 +335,7 @@ def each_passes(exported: Path, folder: Path, trials: Iterable[Trial]) -> None:
     assert "SUCCESS" in promtool("test", "rules", str(folder / "test.yml"))
 
 
-def breaking(watch: Watch, level: Level) -> Course:
+def breaking(watch: Watch, level: AlertLevel) -> Course:
     """An ordinary day, and then the limit is passed: for good, or by one event where not one is promised."""
     ordinary, beyond = values(watch, level)
     if level.is_of_events and isinstance(COURSES[watch.finding], Counted):
@@ -343,7 +343,7 @@ def breaking(watch: Watch, level: Level) -> Course:
     return [ordinary] * BEFORE + [beyond or 1.0] * AFTER  # 1 where none is promised
 
 
-def judged_at(level: Level) -> int:
+def judged_at(level: AlertLevel) -> int:
     """The minute at which a breach must have fired: an event's fires at once and for some minutes."""
     return BEFORE + 6 if level.is_of_events else END
 
@@ -545,6 +545,7 @@ def test_a_text_with_templates_is_shown_as_it_is(source: Source, hostile: Watch,
 
 
 def test_every_promise_with_a_metric_has_a_rule_and_no_other(source: Source, exported: Path) -> None:
-    without = [each for each in source.watches if each.name not in {rule["alert"] for rule in rules_in(exported)}]
+    alerts = {rule["alert"] for rule in rules_in(exported)}
+    without = [each for each in source.watches if each.name not in alerts]
     assert "QueueThroughput" in {watch.name for watch in without}  # drawn, without an alert
     assert {each.metric.prometheus for each in without if not each.metric.no_alert} == {None}
