@@ -237,7 +237,7 @@ TYPOS: dict[str, list[tuple[str, str, str]]] = {
             "${CacheClster}",
             "cloudwatch: there is no parameter 'CacheClster'; did you mean 'CacheCluster'?",
         ),
-        ("statistic: Average", "statistic: Averag", "series.ratio.statistic: must be written as 'Average' or 'p99'"),
+        ("statistic: Average", "statistic: Averag", "series.read.statistic: must be written as 'Average' or 'p99'"),
         ("fires: '> 80 %'", "fires: 'over 80 %'", "the limit 'over 80 %' of database.pool_utilisation is not one as"),
         (
             "metric: database.pool_utilisation",
