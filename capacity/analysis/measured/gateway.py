@@ -49,8 +49,8 @@ def _outcomes(part: Sustained) -> Iterable[Finding]:
     others = ~status.str.match(r"[45]\d\d$")
     cut = (others & told[status.index]).sum()
     yield part.share("no_answer_rate", others.sum(), requests, "connections cut, time-outs and drops", otherwise=cut)
-    counted = exactly(part.manifest.redirected, requests, "redirections were not counted when it was recorded")
-    yield part.finding("redirected", counted, "", "redirections in the whole load, not followed")
+    redirected = exactly(part.manifest.redirected, requests, "redirections were not counted when it was recorded")
+    yield part.finding("redirected", redirected, "", "redirections in the whole load, not followed")
 
 
 def _connections(part: Sustained) -> Iterable[Finding]:

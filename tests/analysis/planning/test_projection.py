@@ -57,8 +57,8 @@ def test_cpu_that_was_not_measured_chooses_no_size_and_makes_the_others_the_leas
     assert set(part.demand.uses) == {"connections", "storage_gib"}
     assert part.at_least
     assert part.note == (
-        "CPU, I/O operations not judged (not measured: no finding database.cpu_share; database.device_operations is not "
-        "given: the server's processes are elsewhere, or their storage was not read)"
+        "CPU, I/O operations not judged (not measured: no finding database.cpu_share; database.device_operations is "
+        "not given: the server's processes are elsewhere, or their storage was not read)"
     )
     cpu = Finding("database.cpu_share", 60.0, "%", 50.0, 70.0, 9, "database")
     done = Finding("database.device_operations", 900.0, "/s", 800.0, 1000.0, 9, "database")
