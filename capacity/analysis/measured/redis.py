@@ -23,7 +23,7 @@ UNLIMITED = "maxmemory is not set"
 FORGOTTEN = "not given: Redis met too many kinds of error to count them by kind; CONFIG RESETSTAT makes it count again"
 COMMANDS = "redis.commands"  # rises at each reading, so that it falls wherever the counters were set back
 SET_BACK = "the server's counters were set back in mid-run, by CONFIG RESETSTAT or a restart"
-BESIDE = "of the thread that runs the commands, and not of the {} io-threads beside it"
+BESIDE = "of the thread that runs the commands; io-threads beside it: {}"
 UNTOLD = "of all its threads: recordings of earlier versions do not have the main thread's alone"
 PROCESS, MAIN_THREAD = "redis.cpu_s", "redis.main_thread_cpu_s"
 # An empty Redis 6.2 to 8.2 or Valkey 8 to 9 is resident with 4 to 12 MB more than it uses: of so much, below 0.2.

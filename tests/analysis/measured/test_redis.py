@@ -99,7 +99,7 @@ def test_the_cpu_is_that_of_the_thread_that_runs_the_commands() -> None:
     assert (alone.title, alone.note) == ("CPU of the server's main thread, of one core", "")
     threaded = found(both, io_threads=4)["cpu_share"]
     assert threaded.value == alone.value
-    assert threaded.note == "of the thread that runs the commands, and not of the 3 io-threads beside it"
+    assert threaded.note == "of the thread that runs the commands; io-threads beside it: 3"
     assert found(both, io_threads=None)["cpu_share"].value == alone.value
 
 

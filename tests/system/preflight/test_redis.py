@@ -154,6 +154,7 @@ def test_the_clock_and_persistence_are_told(server: RunningServer) -> None:
         ({"redis_version": "8.2.3"}, "Redis 8.2.3"),
         ({"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "9.1.2"}, "Valkey 9.1.2"),
         ({"redis_version": "6.3.4", "executable": "/usr/bin/keydb-server"}, "KeyDB 6.3.4"),
+        ({"redis_version": "6.3.4", "executable": "/opt/bin/server", "mvcc_depth": 0}, "KeyDB 6.3.4"),
         ({"redis_version": "7.4.0", "dragonfly_version": "df-v1.27.1"}, "Dragonfly 1.27.1"),
         ({"redis_version": "7.1.0", "os": "Amazon ElastiCache"}, "Redis 7.1.0 (ElastiCache)"),
     ],
