@@ -134,6 +134,15 @@ def situations(servers: Servers) -> Mapping[str, dict[str, Finding]]:
     return found
 
 
+def reset_in_mid_run(client: redis.Redis) -> None:
+    def under_way() -> bool:
+        return bool(client.info("commandstats").get("cmdstat_get", {"calls": 0})["calls"] > SOME)
+
+    assert wait_until(under_way, 60)
+    client.config_resetstat()
+
+
+@pytest.mark.thorough
 def test_reading_costs_redis_the_same_whatever_it_holds(servers: Servers) -> None:
     """Neither the keys nor the clients make it longer."""
     url = servers.start(maxmemory="0", maxclients="4000")
