@@ -102,6 +102,8 @@ def _io_threads(client: redis.Redis, info: Mapping[str, Any]) -> int | None:
     """As INFO tells it, else as the setting does, which a user may not be allowed to read."""
     if told := io_threads(info):
         return told
+    if runs_on_several(info):
+        return None
     with suppress(redis.ResponseError, ValueError):
-        return None if runs_on_several(info) else int(client.config_get("io-threads").get("io-threads", 1))
+        return int(client.config_get("io-threads").get("io-threads") or 1)  # older than 6.0 have no such setting
     return None
