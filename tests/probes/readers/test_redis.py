@@ -27,7 +27,7 @@ EMBEDDED = "Redis 8.2.3"
 OTHERS = ("Redis 6.2.5", "Redis 6.2.14", "Redis 7.0.15", "Redis 7.4.1", "Valkey 8.1.8", "Valkey 9.1.2")
 CAUSE = re.compile(r"^- \*\*(\w)\*\* .+: `(.+)`$", re.MULTILINE)
 KINDS = 300  # more than Redis counts by kind
-SOME = 400  # reads: the load is under way, and will be for a while
+SOME = 100  # reads: the load is under way, and will be for a while
 SHAPE = {"kind": "rate", "stages": [{"name": "hold", "seconds": 3.2, "to": 400}]}
 
 
