@@ -4,7 +4,7 @@ import functools
 import itertools
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from os import write
 from typing import Any
@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import hiredis
 
 from capacity.load.arguments import Draw, argument_streams, template
-from capacity.load.connection import OK, PENDING, ConnectionLostError, Opens, SocketConnection
+from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError, Opens, SocketConnection
 from capacity.operation import Operation
 from capacity.streams import one_line, without_values
 from capacity.workload import Workload
@@ -25,12 +25,17 @@ INCOMPLETE = object()  # no number, which a reply may be
 CLIENT_NAME = "capacity-load"  # as the server's CLIENT LIST shows a connection of ours
 NAMING = ("CLIENT", "SETNAME", CLIENT_NAME)
 NO_VALUES = ("NOPERM", "OOM", "WRONGTYPE", "READONLY", "MISCONF", "LOADING", "NOAUTH")  # their messages name no data
+LAST = "QUIT"  # the command after whose answer the server ends the connection
 WORDS = ", with args"  # what an unknown command was given follows
 
 
 def connection_of(workload: Workload, url: str, draw: Draw, _: Mapping[str, Any]) -> Opens:
     """What opens a connection that sends the workload's commands."""
-    return functools.partial(RedisConnection, url, [packed_commands(each, draw) for each in workload.operations])
+    streams = [packed_commands(each, draw) for each in workload.operations]
+    last = {number for number, each in enumerate(workload.operations) if each.command[0].upper() == LAST}
+    if last:
+        return functools.partial(EndingConnection, last, url, streams)
+    return functools.partial(RedisConnection, url, streams)
 
 
 def packed_commands(operation: Operation, draw: Draw) -> Iterator[bytes]:
@@ -165,3 +170,30 @@ class RedisConnection(SocketConnection):
             reply = self._reader.gets()
         if isinstance(reply, hiredis.ReplyError) and command != NAMING:  # a user without that right loads all the same
             raise ConnectionLostError(one_line(str(reply)))
+
+
+class EndingConnection(RedisConnection):
+    """A connection that the server ends after the answer to one of the operations with the codes `last`."""
+
+    _ends = False
+
+    def __init__(
+        self,
+        last: Set[int],
+        url: str,
+        streams: Sequence[Iterator[bytes]],
+        error_code: Callable[[str], int],
+        limit: float,
+    ) -> None:
+        super().__init__(url, streams, error_code, limit)
+        self._last = last
+
+    def send(self, operation: int) -> None:
+        """Send the next command of that operation."""
+        self._ends = operation in self._last
+        super().send(operation)
+
+    def receive(self) -> int:
+        """Read one reply; what ends the connection ended ok by its answer, unless that is an error."""
+        code = super().receive()
+        return CLOSES - OK if self._ends and code == OK else code

@@ -1,29 +1,25 @@
-"""The Redis probe: runs the commands, then reads while the server ends all connections at once."""
+"""The Redis probe: runs the commands, then reads while the server ends one connection after the other."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-import redis
-
-from capacity.analysis.measured.redis import AWAY, reconnection_findings, redis_findings
+from capacity.analysis.measured.redis import reconnection_findings, redis_findings
 from capacity.findings import Finding
-from capacity.load.redis import CLIENT_NAME
-from capacity.manifest import read_manifest
+from capacity.load.redis import LAST
+from capacity.operation import Operation
 from capacity.probes.measurement import Measurement, gauges_of, measure
 from capacity.probes.probe import Probe, SystemUnderTest
 from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
-from capacity.recording import note_facts, open_recording
+from capacity.recording import open_recording
 from capacity.system.addresses import REDIS_URL, System, require
-from capacity.system.clients import redis_client
 from capacity.system.reference import prepare_keys
-from capacity.workload import read_workload
+from capacity.workload import WEIGHT_TOTAL, Workload, read_workload
 
 RECONNECTION = "reconnection"
-BETWEEN_ENDS_S = 1.0
-TIMEOUT_S = 5
+BETWEEN_ENDS_S = 1.0  # of one connection
+MOST_ENDS = 0.1  # of the operations: the reads go on meanwhile
+USERS_RATE = 100.0  # operations a second of one user, of which nobody says how many there are
 
 
 def measure_redis(system: System, workloads: Path, profile: str, folder: Path) -> Path:
@@ -43,11 +39,7 @@ def measure_redis(system: System, workloads: Path, profile: str, folder: Path) -
     promises = for_what_is_undecided("redis", read_redis_findings, workloads)
     measure(Measurement(commands, profile), url, [gauges_of(redis=url)], folder, goes_on_for=promises)
     for each in reads:
-        with _connections_ended(url) as refused:
-            measure(Measurement(each, profile), url, [gauges_of(redis=url)], folder / RECONNECTION)
-        if refused:
-            facts = read_manifest(folder / RECONNECTION)
-            note_facts(folder / RECONNECTION, {"not_given": facts.not_given | {AWAY: next(iter(refused))}})
+        measure(Measurement(with_ends(each, profile), profile), url, [gauges_of(redis=url)], folder / RECONNECTION)
     return folder
 
 
@@ -61,39 +53,20 @@ def read_redis_findings(folder: Path) -> list[Finding]:
     return found
 
 
-@contextmanager
-def _connections_ended(url: str) -> Iterator[set[str]]:
-    """Meanwhile the server ends the load's connections, and no others, once a second; gives why it does not."""
-    stop, refused = threading.Event(), set[str]()
+def with_ends(reads: Workload, profile: str) -> Workload:
+    """The workload with an operation after which the server ends the connection: each about once a second.
 
-    def end_again_and_again() -> None:
-        with redis_client(url, TIMEOUT_S) as client:
-            while not stop.wait(BETWEEN_ENDS_S):
-                asked = "CLIENT LIST"
-                try:
-                    listed = client.client_list()
-                    mine = [each["id"] for each in listed if each["name"] == CLIENT_NAME]
-                    asked = "CLIENT KILL"
-                    pipeline = client.pipeline(transaction=False)
-                    for number in mine:
-                        pipeline.client_kill_filter(_id=number)
-                    said = pipeline.execute(raise_on_error=False)
-                    if any(isinstance(each, redis.exceptions.NoPermissionError) for each in said):
-                        refused.add(f"NOPERM for {asked}")
-                    elif not mine:
-                        refused.add("the load's connections have no name in CLIENT LIST (NOPERM for CLIENT SETNAME)")
-                except redis.exceptions.NoPermissionError:
-                    refused.add(f"NOPERM for {asked}")
-                except redis.RedisError:
-                    continue  # a server that is busy is asked again
-
-    thread = threading.Thread(target=end_again_and_again, daemon=True)
-    thread.start()
-    try:
-        yield refused
-    finally:
-        stop.set()
-        thread.join()
+    It is QUIT, which costs the server nothing. A CLIENT KILL stops all io-threads of Redis 8 for 15 ms, and what its
+    connection is away for is then the time of the kills of the others.
+    """
+    if any(each.command[0].upper() == LAST for each in reads.operations):
+        return reads
+    shape = reads.shape(profile)
+    rate = max(stage.to for stage in shape.stages) if shape.kind == "rate" else USERS_RATE * reads.connections
+    share = min(MOST_ENDS, reads.connections / rate / BETWEEN_ENDS_S)
+    kept = [each.model_copy(update={"weight": each.weight * (1 - share)}) for each in reads.operations]
+    ends = Operation(name=LAST, weight=WEIGHT_TOTAL * share, command=[LAST])
+    return reads.model_copy(update={"operations": [*kept, ends]})
 
 
 def ready_redis(system: System, search: SearchSettings, file: Path, profile: str, stack: ExitStack) -> SystemUnderTest:

@@ -67,3 +67,14 @@ def test_what_is_not_redis_is_said_so_and_refused() -> None:
         commands = [packed_commands(workload("GET", "{number}").operations[0], Draw(1))]
         with pytest.raises(ConnectionLostError, match=f"^{NOT_REDIS}$"):
             RedisConnection(url, commands, lambda name: 1, 2.0).open()
+
+
+def test_a_connection_is_ended_after_quit_and_nothing_of_it_fails(redis_url: str, tmp_path: Path) -> None:
+    """Two connections, so that the next command of the load is due while one is away."""
+    operations = [{"name": name, "weight": 50, "command": [name]} for name in ("PING", "QUIT")]
+    made = parse_workload(workload("PING", "{number}").model_dump() | {"operations": operations})
+    recording = open_recording(measure(Measurement(made, "test"), redis_url, [], tmp_path / "r"))
+    assert set(recording.samples["outcome"]) == {"ok"}
+    ended = int((recording.samples["operation"] == "QUIT").sum())
+    back = int((recording.gauges["gauge"] == "generator.reconnection_ms").sum())
+    assert 100 < ended - 2 <= back <= ended

@@ -12,12 +12,22 @@ from capacity.analysis.measured.redis import AWAY, reconnection_findings
 from capacity.errors import CapacityError
 from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.probes.measurement import Measurement, gauges_of, measure
-from capacity.probes.readers.redis import OUT_OF_MEMORY, TOLD, gauges_of_info, not_told, redis_reader
-from capacity.probes.redis import measure_redis, read_redis_findings
+from capacity.probes.readers.redis import (
+    COUNTED,
+    MAIN_THREAD,
+    OUT_OF_MEMORY,
+    TOLD,
+    gauges_of_info,
+    not_told,
+    redis_reader,
+)
+from capacity.probes.redis import measure_redis, read_redis_findings, with_ends
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.application import cache
 from capacity.system.application.cache import prepare_cache, remove_cache
+from capacity.system.embedded import run_redis
+from capacity.system.server_directory import open_server_directory
 from capacity.workload import Workload, parse_workload, read_workload
 
 DATA = Path(__file__).parents[2] / "data"
@@ -125,14 +135,42 @@ def test_what_a_server_does_not_tell_is_not_read_and_says_why(redis_url: str) ->
         info = client.info("everything")
     read, facts = redis_reader(redis_url)
     assert facts["not_given"] == {}
-    assert set(read()) == set(gauges_of_info(info)) == {*TOLD, OUT_OF_MEMORY}
+    assert set(read()) == set(gauges_of_info(info)) == {*TOLD, OUT_OF_MEMORY, COUNTED}
     older = {name: value for name, value in info.items() if not name.startswith(("errorstat", "evicted"))}
     older["redis_version"] = "6.0.16"
     assert not_told(older) == {
         "redis.evictions": "the server's INFO has no evicted_keys",
         "redis.out_of_memory": "Redis 6.0.16 does not count errors by kind (6.2 does)",
     }
-    assert set(gauges_of_info(older)) == {*TOLD} - {"redis.evictions"}
+    assert "redis.evictions" not in gauges_of_info(older)
+    for hidden in ("used_cpu_user_main_thread", "used_cpu_sys_main_thread"):
+        del older[hidden]
+    assert not_told(older)[MAIN_THREAD] == (
+        "Redis 6.0.16 does not tell the CPU of its main thread (Redis 6.2 on Linux does)"
+    )
+    several = "runs commands on several threads, and tells the CPU of one"
+    assert not_told(info | {"mvcc_depth": 0, "server_threads": 2}) == {MAIN_THREAD: f"KeyDB 8.2.3 {several}"}
+    assert not_told(info | {"dragonfly_version": "df-v1.27.1"}) == {
+        MAIN_THREAD: f"Dragonfly 1.27.1 {several}",
+        OUT_OF_MEMORY: "Dragonfly does not count errors by kind as Redis does",
+    }
+
+
+def test_an_info_that_has_another_name_is_a_cause_and_no_server_that_is_down(tmp_path: Path) -> None:
+    (tmp_path / "renamed.conf").write_text("rename-command INFO TELL\n", encoding="utf-8")
+    with open_server_directory() as directory:
+        read, facts = redis_reader(run_redis(directory, include=str(tmp_path / "renamed.conf")).url)
+    assert read() == {}
+    assert facts["not_given"]["redis"].startswith("INFO is refused: unknown command 'INFO'")
+
+
+def test_connections_end_one_after_the_other_each_once_a_second() -> None:
+    reads = short("redis_reconnection")
+    ended = with_ends(reads, "smoke")
+    assert [(each.name, each.weight) for each in ended.operations] == [("GET", 90), ("QUIT", pytest.approx(10))]
+    assert with_ends(ended, "smoke") is ended
+    slow = reads.model_copy(update={"connections": 4})
+    assert with_ends(slow, "smoke").operations[-1].weight == pytest.approx(1)
 
 
 def test_reconnections_that_never_came_have_the_cause_that_was_kept() -> None:

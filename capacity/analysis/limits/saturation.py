@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from capacity.analysis.limits.levels import BATCHES, Floats, Frames, mean_number
+from capacity.analysis.measured.redis import MAIN_THREAD, commands_cpu
 from capacity.analysis.statistics.estimates import Estimate, ratio
 from capacity.manifest import Manifest
 from capacity.units import MS_PER_S, NS_PER_S
@@ -67,7 +68,7 @@ def resources_of(manifest: Manifest) -> list[Resource]:
         Resource(MACHINE, "work", "machine.cpu_share", cpus, cpus),
         Resource(CPU_OF["the generator"], "work", "generator.cpu_share", generators, generators),
         Resource(CPU_OF["PostgreSQL"], "work", "postgres.cpu_s", cpus, rises=1),
-        Resource(CPU_OF["Redis"], "work", "redis.cpu_s", rises=1),
+        Resource(CPU_OF["Redis"], "work", commands_cpu(manifest) or MAIN_THREAD, rises=1),
         Resource(CPU_OF["the gateway"], "work", "gateway.cpu_s", processes.get("gateway", 1), rises=1),
         Resource(CPU_OF["the workers"], "work", "workers.cpu_s", processes.get("workers", 1), rises=1),
         Resource("disk: sync of the log", "work", "postgres.log_sync_ms", rises=MS_PER_S),

@@ -11,6 +11,7 @@ from capacity.analysis.measured.failures import failure_findings
 from capacity.analysis.measured.jobs import job_ids, job_samples
 from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.ledger import reconcile
+from capacity.analysis.measured.redis import PROCESS, commands_cpu
 from capacity.analysis.measured.summary import prefix_and_title, response_findings, rows_of, samples_of
 from capacity.analysis.measured.sustained import Sustained, sustained
 from capacity.analysis.statistics.estimates import backlog_slope, exactly, explained, peak, ratio
@@ -129,11 +130,12 @@ def _costs(part: Sustained) -> Iterable[Finding]:
     """CPU for each job that ended, of the workers and of Redis, and Redis's memory and connections."""
     counts = _ended_in_each_second(part)
     for name, title in (("workers", "CPU of the workers for a job"), ("redis", "CPU of Redis for a job")):
-        (cpu,) = part.rises(f"{name}.cpu_s")
+        gauge = commands_cpu(part.manifest) or PROCESS if name == "redis" else f"{name}.cpu_s"
+        (cpu,) = part.rises(gauge)
         size = min(len(cpu), len(counts))
         found, none = ratio(cpu[:size], counts[:size]), "no job ended in the seconds in which it was read"
         if found.value is None:
-            found = explained(found, part.cause(f"{name}.cpu_s") if size < 2 else none)
+            found = explained(found, part.cause(gauge) if size < 2 else none)
         yield part.finding(f"{name}_cpu_per_job", found, "ms", title, 1e3)
     workers = part.per_second("workers.cpu_s")
     yield part.finding("workers_cpu_share", workers, "%", "CPU of all workers, of one core", 100)

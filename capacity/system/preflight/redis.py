@@ -18,10 +18,8 @@ COUNTS_ERRORS = (6, 2)  # the first version that counts errors by their kind
 MOST_SHOWN = 60  # characters of a command
 READ_FIGURES = ("INFO",)
 SET_NAME = ("CLIENT", "SETNAME", "capacity-load")
-END_CONNECTIONS = (("CLIENT", "LIST"), ("CLIENT", "KILL", "ID", "0"))
 NOT_ALLOWED = redis.exceptions.NoPermissionError
 NOT_QUEUED = frozenset({"EXEC", "DISCARD", "MULTI", "WATCH", "UNWATCH", "QUIT", "RESET"})  # these act at once
-RECONNECTION = "redis_reconnection"  # the workload while the server ends connections
 IN_TRANSACTION = re.compile(r"inside (a transaction|MULTI)", re.IGNORECASE)  # refused here, and nowhere else
 SAID_ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError, redis.exceptions.ClusterCrossSlotError)
 
@@ -31,8 +29,7 @@ def redis_checks(url: str, workloads: Sequence[Workload]) -> list[Check]:
     with redis_client(url, ANSWER_S) as client:
         user = _user(client)
         commands = {name: words for each in workloads for name, words in example_commands(each).items()}
-        ending = END_CONNECTIONS if any(each.name == RECONNECTION for each in workloads) else ()
-        own = {" ".join(words[:2]): words for words in (READ_FIGURES, SET_NAME, *ending)}
+        own = {" ".join(words[:2]): words for words in (READ_FIGURES, SET_NAME)}
         refused = why_refused(client, {**own, **commands})
         rights = list(_rights(user, refused, own, commands))
         if "INFO" in (refused or {}):
@@ -115,11 +112,6 @@ def _rights(
     if "INFO" in refused:
         means = "memory, CPU, evictions and connections are not given"
         yield note("rights", _not_allowed("INFO", refused), means, f"ACL SETUSER {user} +info")
-    kills = [name for name in own if name in refused and name in ("CLIENT LIST", "CLIENT KILL")]
-    if kills:
-        means = "connections are not ended by the server, so the time until they are back (reconnection) is not given"
-        to_do = f"ACL SETUSER {user} +client|list +client|kill"
-        yield note("rights", _not_allowed(kills[0], refused), means, to_do)
     failing = [name for name in commands if name in refused and not isinstance(refused[name], SAID_ELSEWHERE)]
     for name in failing:
         words, error = commands[name], refused[name]
@@ -129,7 +121,7 @@ def _rights(
         yield note(
             "rights", said, means, _grant(user, words) if right else "correct the command in the workload's file"
         )
-    if not kills and not failing and "INFO" not in refused:
+    if not failing and "INFO" not in refused:
         also = ", ".join(name for name in own if name not in refused)
         yield fact("rights", f"{user} may do all {len(commands)} operations, {also}")
 
