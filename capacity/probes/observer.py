@@ -126,14 +126,18 @@ class Observer:
     def finished(self) -> Iterator[list[JobRow]]:
         """The jobs that finished since the last reading, some at a time, each in the order of JOB_SCHEMA."""
         at_s = unix_ns() / NS_PER_S + self._clock.ahead_s
+        yield from self._read()
+        if self._courses.own.unfinished and monotonic_ns() - self._looked_ns >= self._look_ns:
+            yield from self._look_for_gone()
+        self._load = WatchedLoad(at_s, self._courses.own.unfinished)
+
+    def _read(self) -> Iterator[list[JobRow]]:
         for events in self._events.read():
             if self._events.missed > self._missed:
                 self._missed = self._events.missed
                 self._courses.doubt()
             if rows := self._courses.take(events):
                 yield rows
-        self._look_for_gone()
-        self._load = WatchedLoad(at_s, self._courses.own.unfinished)
 
     def close(self) -> Iterator[list[JobRow]]:
         """The jobs that finished last, and a row for each that has not, of its state; those that wait are taken out.
@@ -156,42 +160,39 @@ class Observer:
                 for job in jobs:
                     own.note(job, ENDED)
                 yield [courses.row(job, state) for job in jobs]
-            yield from self.finished()
+            yield from self._look_for_gone()
             rounds += 1
-            for job in self._left.gone([job for job in own.of(THERE, IN_DOUBT) if job not in active]):
-                own.note(job, GONE)
             moving = rounds < ROUNDS and not active.issuperset(own.of(THERE, IN_DOUBT))
             if not moving and (not active or monotonic_ns() - begun_ns > ENDING_NS):
                 break
             time.sleep(INTERVAL_S)
-        yield from self.finished()
         yield from self._accounted(active)
 
     def _accounted(self, active: set[bytes]) -> Iterator[list[JobRow]]:
         """A row for each that a worker still has, and for each of which nothing is known."""
         own = self._courses.own
-        under_way = [job for job in own.of(THERE, IN_DOUBT) if job in active]
+        under_way = [job for job in own.of(THERE, IN_DOUBT) if job in active or self._left.is_locked(job)]
+        nowhere = {*own.of(THERE, IN_DOUBT)}.difference(under_way)
+        self._left.remove([*nowhere])
         yield [self._courses.row(job, ACTIVE) for job in under_way]
-        nowhere = [job for job in own.of(THERE, IN_DOUBT, GONE) if job not in active]
-        self._left.remove(nowhere)
         if self._missed:
-            unseen = [*nowhere, *own.of(UNSEEN)]
-            yield [self._courses.row(job, UNKNOWN) for job in unseen]
+            yield [self._courses.row(job, UNKNOWN) for job in (*nowhere, *own.of(GONE, UNSEEN))]
         if under_way:
             self._client.hset(self._loads.key, self._token, text_of(WatchedLoad(0.0, len(under_way))))
         else:
             self._client.hdel(self._loads.key, self._token)
 
-    def _look_for_gone(self) -> None:
-        """Look now and then which of the jobs that have not ended are in Redis no more, as somebody may empty a queue.
+    def _look_for_gone(self) -> Iterator[list[JobRow]]:
+        """Look which of the jobs that have not ended are in Redis no more, as somebody may empty a queue.
 
-        It takes no more than a part of the time, however many wait.
+        Those of whose end the events tell by then have ended. It takes no more than a part of the time.
         """
         own, begun_ns = self._courses.own, monotonic_ns()
-        if not own.unfinished or begun_ns - self._looked_ns < self._look_ns:
-            return
-        for job in self._left.gone([*own.of(THERE, IN_DOUBT)]):
-            own.note(job, GONE)
+        gone = [*self._left.gone([*own.of(THERE, IN_DOUBT)])]
+        yield from self._read()
+        for job in gone:
+            if own.state(job) in (THERE, IN_DOUBT):
+                own.note(job, GONE)
         self._looked_ns = monotonic_ns()
         self._look_ns = max(LOOK_NS, LOOK_SHARE * (self._looked_ns - begun_ns))
 

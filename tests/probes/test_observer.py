@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from capacity.load.bullmq import Queue
+from capacity.probes.jobs.left import JobsLeft
 from capacity.probes.observer import Observer, RedisClock
 
 NAMES = count()
@@ -148,6 +149,25 @@ def test_events_that_were_dropped_before_they_were_read_leave_what_they_told_unk
     assert read(observer.finished()) == [(own[1], "completed", 0), (own[4], "completed", 1), (own[2], "completed", 0)]
     assert observer.own()["observer.missed"] == 1
     assert sorted(read(observer.close())) == [(own[0], "unknown", 0), (own[3], "wait", 0)]
+
+
+def test_a_job_that_ends_while_jobs_that_are_gone_are_looked_for_has_ended(
+    client: redis.Redis, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capacity.probes.observer.LOOK_NS", 0)
+    observer = Observer(client, queue, {"token": TOKEN})
+    job = f"{TOKEN}-0-0-0"
+    add(client, queue, job)
+    gone, ended = observer._left.gone, []
+
+    def ends_first(self: JobsLeft, jobs: list[bytes]) -> Iterator[bytes]:
+        ended.extend(jobs)
+        end(client, queue, job)
+        return gone(jobs)
+
+    monkeypatch.setattr(JobsLeft, "gone", ends_first)
+    assert read(observer.finished()) == [(job, "completed", 1)]
+    assert ended == [job.encode()]
 
 
 def test_jobs_that_somebody_drained_have_no_row(

@@ -66,6 +66,10 @@ class JobsLeft:
             names = (job.decode() for job in jobs[start : start + TAKEN])
             self.client.unlink(*(self.queue.key(name + part) for name in names for part in RECORDS))
 
+    def is_locked(self, job: bytes) -> bool:
+        """Whether a worker has a job."""
+        return bool(self.client.exists(self.queue.key(f"{job.decode()}:lock")))
+
     def gone(self, jobs: Sequence[bytes]) -> Iterator[bytes]:
         """Those of these jobs that the queue has no record of any more."""
         for start in range(0, len(jobs), TAKEN):
