@@ -58,7 +58,8 @@ class Manifest(Facts):
     measured beside it, and `not_given` why a gauge, or every one whose name begins so, was not read. `messages` has
     what a server said first, by operation and class of failure; `redirected` counts the answers that named another
     place, which is not gone to. `stopped` is why a load was stopped before its plan.
-    `damaged` says of a stream, as `samples-0`, what of it could not be read.
+    `damaged` says of a stream, as `samples-0`, what of it could not be read. `queue_before` is how many
+    jobs of a queue were in each state.
     """
 
     format: int = 1
@@ -84,6 +85,7 @@ class Manifest(Facts):
     origin_unix_ns: int | None = None
     parts: tuple[RecordedPart, ...] | None = None
     queue: dict[str, Any] | None = None
+    queue_before: dict[str, float] = Field(default_factory=dict)
     token: str = ""
     slots: float | None = None
     not_given: dict[str, str] = Field(default_factory=dict)
