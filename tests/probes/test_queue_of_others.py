@@ -1,6 +1,7 @@
 """The queue probe on queues whose workers are others', of each make and with clocks of their own: the same figures."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import redis
 import yaml
 
 from capacity.clock import unix_ns, wait_until
+from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue, QueueMake
 from capacity.probes.queue import measure_queue, read_job_samples, read_queue_findings
@@ -29,6 +31,9 @@ WEIGHTS = {"Plain": 40, "Again": 20, "Never": 20, "Later": 20}
 LATER_MS = 300
 STAGES = [{"name": "sustain", "seconds": 4, "to": 60}]
 PYTHON = "python"
+PAGE = Path(__file__).parents[2] / "docs" / "what_is_given.md"
+HEADS = {"bullmq-3": "BullMQ 3", "bullmq-4": "BullMQ 4", "bullmq-5": "BullMQ 5", "bullmq": "BullMQ 6"}
+HEADS |= {PYTHON: "BullMQ for Python"}
 PYTHON_WORKER = """
 import asyncio, os, signal, sys, time
 from urllib.parse import urlsplit
@@ -128,10 +133,35 @@ def served(theirs: System, any_make: Make, make: str, *shifts_ms: int) -> Iterat
         yield
 
 
-@pytest.mark.parametrize("make", ["bullmq-3", "bullmq-4", "bullmq-5", "bullmq", PYTHON])
-def test_the_jobs_of_each_make_are_accounted_for(theirs: System, any_make: Make, tmp_path: Path, make: str) -> None:
+def page_column(head: str) -> dict[str, tuple[str, str]]:
+    """What the page says of each finding in a column: its letter where it is not given, and what the finding says."""
+    section = PAGE.read_text(encoding="utf-8").partition("## Queues")[2].partition("\n## ")[0]
+    causes = dict(re.findall(r"^- \*\*(\w)\*\* .*: `(.+)`$", section, re.MULTILINE))
+    rows = [
+        [cell.strip(" `*") for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"
+    ]
+    place = rows[0].index(head)
+    cells = {row[0].removeprefix("queue."): row[place] for row in rows[2:]}
+    return {name: ("", "") if cell == "given" else (cell, causes[cell]) for name, cell in cells.items()}
+
+
+@pytest.mark.parametrize(("make", "head"), HEADS.items())
+def test_the_jobs_of_each_make_are_accounted_for_and_given_is_what_the_page_says(
+    theirs: System, any_make: Make, tmp_path: Path, make: str, head: str
+) -> None:
     with served(theirs, any_make, make, 0):
-        check_account(*measured(theirs, tmp_path))
+        recording, found = measured(theirs, tmp_path)
+    check_account(recording, found)
+    for name, (letter, cause) in page_column(head).items():
+        assert (found[name].value is None, cause in found[name].note) == (bool(letter), True), found[name]
+
+
+def test_of_bull_nothing_is_given(theirs: System, any_make: Make, tmp_path: Path) -> None:
+    (cell,) = set(page_column("Bull 4").values())
+    with any_make(theirs, "bull", "add"), any_make(theirs, "bull", "work"):
+        with pytest.raises(CapacityError, match=re.escape(cell[1])):
+            measured(theirs, tmp_path)
+        assert not (tmp_path / "recording").exists()
 
 
 @pytest.mark.parametrize(

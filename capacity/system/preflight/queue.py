@@ -169,5 +169,8 @@ def _worker_clocks(client: redis.Redis, queue: Queue) -> Iterator[Check]:
     if abs(workers.offset_s) - workers.uncertainty_s <= CLOCKS_APART_S:
         yield fact("clock", said)
         return
-    means = "the time until a worker took a job is by both clocks: it is wrong by that much"
+    means = (
+        "workers tell by their own clock whether a delayed job or a further attempt is due, and begin it so much too "
+        "early or too late"
+    )
     yield note("clock", said, means, "set all clocks by NTP")
