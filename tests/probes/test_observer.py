@@ -31,7 +31,7 @@ def read(observer: Observer) -> list[tuple[str | int, ...]]:
 
 
 def test_each_finished_job_is_read_once_with_its_times(client: redis.Redis) -> None:
-    observer = Observer(client, QUEUE, "")
+    observer = Observer(client, QUEUE, {"token": ""})
     finish(client, "1", 1030)
     finish(client, "2", 1040, "failed", failedReason="timeout", atm="3", opts='{"delay": 5}')
     assert read(observer) == [
@@ -43,7 +43,7 @@ def test_each_finished_job_is_read_once_with_its_times(client: redis.Redis) -> N
 
 def test_a_job_whose_end_is_noted_late_is_read_all_the_same(client: redis.Redis) -> None:
     """A worker takes the time before it tells the queue, so an earlier end may appear after a later one."""
-    observer = Observer(client, QUEUE, "")
+    observer = Observer(client, QUEUE, {"token": ""})
     finish(client, "1", 2000)
     assert len(read(observer)) == 1
     finish(client, "2", 1990)
@@ -53,7 +53,7 @@ def test_a_job_whose_end_is_noted_late_is_read_all_the_same(client: redis.Redis)
 
 def test_what_finished_before_is_not_read(client: redis.Redis) -> None:
     finish(client, "old", time.time() * 1000)
-    observer = Observer(client, QUEUE, "")
+    observer = Observer(client, QUEUE, {"token": ""})
     finish(client, "new", time.time() * 1000)
     assert [job[0] for job in read(observer)] == ["new"]
 
@@ -74,7 +74,7 @@ def test_the_counts_are_the_queues(client: redis.Redis) -> None:
     client.zadd(QUEUE.key("delayed"), {"d": 1})
     client.rpush("test:watched-dead:wait", "e")
     finish(client, "1", 1030)
-    counts = Observer(client, QUEUE, "").counts()
+    counts = Observer(client, QUEUE, {"token": ""}).counts()
     assert {name: count for name, count in counts.items() if count} == {
         "wait": 3, "delayed": 1, "completed": 1, "dead": 1,
     }  # fmt: skip
