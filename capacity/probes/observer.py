@@ -21,7 +21,7 @@ from capacity.load.bullmq import Queue
 from capacity.load.child import read_line, run_child, say
 from capacity.probes.jobs.courses import ENDED, GONE, IN_DOUBT, THERE, UNKNOWN, UNSEEN, Courses, JobRow
 from capacity.probes.jobs.events import EventStream
-from capacity.probes.jobs.left import ACTIVE, JobsLeft, Load, Loads, text_of
+from capacity.probes.jobs.left import ACTIVE, JobsLeft, Loads, WatchedLoad, text_of
 from capacity.probes.readers import TIMEOUT_S
 from capacity.streams import GaugeWriter, JobWriter
 from capacity.system.clients import redis_client
@@ -83,7 +83,7 @@ class Observer:
         self._left, self._loads = JobsLeft(client, queue, self._token), Loads(client, queue)
         self._dead = bool(task.get("dead_letters"))
         self._events, self._missed = EventStream(client, queue), 0
-        self._clock, self._load = RedisClock(), Load(0.0, 0)
+        self._clock, self._load = RedisClock(), WatchedLoad(0.0, 0)
         self._looked_ns, self._look_ns = monotonic_ns(), LOOK_NS
 
     def counts(self) -> dict[str, float]:
@@ -128,7 +128,7 @@ class Observer:
             if rows := self._courses.take(events):
                 yield rows
         self._look_for_gone()
-        self._load = Load(at_s, self._courses.own.unfinished)
+        self._load = WatchedLoad(at_s, self._courses.own.unfinished)
 
     def close(self) -> Iterator[list[JobRow]]:
         """The jobs that finished last, and a row for each that has not, of its state; those that wait are taken out.
@@ -153,10 +153,13 @@ class Observer:
                 yield [courses.row(job, state) for job in jobs]
             yield from self.finished()
             rounds += 1
-            moving = [job for job in own.of(THERE, IN_DOUBT) if job not in active]
-            if (rounds >= ROUNDS or not moving) and monotonic_ns() - begun_ns > ENDING_NS:
+            for job in self._left.gone([job for job in own.of(THERE, IN_DOUBT) if job not in active]):
+                own.note(job, GONE)
+            moving = rounds < ROUNDS and not active.issuperset(own.of(THERE, IN_DOUBT))
+            if not moving and (not active or monotonic_ns() - begun_ns > ENDING_NS):
                 break
             time.sleep(INTERVAL_S)
+        yield from self.finished()
         yield from self._accounted(active)
 
     def _accounted(self, active: set[bytes]) -> Iterator[list[JobRow]]:
@@ -170,7 +173,7 @@ class Observer:
             unseen = [*nowhere, *own.of(UNSEEN)]
             yield [self._courses.row(job, UNKNOWN) for job in unseen]
         if under_way:
-            self._client.hset(self._loads.key, self._token, text_of(Load(0.0, len(under_way))))
+            self._client.hset(self._loads.key, self._token, text_of(WatchedLoad(0.0, len(under_way))))
         else:
             self._client.hdel(self._loads.key, self._token)
 

@@ -35,11 +35,20 @@ POLL_SECONDS = 0.2
 TIMEOUT_S = 5
 
 
-def measure_queue(system: System, workloads: Path, profile: str, folder: Path, *, workers: int = WORKERS) -> Path:
-    """Measure a BullMQ queue into a new recording in `folder`, until every job has ended.
+def measure_queue(
+    system: System,
+    workloads: Path,
+    profile: str,
+    folder: Path,
+    *,
+    workers: int = WORKERS,
+    drain_s: float = DRAIN_SECONDS,
+) -> Path:
+    """Measure a BullMQ queue into a new recording in `folder`, until every job of ours has ended, or `drain_s` longer.
 
     `workloads` is the folder of queue.yaml. Where the system names no queue, `workers` processes of the reference
-    application serve one and keep a ledger. Raises CapacityError for an unknown profile or a server that is down.
+    application serve one and keep a ledger. Jobs of ours that have not begun by then are taken out again, as are those
+    of a measurement that was killed. Raises CapacityError for an unknown profile or a server that is down.
     """
     jobs = workloads / FILE
     workload = read_workload(jobs)
@@ -51,7 +60,7 @@ def measure_queue(system: System, workloads: Path, profile: str, folder: Path, *
         told = told_of(queue)
 
         def settle() -> None:
-            wait_until_done(url, queue, told["token"])
+            wait_until_done(url, queue, told["token"], drain_s)
             if running.ledger:
                 add_ledger(folder, read_ledger(Path(running.ledger)))
 

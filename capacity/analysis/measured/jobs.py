@@ -37,10 +37,10 @@ def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -
     its intended delay included; sent when its last attempt was started; finished when that ended. So its response time
     is from due to done, its service time the run, and, at the first attempt, its dispatch delay the wait for a worker.
     A job that failed for good is an error, of the queue's reason without the values in it; one that never finished
-    while it was watched is a timeout at the end of the recording. What was not added keeps the producer's outcome, and
-    has not `ended`; what others removed, and what nothing is known of, has no row. The queue rounds whole milliseconds
-    down; a moment is read as that millisecond's end, so that no time is shown shorter than it was, and none longer by
-    over 1 ms. `attempts` is 0 where that is not known.
+    while it was watched is a timeout at the end of the recording, until when it waited at least. What was not added
+    keeps the producer's outcome, and has not `ended`; what others removed, and what nothing is known of, has no row.
+    `attempts` is 0 where that is not known. The queue rounds whole milliseconds down; a moment is read as that
+    millisecond's end, so that no time is shown shorter than it was, and none longer by over 1 ms.
     """
     ended = jobs[jobs["outcome"].isin(OUTCOME_OF)].drop(columns="operation").drop_duplicates("job")
     ids = job_ids(samples, manifest)
@@ -60,7 +60,7 @@ def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -
     unknown = both["error"].astype(object).where(~never, NEVER)
     frame = both.assign(
         scheduled_ns=due,
-        sent_ns=np.maximum(np.where(known, started, both["sent_ns"]), due),
+        sent_ns=np.maximum(np.where(known, started, np.where(never, end, both["sent_ns"])), due),
         outcome=pd.Categorical(outcome, categories=list(OUTCOMES)),
         error=reason.where(known, unknown),
         attempts=both["attempts"].fillna(0).astype(int),

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from capacity.analysis.measured.failures import failure_findings
+from capacity.analysis.measured.failures import AT_LOAD, failure_findings
 from capacity.analysis.measured.jobs import REMOVED, job_ids, job_samples
 from capacity.analysis.measured.jobs import WAITING as STATES
 from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.ledger import reconcile
 from capacity.analysis.measured.summary import prefix_and_title, response_findings, rows_of, samples_of
 from capacity.analysis.measured.sustained import Sustained, sustained
+from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
 from capacity.analysis.statistics.estimates import Estimate, backlog_slope, exactly, explained, peak, ratio
 from capacity.findings import Finding
 from capacity.manifest import Manifest
@@ -25,6 +26,7 @@ WAITING = ("queue.wait", "queue.prioritized", "queue.paused")
 OTHERS, MISSED, CLOSED = "observer.others", "observer.missed", "observer.closed"
 OTHERS_TOO = "those of others too"
 NOWHERE = "no event tells of their end and they are in no state: as where somebody drains or obliterates the queue"
+NONE_RAN = "no job was done at its first attempt"
 MISSED_BEGINS = "how often they were begun is not known: events were missed"
 TERMS = {
     "acknowledged": "jobs that the queue took",
@@ -64,13 +66,22 @@ def queue_findings(
 
 
 def _stages(part: Sustained) -> Iterable[Finding]:
-    """The wait for a worker and the run, of jobs that took one attempt; what has not ended has neither."""
-    once = part.samples[(part.samples["attempts"] == 1) | ~part.samples["ended"]]
-    stages: tuple[tuple[Clock, str], ...] = (("dispatch", "wait"), ("service", "run"))
-    for clock, name in stages:
-        for operation, row in rows_of(once, clock):
+    """The wait for a worker and the run, of jobs that took one attempt; one that was not done waited, and did not run.
+
+    The queue forgets when earlier attempts began.
+    """
+    once = part.samples["attempts"] == 1
+    waited, ran = part.samples[once | ~part.samples["ended"]], part.samples[once]
+    stages: tuple[tuple[Clock, str, pd.DataFrame], ...] = (("dispatch", "wait", waited), ("service", "run", ran))
+    for clock, name, samples in stages:
+        if samples.empty:
+            none = exactly(None, 0, NONE_RAN if len(part.samples) else f"nothing was due {AT_LOAD}")
+            for each in QUANTILES:
+                yield part.finding(f"{name}_{each}", none, "ms", f"all jobs, {name} {percentile_text(each)}")
+            continue
+        for operation, row in rows_of(samples, clock):
             prefix, title = prefix_and_title(operation, "all jobs")
-            yield from part.percentiles(row, samples_of(once, operation), f"{prefix}{name}", f"{title}, {name}")
+            yield from part.percentiles(row, samples_of(samples, operation), f"{prefix}{name}", f"{title}, {name}")
 
 
 def _adds(part: Sustained) -> Iterable[Finding]:
@@ -111,7 +122,7 @@ def _failures(part: Sustained) -> Iterable[Finding]:
     if len(again) or any((each["job"] or {}).get("failures") for each in part.manifest.workload["operations"]):
         none = "no job was tried again"
         yield part.share("retry_success_rate", rescued, len(again), "tried again and done", none=none)
-    for category, count in dead["error"].value_counts().items():
+    for category, count in dead["error"].astype(str).value_counts().items():
         yield part.share(f"dead_letters.{operation_slug(str(category))}", count, len(dead), f"dead letters, {category}")
     yield part.finding("dead_letters", part.total("queue.dead"), "jobs", "jobs in the dead letter queue")
 

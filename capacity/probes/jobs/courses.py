@@ -9,6 +9,7 @@ from capacity.probes.jobs.events import Event
 JobRow = tuple[str | int, ...]  # in the order of JOB_SCHEMA
 OWN = r"{}-\d+-(\d+)-(\d+)"  # the id of a job of ours by its token: of which process, operation and number
 ENDS = {b"completed": "completed", b"failed": "failed", b"removed": "removed"}
+FOLLOWED = {b"added", b"active", b"delayed", *ENDS}
 REASON = b"failedReason"
 UNKNOWN = "unknown"
 UNSEEN, THERE, IN_DOUBT, GONE, ENDED = range(5)  # what is known of a job of ours, in a byte
@@ -78,6 +79,8 @@ class Courses:
         """Follow the jobs through these events, and return the rows of those that ended."""
         rows: list[JobRow] = []
         for at_ms, event, job, fields in events:
+            if event not in FOLLOWED:
+                continue
             if self._own is not None and not self._own.fullmatch(job):
                 self.others += event == b"added"
             elif event == b"active":

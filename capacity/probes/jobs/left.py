@@ -122,7 +122,7 @@ class JobsLeft:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class WatchedLoad:
     """What Redis holds of a load: when who watches it last said so by Redis' clock, and how many jobs had not ended."""
 
     at_s: float
@@ -136,14 +136,14 @@ class Loads:
         self._client, self._queue = client, queue
         self.key = queue.key(LOADS)
 
-    def all(self) -> dict[str, Load]:
+    def all(self) -> dict[str, WatchedLoad]:
         """Those there are; what others wrote there is passed over, and a key of another type is left alone."""
-        found: dict[str, Load] = {}
+        found: dict[str, WatchedLoad] = {}
         with suppress(redis.ResponseError):
             for token, said in dict[bytes, bytes](self._client.hgetall(self.key)).items():  # type: ignore[arg-type]
                 with suppress(ValueError, TypeError, KeyError):
                     if TOKEN.fullmatch(token.decode()):
-                        found[token.decode()] = Load(**json.loads(said))
+                        found[token.decode()] = WatchedLoad(**json.loads(said))
         return found
 
     def now_s(self) -> float:
@@ -166,7 +166,7 @@ class Loads:
         return load is None or (load.at_s > since_s and not load.unfinished)
 
 
-def text_of(load: Load) -> str:
+def text_of(load: WatchedLoad) -> str:
     """A load as it stands in the hash."""
     return json.dumps({"at_s": load.at_s, "unfinished": load.unfinished})
 
