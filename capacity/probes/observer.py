@@ -6,6 +6,7 @@ added leave nothing when they end; those that have not begun when it is over are
 
 import contextlib
 import os
+import resource
 import select
 import time
 from collections import deque
@@ -35,6 +36,7 @@ ROUNDS = 5  # a job may move on while it is looked for
 ENDING_NS = 2 * NS_PER_S  # for what a worker has at the end
 LOOK_NS = 2 * NS_PER_S  # between two looks for jobs that are gone, or LOOK_SHARE times as long as one takes
 LOOK_SHARE = 50
+STATM = Path("/proc/self/statm")  # the largest that resource tells is that of the parent as well
 CLOCKS = 100  # answers of Redis' clock of which the quickest counts
 
 
@@ -116,7 +118,8 @@ class Observer:
         """What is known of the load's own jobs and of those of others, and what watching takes."""
         courses = self._courses
         numbers = {"missed": self._missed, "unfinished": courses.own.unfinished, "others": courses.others}
-        return {f"observer.{name}": float(number) for name, number in numbers.items()} | {"observer.cpu_s": cpu_s()}
+        takes = {"cpu_s": cpu_s(), "memory_bytes": int(STATM.read_text().split()[1]) * resource.getpagesize()}
+        return {f"observer.{name}": float(number) for name, number in (numbers | takes).items()}
 
     def finished(self) -> Iterator[list[JobRow]]:
         """The jobs that finished since the last reading, some at a time, each in the order of JOB_SCHEMA."""

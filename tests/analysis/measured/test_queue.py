@@ -32,7 +32,9 @@ def found(
     before: dict[str, float] | None = None,
 ) -> dict[str, Finding]:
     """The findings of as many jobs, each with what was found of it; an empty one is that of which nothing was."""
-    rows = [("a", at * S, at * S, at * S, adds, "OOM" if adds == "error" else None, 0, 0, at) for at in range(len(fates))]
+    rows = [
+        ("a", at * S, at * S, at * S, adds, "OOM" if adds == "error" else None, 0, 0, at) for at in range(len(fates))
+    ]
     samples = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS)).astype(SAMPLE_COLUMNS)
     jobs = [
         (f"c1-0-0-{number}", "a", 0, 0, 10**12, 10**12 + 5, 1, fate, "") for number, fate in enumerate(fates) if fate
@@ -104,7 +106,10 @@ def test_jobs_that_were_never_added_did_not_fail_for_good() -> None:
 
 def test_the_backlog_is_the_whole_queues_and_says_so() -> None:
     assert found(["completed"])["depth_peak"].title == "jobs waiting, peak"
-    for given in (found(["completed"], before={"delayed": 1.0}), found(["completed"], {**WATCHED, "observer.others": 3})):
+    for given in (
+        found(["completed"], before={"delayed": 1.0}),
+        found(["completed"], {**WATCHED, "observer.others": 3}),
+    ):
         assert given["depth_peak"].title == "jobs waiting, peak, those of others too"
 
 

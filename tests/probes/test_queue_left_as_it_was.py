@@ -23,6 +23,7 @@ from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.load.bullmq import Queue
 from capacity.probes.jobs import left
 from capacity.probes.queue import DRAIN_SECONDS, measure_queue, read_queue_findings, remove_left_jobs
+from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.embedded import run_redis
 from capacity.system.server_directory import open_server_directory
@@ -172,6 +173,7 @@ MEASURES = """
 import sys
 from pathlib import Path
 from capacity.probes.queue import measure_queue
+from capacity.recording import open_recording
 from capacity.system.addresses import System
 measure_queue(System(redis_url=sys.argv[1], queue=sys.argv[2]), Path(sys.argv[3]), "smoke", Path(sys.argv[4]))
 """
@@ -217,6 +219,35 @@ def test_all_is_killed_at_once_and_the_next_start_takes_the_jobs_out(
     assert theirs(client) != before
     assert remove_left_jobs(url, QUEUE)
     assert theirs(client) == before
+
+
+MANY, WAITING, PIECE = 1_000_000, 200_000, 20_000
+MOST_US = 5_000  # of Redis' time for a command of ours
+FILLS = "for number = ARGV[1], ARGV[2] do redis.call(ARGV[3], KEYS[1], {} 'x' .. number) end"
+
+
+@pytest.mark.thorough
+def test_beside_a_queue_of_a_million_jobs_it_takes_little_of_anything(
+    url: str, client: redis.Redis, tmp_path: Path
+) -> None:
+    client.config_set("maxmemory", 0)
+    for part, many, fill in (("completed", MANY, ("ZADD", "number,")), ("wait", WAITING, ("RPUSH", ""))):
+        for start in range(0, many, PIECE):
+            client.eval(FILLS.format(fill[1]), 1, QUEUE.key(part), start, start + PIECE - 1, fill[0])
+    client.config_set("slowlog-log-slower-than", MOST_US)
+    client.slowlog_reset()
+    client.config_resetstat()
+    found = measured(url, tmp_path, drain_s=0.5)
+    assert found["not_done_yet"].value == found["acknowledged"].value
+    assert client.llen(QUEUE.key("wait")) == WAITING + 5
+    slow: Any = client.slowlog_get()
+    assert len(slow) <= 2, slow  # such as when the machine gave Redis' core to others
+    each_us = {name: told["usec_per_call"] for name, told in client.info("commandstats").items()}
+    assert max(each_us.values()) < MOST_US / 2, each_us
+    gauges = open_recording(tmp_path / "recording").gauges
+    cpu_s, at_ns = (gauges.loc[gauges["gauge"] == "observer.cpu_s", name] for name in ("value", "at_ns"))
+    assert (cpu_s.iloc[-2] - cpu_s.iloc[0]) / (at_ns.iloc[-2] - at_ns.iloc[0]) * 1e9 < 0.05  # the last is of the end
+    assert gauges.loc[gauges["gauge"] == "observer.memory_bytes", "value"].max() < 100 * 1024**2
 
 
 async def _emptied(url: str, how: str) -> None:
