@@ -17,12 +17,21 @@ import redis
 import yaml
 from bullmq import Queue as BullmqQueue
 from bullmq import Worker
+from click.testing import CliRunner
 
+from capacity.cli.prepare import prepare
 from capacity.clock import monotonic_s, unix_s, wait_until
 from capacity.findings import Finding, Objective, Verdict, judge
 from capacity.load.bullmq import Queue
 from capacity.probes.jobs import left
-from capacity.probes.queue import DRAIN_SECONDS, measure_queue, read_queue_findings, remove_left_jobs
+from capacity.probes.jobs.left import WatchedLoad, text_of
+from capacity.probes.queue import (
+    DRAIN_SECONDS,
+    measure_queue,
+    read_queue_findings,
+    remove_left_jobs,
+    wait_until_drained,
+)
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from capacity.system.embedded import run_redis
@@ -218,6 +227,30 @@ def test_all_is_killed_at_once_and_the_next_start_takes_the_jobs_out(
             os.kill(pid, signal.SIGKILL)
     assert theirs(client) != before
     assert remove_left_jobs(url, QUEUE)
+    assert theirs(client) == before
+
+
+def test_what_is_due_tomorrow_and_what_waited_before_is_not_waited_for(url: str, client: redis.Redis) -> None:
+    assert wait_until_drained(url, QUEUE, seconds=DRAIN_SECONDS, than=5)
+    assert not wait_until_drained(url, QUEUE, seconds=0)
+    client.delete(QUEUE.key("wait"))
+    assert client.zcard(QUEUE.key("delayed")) == 2
+    assert wait_until_drained(url, QUEUE, seconds=DRAIN_SECONDS)
+
+
+def test_prepare_takes_out_what_was_left(url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"CAPACITY_REDIS_URL": url, "CAPACITY_QUEUE": QUEUE.name}.items():
+        monkeypatch.setenv(name, value)
+    before = theirs(client)
+    job = "c0123abcd-0-0-7"
+    client.hset(QUEUE.key(job), "name", "pay")
+    client.lpush(QUEUE.key("wait"), job)
+    client.hset(QUEUE.key("capacity:loads"), "c0123abcd", text_of(WatchedLoad(0.0, 1)))
+    said = CliRunner().invoke(prepare, ["--remove"])
+    assert said.output.splitlines() == [
+        f"queue {QUEUE.name}: no job of a load is left",
+        "Redis: there are no keys below capacity:",
+    ]
     assert theirs(client) == before
 
 

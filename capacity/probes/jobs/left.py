@@ -34,7 +34,9 @@ for place = 2, #KEYS do
   local id, found, from = ARGV[place], 0, ARGV[1]
   if from == '0' then found = redis.call('ZREM', KEYS[1], id) else found = redis.call('LREM', KEYS[1], from, id) end
   if found > 0 then
-    for _, record in ipairs(records) do redis.call('UNLINK', KEYS[place] .. record) end
+    local keys = {}
+    for number, record in ipairs(records) do keys[number] = KEYS[place] .. record end
+    redis.call('UNLINK', unpack(keys))
     taken[#taken + 1] = id
   end
 end
@@ -67,10 +69,10 @@ class JobsLeft:
     def gone(self, jobs: Sequence[bytes]) -> Iterator[bytes]:
         """Those of these jobs that the queue has no record of any more."""
         for start in range(0, len(jobs), TAKEN):
-            some, pipeline = jobs[start : start + TAKEN], self.client.pipeline(transaction=False)
-            for job in some:
-                pipeline.exists(self.queue.key(job.decode()))
-            yield from (job for job, there in zip(some, pipeline.execute(), strict=True) if not there)
+            some = jobs[start : start + TAKEN]
+            keys = [self.queue.key(job.decode()) for job in some]
+            if self.client.exists(*keys) < len(keys):
+                yield from (job for job, key in zip(some, keys, strict=True) if not self.client.exists(key))
 
     def _of_set(self, state: str) -> Iterator[tuple[str, list[bytes]]]:
         pairs = self.client.zscan_iter(self.queue.key(state), match=f"{self.token}-*", count=PIECE)
