@@ -106,13 +106,15 @@ class Observer:
             pipeline.hset(self._loads.key, self._token, text_of(self._load))
         begun_ns = unix_ns()
         told = pipeline.execute(raise_on_error=False)
-        read = [*LISTS, *SETS, "exists", "dead"]
-        if refused := next((each for each in told[: 1 + len(read)] if isinstance(each, redis.RedisError)), None):
+        states = [*LISTS, *SETS]
+        clock, *read = told[: 1 + len(states)]
+        if refused := next((each for each in (clock, *read) if isinstance(each, redis.RedisError)), None):
             raise refused
-        self._courses.clock_ms = self._clock.ahead_ms(told[0], begun_ns, unix_ns())
-        found = dict(zip(read, map(float, told[1 : 1 + len(read)]), strict=True))
-        self._dead = self._dead or bool(found.pop("exists"))
-        return found if self._dead else {name: count for name, count in found.items() if name != "dead"}
+        self._courses.clock_ms = self._clock.ahead_ms(clock, begun_ns, unix_ns())
+        found, (exists, in_dead) = dict(zip(states, map(float, read), strict=True)), told[1 + len(states) :][:2]
+        if isinstance(in_dead, int) and (self._dead or exists):  # a user may have no right to another queue
+            found["dead"] = float(in_dead)
+        return found
 
     def own(self) -> dict[str, float]:
         """What is known of the load's own jobs and of those of others, and what watching takes."""

@@ -102,7 +102,8 @@ def wait_until_done(url: str, queue: Queue, token: str, seconds: float = DRAIN_S
 
         def settled() -> bool:
             with suppress(redis.RedisError):
-                since_s.append(loads.now_s())
+                if not since_s:
+                    since_s.append(loads.now_s())
                 return loads.settled(token, since_s[0])
             return False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from capacity.probes.jobs.events import Event
 
 JobRow = tuple[str | int, ...]  # in the order of JOB_SCHEMA
-OWN = r"{}-\d+-(\d+)-(\d+)"  # the id of a job of ours by its token: of which process, operation and number
+OWN = r"{}-\d{{1,4}}-\d{{1,4}}-\d{{1,9}}"  # the id of a job of ours: token, process, operation, number
 ENDS = {b"completed": "completed", b"failed": "failed", b"removed": "removed"}
 FOLLOWED = {b"added", b"active", b"delayed", *ENDS}
 REASON = b"failedReason"

@@ -22,9 +22,10 @@ LISTS, SETS = ("wait", "active", "paused"), ("prioritized", "delayed", "complete
 UNFINISHED = ("wait", "active", "paused", "prioritized", "delayed")
 ENDED = (b"completed", b"failed")
 EVENTS_BY_DEFAULT, FEWEST_EVENTS = 10_000, 2_000  # a job makes four or five, and ten times a second they are read
-COMMANDS = ("EVALSHA x 1 {}id 1", "SCRIPT LOAD return", "LLEN {}wait", "ZCARD {}delayed", "HMGET {}meta version",
-            "ZRANGEBYSCORE {}completed 0 1", "ZREM {}completed x", "UNLINK {}x", "HSET {}x name y", "LPUSH {}wait x",
-            "ZADD {}delayed 0 x", "XADD {}events * event x", "INCR {}id")  # fmt: skip
+COMMANDS = ("EVALSHA x 1 {}id 1", "SCRIPT LOAD return", "LLEN {}wait", "LRANGE {}wait 0 1", "ZCARD {}delayed",
+            "ZSCAN {}delayed 0", "HMGET {}meta version", "XRANGE {}events - + COUNT 1", "EXISTS {}x", "TIME",
+            "ZREM {}delayed x", "LREM {}wait 1 x", "UNLINK {}x", "HSET {}x name y", "HGETALL {}x", "HDEL {}x y",
+            "LPUSH {}wait x", "ZADD {}delayed 0 x", "XADD {}events * event x", "INCR {}id")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
