@@ -57,8 +57,8 @@ class Manifest(Facts):
     `queue_before` (how many jobs were in each state), `token` and `slots` only a queue's recording has. `left_out` says
     why workloads that belong to it, by name, were not measured beside it, and `not_given` why a gauge, or every one
     whose name begins so, was not read. `messages` has what a server said first, by operation and class of failure.
-    `stopped` is why a load was stopped before its plan. `damaged` says of a stream, as `samples-0`, what
-    of it could not be read.
+    `stopped` is why a load was stopped before its plan. `damaged` says of a stream, as `samples-0`, what of it could
+    not be read.
     """
 
     format: int = 1
