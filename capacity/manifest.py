@@ -54,7 +54,8 @@ class Manifest(Facts):
 
     `connections`, `refused`, `started_at` and `origin_unix_ns` are noted when the load begins, `parts` when it has
     ended. `system` is what the servers told of themselves; `pooler` names a transaction pooler before them; `queue`,
-    `token` and `slots` only a queue's recording has, `queue_make` only that of somebody's own queue. `left_out` says
+    `queue_before` (how many jobs were in each state), `token` and `slots` only a queue's recording has, `queue_make`
+    only that of somebody's own queue. `left_out` says
     why workloads that belong to it, by name, were not measured beside it, and `not_given` why a gauge, or every one
     whose name begins so, was not read. `messages` has what a server said first, by operation and class of failure.
     `stopped` is why a load was stopped before its plan. `damaged` says of a stream, as `samples-0`, what of it could
@@ -85,6 +86,7 @@ class Manifest(Facts):
     parts: tuple[RecordedPart, ...] | None = None
     queue: dict[str, Any] | None = None
     queue_make: dict[str, Any] | None = None
+    queue_before: dict[str, float] = Field(default_factory=dict)
     token: str = ""
     slots: float | None = None
     not_given: dict[str, str] = Field(default_factory=dict)

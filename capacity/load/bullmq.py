@@ -141,9 +141,9 @@ def packed_jobs(operation: Operation, queue: Queue, script: _Script, series: str
 def job_options(job: Job) -> dict[str, object]:
     """As BullMQ's producers write them; its workers wait for `delay`, doubled each time, before a further attempt."""
     backoff = {"type": "exponential", "delay": int(job.backoff_ms), "jitter": JITTER}
-    # Kept, whatever the worker's own rule is, until what watches the queue has read how they ended.
+    # The queue's events tell how they ended. Those kept beside others' would push these out where a rule keeps so many.
     options: dict[str, object] = {"attempts": job.attempts, "backoff": backoff}
-    options |= {"removeOnComplete": False, "removeOnFail": False}
+    options |= {"removeOnComplete": True, "removeOnFail": True}
     return options | ({"delay": job.delay_ms} if job.delay_ms else {})
 
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 from capacity.errors import CapacityError
 
 READY_SECONDS = 60.0
+CLOSE_SECONDS = 30.0  # what watches a queue takes hundreds of thousands of jobs out of it
 
 
 class ForkedProcess:
@@ -100,7 +101,7 @@ class Child:
             raise CapacityError(said["error"])
         return said
 
-    def close(self, seconds: float = 10.0) -> None:
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """End its stdin and wait until it is gone."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):

@@ -1,19 +1,24 @@
 """The gateway probe: requests at their rate against an HTTP API, with its database, queue and workers behind it."""
 
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import redis
+
 from capacity.analysis.measured.gateway import gateway_findings
+from capacity.clock import unix_s
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
 from capacity.probes.database import postgres_processes, tidy
 from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
 from capacity.probes.probe import Probe, SystemUnderTest
 from capacity.probes.promises import for_what_is_undecided
-from capacity.probes.queue import wait_until_drained
+from capacity.probes.queue import DRAIN_SECONDS, TIMEOUT_S, jobs_to_do, wait_until_drained
 from capacity.probes.searches import SearchSettings
 from capacity.recording import open_recording
 from capacity.system.addresses import GATEWAY_URL, POSTGRES_URL, REDIS_URL, System, require
+from capacity.system.clients import redis_client
 from capacity.system.processes import open_application
 from capacity.system.reference import prepare_tables
 from capacity.workload import Workload, read_workload
@@ -81,8 +86,19 @@ def ready_gateway(
     application = stack.enter_context(open_application(system, file.with_name(JOBS), workers=workers))
     running, queue = application.system, Queue(application.system.queue, application.system.queue_prefix)
     watcher = watcher_of(running, application.processes, postgres_processes(running.postgres_admin_url))
-    rest = (lambda: wait_until_drained(running.redis_url, queue)) if running.redis_url and running.queue else bool
-    return SystemUnderTest(running.gateway_url, [watcher], rest)
+    return SystemUnderTest(
+        running.gateway_url,
+        [watcher],
+        rest_of(running.redis_url, queue) if running.redis_url and running.queue else bool,
+    )
+
+
+def rest_of(url: str, queue: Queue) -> Callable[[], object]:
+    """What waits until no more is to be done in a queue than there is now: it may be others' too."""
+    before = 0
+    with suppress(redis.RedisError), redis_client(url, TIMEOUT_S) as client:
+        before = jobs_to_do(client, queue, (unix_s() + DRAIN_SECONDS) * 1000)
+    return lambda: wait_until_drained(url, queue, than=before)
 
 
 def has_gateway(system: System) -> bool:

@@ -1,42 +1,51 @@
-"""A process that watches a BullMQ queue from outside: its counts as gauges, and its finished jobs by their hashes.
+"""A process that watches a BullMQ queue from outside: its counts as gauges, and the course of its jobs by its events.
 
-It reads what every BullMQ keeps, whatever language its workers are written in. Jobs that the measurement itself added
-are removed once they have been read, so that a long measurement does not fill the server; others are left alone.
+It reads what every BullMQ writes, whatever language its workers are written in. The jobs that the measurement itself
+added leave nothing when they end; those that have not begun when it is over are taken out again. Others are left alone.
 """
 
 import contextlib
-import json
 import os
+import resource
 import select
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from capacity.clock import cpu_s, monotonic_ns
+from capacity.clock import cpu_s, monotonic_ns, unix_ns
 from capacity.errors import CapacityError
 from capacity.load.bullmq import Queue
 from capacity.load.child import read_line, run_child, say
+from capacity.probes.jobs.courses import ENDED, GONE, IN_DOUBT, THERE, UNKNOWN, UNSEEN, Courses, JobRow
+from capacity.probes.jobs.events import EventStream
+from capacity.probes.jobs.left import ACTIVE, JobsLeft, Loads, WatchedLoad, text_of
 from capacity.probes.readers import TIMEOUT_S
 from capacity.streams import GaugeWriter, JobWriter
 from capacity.system.clients import redis_client
+from capacity.units import NS_PER_MS, NS_PER_S
 
 URL = "CAPACITY_QUEUE_URL"
 INTERVAL_S = 0.1
-OVERLAP_MS = 5000.0  # a worker notes when a job ended before the queue learns of it, and clocks differ
-CHUNK = 2000  # jobs read at a time: some tens of milliseconds
 LISTS, SETS = ("wait", "paused", "active"), ("prioritized", "delayed", "completed", "failed")
-FINISHED = ("completed", "failed")
-FIELDS = ("name", "timestamp", "opts", "processedOn", "finishedOn", "atm", "failedReason")
-LEFT_OVERS = ("", ":logs", ":lock")
+DEAD = ("wait", "id", "meta")  # one of these is there of each queue that ever had a job
+ROUNDS = 5  # a job may move on while it is looked for
+ENDING_NS = 2 * NS_PER_S  # for what a worker has at the end
+LOOK_NS = 2 * NS_PER_S  # between two looks for jobs that are gone, or LOOK_SHARE times as long as one takes
+LOOK_SHARE = 50
+STATM = Path("/proc/self/statm")  # the largest that resource tells is that of the parent as well
+CLOCKS = 100  # answers of Redis' clock of which the quickest counts
 
 
 def main(task: dict[str, Any]) -> None:
-    """Watch the task's queue until stdin ends, and read once more what has finished by then."""
+    """Watch the task's queue until stdin ends; then account for what has not ended by then, and take it out."""
     folder = Path(task["folder"])
-    observer = Observer(redis_client(os.environ[URL], TIMEOUT_S), Queue(**task["queue"]), task["token"])
+    client = redis_client(os.environ[URL], TIMEOUT_S)
     try:
+        observer = Observer(client, Queue(**task["queue"]), task)
         counts = observer.counts()
     except redis.RedisError as error:
         raise CapacityError(f"Redis does not answer: {error}") from None
@@ -47,80 +56,160 @@ def main(task: dict[str, Any]) -> None:
     while not ended:
         ended = bool(select.select([0], [], [], INTERVAL_S)[0])
         with contextlib.suppress(redis.RedisError):  # a server that is down has nothing to read
+            read = observer.counts()
             gauges.write(
-                monotonic_ns() - origin_ns,
-                {f"queue.{name}": count for name, count in observer.counts().items()} | {"observer.cpu_s": cpu_s()},
+                monotonic_ns() - origin_ns, {f"queue.{name}": count for name, count in read.items()} | observer.own()
             )
-            for found in observer.finished():
-                jobs.write(found)
-                observer.remove_own(found)
+            for rows in observer.finished():
+                jobs.write(rows)
+    with contextlib.suppress(redis.RedisError):
+        for rows in observer.close():
+            jobs.write(rows)
+        gauges.write(monotonic_ns() - origin_ns, observer.own() | {"observer.closed": 1.0})
     gauges.close()
     jobs.close()
 
 
 class Observer:
-    """Reads a queue's counts and the jobs that finished since the last reading."""
+    """Reads a queue's counts and the jobs that finished since the last reading.
 
-    def __init__(self, client: redis.Redis, queue: Queue, token: str) -> None:
-        self._client = client
-        self._queue = queue
-        self._own = f"{token}-" if token else None
-        self._seen = {outcome: self._scored(outcome, 0) for outcome in FINISHED}  # what finished before is not ours
+    Its task has the `token` of the measurement's own jobs, empty where all are to be followed, and its `workload`;
+    `dead_letters` says that the workers have such a queue, though there is nothing of it yet.
+    """
+
+    def __init__(self, client: redis.Redis, queue: Queue, task: Mapping[str, Any]) -> None:
+        self._client, self._queue, self._token = client, queue, str(task["token"])
+        operations = task.get("workload", {}).get("operations", [])
+        delays_ms = [int((each["job"] or {}).get("delay_ms", 0)) for each in operations]
+        self._courses = Courses(self._token, [each["name"] for each in operations], delays_ms)
+        self._left, self._loads = JobsLeft(client, queue, self._token), Loads(client, queue)
+        self._dead = bool(task.get("dead_letters"))
+        self._events, self._missed = EventStream(client, queue), 0
+        self._clock, self._load = RedisClock(), WatchedLoad(0.0, 0)
+        self._looked_ns, self._look_ns = monotonic_ns(), LOOK_NS
 
     def counts(self) -> dict[str, float]:
-        """How many jobs are in each state, and in the dead letter queue beside it."""
+        """How many jobs are in each state, and in the dead letter queue beside it, where there is one.
+
+        The same exchange asks Redis for its time, and tells it that the load is watched.
+        """
+        dead = Queue(f"{self._queue.name}-dead", self._queue.prefix)
         pipeline = self._client.pipeline(transaction=False)
+        pipeline.time()
         for part in LISTS:
             pipeline.llen(self._queue.key(part))
         for part in SETS:
             pipeline.zcard(self._queue.key(part))
-        pipeline.llen(Queue(f"{self._queue.name}-dead", self._queue.prefix).key("wait"))
-        return dict(zip((*LISTS, *SETS, "dead"), map(float, pipeline.execute()), strict=True))
+        pipeline.exists(*map(dead.key, DEAD))
+        pipeline.llen(dead.key("wait"))
+        if self._token:
+            pipeline.hset(self._loads.key, self._token, text_of(self._load))
+        begun_ns = unix_ns()
+        told = pipeline.execute(raise_on_error=False)
+        states = [*LISTS, *SETS]
+        clock, *read = told[: 1 + len(states)]
+        if refused := next((each for each in (clock, *read) if isinstance(each, redis.RedisError)), None):
+            raise refused
+        self._courses.clock_ms = self._clock.ahead_ms(clock, begun_ns, unix_ns())
+        found, (exists, in_dead) = dict(zip(states, map(float, read), strict=True)), told[1 + len(states) :][:2]
+        if isinstance(in_dead, int) and (self._dead or exists):  # a user may have no right to another queue
+            found["dead"] = float(in_dead)
+        return found
 
-    def finished(self) -> Iterator[list[tuple[str | int, ...]]]:
+    def own(self) -> dict[str, float]:
+        """What is known of the load's own jobs and of those of others, and what watching takes."""
+        courses = self._courses
+        numbers = {"missed": self._missed, "unfinished": courses.own.unfinished, "others": courses.others}
+        takes = {"cpu_s": cpu_s(), "memory_bytes": int(STATM.read_text().split()[1]) * resource.getpagesize()}
+        return {f"observer.{name}": float(number) for name, number in (numbers | takes).items()}
+
+    def finished(self) -> Iterator[list[JobRow]]:
         """The jobs that finished since the last reading, some at a time, each in the order of JOB_SCHEMA."""
-        for outcome in FINISHED:
-            seen = self._seen[outcome]
-            since = max(seen.values(), default=0.0) - OVERLAP_MS
-            scored = self._scored(outcome, since)
-            fresh = [number for number in scored if number not in seen]
-            for start in range(0, len(fresh), CHUNK):
-                yield self._read(fresh[start : start + CHUNK], outcome)
-            self._seen[outcome] = {number: score for number, score in (seen | scored).items() if score >= since}
+        at_s = unix_ns() / NS_PER_S + self._clock.ahead_s
+        for events in self._events.read():
+            if self._events.missed > self._missed:
+                self._missed = self._events.missed
+                self._courses.doubt()
+            if rows := self._courses.take(events):
+                yield rows
+        self._look_for_gone()
+        self._load = WatchedLoad(at_s, self._courses.own.unfinished)
 
-    def remove_own(self, jobs: list[tuple[str | int, ...]]) -> None:
-        """Remove those of these jobs that the measurement added itself."""
-        if self._own is None:
+    def close(self) -> Iterator[list[JobRow]]:
+        """The jobs that finished last, and a row for each that has not, of its state; those that wait are taken out.
+
+        One that is in no state and of whose end no event tells has no row; where events were missed it is unknown.
+        """
+        if not self._token:
+            yield from self.finished()
             return
-        pipeline = self._client.pipeline(transaction=False)
-        for job in jobs:
-            number, outcome = str(job[0]), str(job[7])
-            if number.startswith(self._own):
-                pipeline.zrem(self._queue.key(outcome), number)
-                pipeline.unlink(*(self._queue.key(number + part) for part in LEFT_OVERS))
-        pipeline.execute()
+        time.sleep(INTERVAL_S)  # for what was under way to Redis when the load was broken off
+        yield from self.finished()
+        courses, own, active = self._courses, self._courses.own, set[bytes]()
+        begun_ns, rounds = monotonic_ns(), 0
+        while own.unfinished or (self._missed and not rounds):
+            active.clear()
+            for state, jobs in self._left.take_out():
+                if state == ACTIVE:
+                    active.update(jobs)
+                    continue
+                for job in jobs:
+                    own.note(job, ENDED)
+                yield [courses.row(job, state) for job in jobs]
+            yield from self.finished()
+            rounds += 1
+            for job in self._left.gone([job for job in own.of(THERE, IN_DOUBT) if job not in active]):
+                own.note(job, GONE)
+            moving = rounds < ROUNDS and not active.issuperset(own.of(THERE, IN_DOUBT))
+            if not moving and (not active or monotonic_ns() - begun_ns > ENDING_NS):
+                break
+            time.sleep(INTERVAL_S)
+        yield from self.finished()
+        yield from self._accounted(active)
 
-    def _scored(self, outcome: str, since: float) -> dict[str, float]:
-        """The ids of jobs that ended so at `since` or later, with when they did, in ms of the workers' clocks."""
-        found: Any = self._client.zrangebyscore(self._queue.key(outcome), since, "+inf", withscores=True)
-        return {number.decode(): score for number, score in found}
+    def _accounted(self, active: set[bytes]) -> Iterator[list[JobRow]]:
+        """A row for each that a worker still has, and for each of which nothing is known."""
+        own = self._courses.own
+        under_way = [job for job in own.of(THERE, IN_DOUBT) if job in active]
+        yield [self._courses.row(job, ACTIVE) for job in under_way]
+        nowhere = [job for job in own.of(THERE, IN_DOUBT, GONE) if job not in active]
+        self._left.remove(nowhere)
+        if self._missed:
+            unseen = [*nowhere, *own.of(UNSEEN)]
+            yield [self._courses.row(job, UNKNOWN) for job in unseen]
+        if under_way:
+            self._client.hset(self._loads.key, self._token, text_of(WatchedLoad(0.0, len(under_way))))
+        else:
+            self._client.hdel(self._loads.key, self._token)
 
-    def _read(self, numbers: list[str], outcome: str) -> list[tuple[str | int, ...]]:
-        pipeline = self._client.pipeline(transaction=False)
-        for number in numbers:
-            pipeline.hmget(self._queue.key(number), *FIELDS)
-        return [
-            _job(number, values, outcome)
-            for number, values in zip(numbers, pipeline.execute(), strict=True)
-            if values[0] is not None  # removed by its own producer's wish before it was read
-        ]
+    def _look_for_gone(self) -> None:
+        """Look now and then which of the jobs that have not ended are in Redis no more, as somebody may empty a queue.
+
+        It takes no more than a part of the time, however many wait.
+        """
+        own, begun_ns = self._courses.own, monotonic_ns()
+        if not own.unfinished or begun_ns - self._looked_ns < self._look_ns:
+            return
+        for job in self._left.gone([*own.of(THERE, IN_DOUBT)]):
+            own.note(job, GONE)
+        self._looked_ns = monotonic_ns()
+        self._look_ns = max(LOOK_NS, LOOK_SHARE * (self._looked_ns - begun_ns))
 
 
-def _job(number: str, values: list[bytes | None], outcome: str) -> tuple[str | int, ...]:
-    name, added, options, started, finished, attempts, reason = ((value or b"").decode() for value in values)
-    delay = json.loads(options or "{}").get("delay") or 0
-    times = (int(added or 0), int(delay), int(float(started or 0)), int(float(finished or 0)))
-    return (number, name, *times, int(attempts or 0), outcome, reason if outcome == "failed" else "")
+class RedisClock:
+    """How far Redis' clock is ahead of this machine's, by the quickest of the last answers."""
+
+    def __init__(self) -> None:
+        self._answers: deque[tuple[int, float]] = deque(maxlen=CLOCKS)
+        self.ahead_s = 0.0
+
+    def ahead_ms(self, told: tuple[int, int], begun_ns: int, ended_ns: int) -> int:
+        """By the time that it told in an exchange of so long, in whole ms; 0 where that may be all of the exchange."""
+        ahead_ns = told[0] * NS_PER_S + told[1] * 1000 - (begun_ns + ended_ns) / 2
+        self._answers.append((ended_ns - begun_ns, ahead_ns))
+        took_ns, ahead_ns = min(self._answers)
+        self.ahead_s = ahead_ns / NS_PER_S
+        return 0 if abs(ahead_ns) < took_ns + NS_PER_MS else round(ahead_ns / NS_PER_MS)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ import redis
 
 from capacity.analysis.measured.jobs import job_samples
 from capacity.analysis.measured.queue import queue_findings
-from capacity.clock import wait_until
+from capacity.clock import unix_s, wait_until
 from capacity.findings import Finding
 from capacity.load.bullmq import Queue
+from capacity.probes.jobs.left import Loads, clear_left_jobs
 from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
 from capacity.probes.observer import URL as QUEUE_URL
-from capacity.probes.observer import Observer
 from capacity.probes.probe import Probe, SystemUnderTest
 from capacity.probes.promises import for_what_is_undecided
 from capacity.probes.searches import SearchSettings
@@ -30,17 +30,27 @@ from capacity.workload import read_workload
 
 FILE = "queue.yaml"
 OBSERVER = "capacity.probes.observer"
-UNFINISHED = ("wait", "paused", "prioritized", "active", "delayed")
+LISTS = ("wait", "paused", "active")
+SCORE_MS = 0x1000  # of a delayed job, times the ms of its moment
 DRAIN_SECONDS = 120.0  # two of BullMQ's own passes over stalled jobs
 POLL_SECONDS = 0.2
 TIMEOUT_S = 5
 
 
-def measure_queue(system: System, workloads: Path, profile: str, folder: Path, *, workers: int = WORKERS) -> Path:
-    """Measure a BullMQ queue into a new recording in `folder`, until every job has ended.
+def measure_queue(
+    system: System,
+    workloads: Path,
+    profile: str,
+    folder: Path,
+    *,
+    workers: int = WORKERS,
+    drain_s: float = DRAIN_SECONDS,
+) -> Path:
+    """Measure a BullMQ queue into a new recording in `folder`, until every job of ours has ended, or `drain_s` longer.
 
     `workloads` is the folder of queue.yaml. Where the system names no queue, `workers` processes of the reference
-    application serve one and keep a ledger. Raises CapacityError for an unknown profile or a server that is down.
+    application serve one and keep a ledger. Jobs of ours that have not begun by then are taken out again, as are those
+    of a measurement that was killed. Raises CapacityError for an unknown profile or a server that is down.
     """
     jobs = workloads / FILE
     workload = read_workload(jobs)
@@ -49,13 +59,16 @@ def measure_queue(system: System, workloads: Path, profile: str, folder: Path, *
     with open_application(system, jobs, workers=workers, gateway=False) as application:
         url, running = application.system.redis_url, application.system
         queue = Queue(running.queue, running.queue_prefix)
+        told = told_of(queue)
 
         def settle() -> None:
-            wait_until_drained(url, queue)
+            wait_until_done(url, queue, told["token"], drain_s)
             if running.ledger:
                 add_ledger(folder, read_ledger(Path(running.ledger)))
 
-        measurement = Measurement(workload, profile, more=told_of(queue) | _made_by(application))
+        made_by = _made_by(application)
+        remove_left_jobs(url, queue)
+        measurement = Measurement(workload, profile, more=told | made_by)
         promises = for_what_is_undecided("queue", read_queue_findings, workloads)
         watchers = watchers_of(application)
         return measure(measurement, url, watchers, folder, settle=settle, goes_on_for=promises)
@@ -77,26 +90,61 @@ def _made_by(application: Application) -> dict[str, Any]:
 def watchers_of(application: Application) -> list[Watcher]:
     """What reads the gauges of Redis and of the workers, and what watches the queue."""
     url = application.system.redis_url
-    return [gauges_of(redis=url, processes=application.processes), queue_watcher(url)]
+    watched = queue_watcher(url, dead_letters=bool(application.pids))
+    return [gauges_of(redis=url, processes=application.processes), watched]
 
 
-def queue_watcher(url: str) -> Watcher:
-    """What watches the queue in the Redis at `url`."""
-    return Watcher(OBSERVER, secrets={QUEUE_URL: url})
+def queue_watcher(url: str, *, dead_letters: bool = False) -> Watcher:
+    """What watches the queue in the Redis at `url`; the reference workers have a queue of `dead_letters`."""
+    return Watcher(OBSERVER, {"dead_letters": dead_letters}, secrets={QUEUE_URL: url})
 
 
-def wait_until_drained(url: str, queue: Queue, seconds: float = DRAIN_SECONDS) -> bool:
-    """Wait until nothing waits or is under way in a queue; returns whether that came within `seconds`."""
+def remove_left_jobs(url: str, queue: Queue) -> bool:
+    """Take out what loads that were killed have left in a queue; whether nothing of ours is in it then."""
+    with suppress(redis.RedisError), redis_client(url, TIMEOUT_S) as client:
+        return clear_left_jobs(client, queue)
+    return False
+
+
+def wait_until_done(url: str, queue: Queue, token: str, seconds: float = DRAIN_SECONDS) -> bool:
+    """Wait until the jobs of a load have ended, which is watched; returns whether that came within `seconds`."""
     with redis_client(url, TIMEOUT_S) as client:
-        observer = Observer(client, queue, "")
+        loads, since_s = Loads(client, queue), list[float]()
+
+        def settled() -> bool:
+            with suppress(redis.RedisError):
+                if not since_s:
+                    since_s.append(loads.now_s())
+                return loads.settled(token, since_s[0])
+            return False
+
+        return wait_until(settled, seconds, POLL_SECONDS)
+
+
+def wait_until_drained(url: str, queue: Queue, seconds: float = DRAIN_SECONDS, than: int = 0) -> bool:
+    """Wait until no more jobs are to be done in a queue `than` so many; returns whether that came within `seconds`.
+
+    One that is delayed beyond that is not waited for.
+    """
+    with redis_client(url, TIMEOUT_S) as client:
+        until_ms = (unix_s() + seconds) * 1000
 
         def drained() -> bool:
             with suppress(redis.RedisError):
-                counts = observer.counts()
-                return not any(counts[name] for name in UNFINISHED)
+                return jobs_to_do(client, queue, until_ms) <= than
             return False
 
         return wait_until(drained, seconds, POLL_SECONDS)
+
+
+def jobs_to_do(client: redis.Redis, queue: Queue, until_ms: float) -> int:
+    """How many jobs wait, are under way, or are delayed until that moment of the wall clock at most."""
+    pipeline = client.pipeline(transaction=False)
+    for part in LISTS:
+        pipeline.llen(queue.key(part))
+    pipeline.zcard(queue.key("prioritized"))
+    pipeline.zcount(queue.key("delayed"), "-inf", until_ms * SCORE_MS)
+    return sum(pipeline.execute())
 
 
 def read_queue_findings(folder: Path) -> list[Finding]:
@@ -117,10 +165,18 @@ def ready_queue(system: System, search: SearchSettings, file: Path, profile: str
     opened = open_application(system, file, workers=search.workers, gateway=False, concurrency=slots)
     application = stack.enter_context(opened)
     url, queue = system.redis_url, Queue(application.system.queue, application.system.queue_prefix)
-    more = ({"slots": search.workers * slots} if application.pids else {}) | _made_by(application)
-    return SystemUnderTest(
-        url, watchers_of(application), lambda: wait_until_drained(url, queue), lambda: told_of(queue) | more
-    )
+    last: dict[str, Any] = {"slots": search.workers * slots} if application.pids else {}
+    last |= _made_by(application)
+    remove_left_jobs(url, queue)
+
+    def told() -> dict[str, Any]:
+        last.update(told_of(queue))
+        return dict(last)
+
+    def rest() -> bool:
+        return wait_until_done(url, queue, last.get("token", ""))
+
+    return SystemUnderTest(url, watchers_of(application), rest, told)
 
 
 PROBE = Probe("queue", measure_queue, read_queue_findings, lambda system: bool(system.redis_url), ready_queue)

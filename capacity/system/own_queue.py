@@ -16,7 +16,7 @@ TIMEOUT_S = 5
 MADE, MARK = "made", "by capacity, which removes all keys of this queue and of that of its dead letters"
 QUEUES = (Queue(OWN_QUEUE), Queue(f"{OWN_QUEUE}-dead"))
 LISTS, SETS = ("wait", "paused", "active"), ("prioritized", "delayed", "completed", "failed", "waiting-children")
-OTHERS = ("id", "meta", "events", "marker", "pc", "limiter", "stalled", "stalled-check", "repeat")
+OTHERS = ("id", "meta", "events", "marker", "pc", "limiter", "stalled", "stalled-check", "repeat", "capacity:loads")
 OF_JOB = ("", ":logs", ":lock")
 CHUNK = 1000
 

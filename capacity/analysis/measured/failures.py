@@ -19,6 +19,7 @@ UNREAD = {  # why a gauge is in no reading, by its name or by what its name begi
     "gateway.cpu_s": "the gateway's processes are elsewhere or were not read",
     "gateway": "the gateway does not tell it at /metrics",
     "workers": "the workers' processes are elsewhere or were not read",
+    "queue.dead": "there is no queue of dead letters, which has the queue's name and -dead",
     "queue": "the queue was not read",
     "postgres": "PostgreSQL gave no reading of it",
     "redis": "Redis gave no reading of it",

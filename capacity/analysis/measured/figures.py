@@ -52,7 +52,8 @@ OF_PART = {
     "queue": named(
         ms="add_p99 workers_cpu_per_job redis_cpu_per_job",
         percent="add_success_rate failed_rate retried_rate retry_success_rate workers_cpu_share",
-        jobs="depth_peak active_peak dead_letters acknowledged ok lost unexpected duplicated recovered",
+        jobs="depth_peak active_peak dead_letters acknowledged ok lost unexpected duplicated recovered "
+        "not_done_yet removed",
         jobs_per_s="depth_slope",
         MB="redis_memory",
         count="redis_connections",

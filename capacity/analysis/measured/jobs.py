@@ -13,6 +13,8 @@ UNNAMED = "no reason was given"
 NEVER = "not finished while it was watched"
 EARLY_MS = 5  # times are told in whole ms by two clocks whose difference is known to within one or two
 OUTCOME_OF = {"completed": "ok", "failed": "error"}
+WAITING = ("wait", "paused", "prioritized", "delayed", "waiting-children", "active")  # states of what has not ended
+REMOVED, UNKNOWN = "removed", "unknown"  # by others; what events would tell that were missed
 
 
 def job_ids(samples: pd.DataFrame, manifest: Manifest) -> "pd.Series[str]":
@@ -30,18 +32,22 @@ def job_ids(samples: pd.DataFrame, manifest: Manifest) -> "pd.Series[str]":
 
 
 def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
-    """A sample frame with a row for each job that was to be added, and the column `attempts`.
+    """A sample frame with a row for each job that was to be added, and the columns `attempts`, `job` and `ended`.
 
     `samples` are the producer's, `jobs` what the queue said of those that finished. A job is scheduled when it was due,
     its intended delay included; sent when its last attempt was started; finished when that ended. So its response time
     is from due to done, its service time the run, and, at the first attempt, its dispatch delay the wait for a worker.
     A job that failed for good is an error, of the queue's reason without the values in it; one that never finished
-    while it was watched is a timeout at the end of the recording. What was not added keeps the producer's outcome. The
-    queue rounds whole milliseconds down; a moment is read as that millisecond's end, so that no time is shown shorter
-    than it was, and none longer by over 1 ms.
+    while it was watched is a timeout at the end of the recording, until when it waited at least. What was not added
+    keeps the producer's outcome, and has not `ended`; what others removed, and what nothing is known of, has no row.
+    `attempts` is 0 where that is not known. The queue rounds whole milliseconds down; a moment is read as that
+    millisecond's end, so that no time is shown shorter than it was, and none longer by over 1 ms.
     """
-    ended = jobs.drop(columns="operation").drop_duplicates("job")
-    both = samples.assign(job=job_ids(samples, manifest)).merge(ended, on="job", how="left", suffixes=("", "_job"))
+    ended = jobs[jobs["outcome"].isin(OUTCOME_OF)].drop(columns="operation").drop_duplicates("job")
+    ids = job_ids(samples, manifest)
+    apart = jobs.loc[jobs["outcome"].isin([REMOVED, UNKNOWN]) & ~jobs["job"].isin(ended["job"]), "job"]
+    samples, ids = samples[~ids.isin(apart)], ids[~ids.isin(apart)]
+    both = samples.assign(job=ids).merge(ended, on="job", how="left", suffixes=("", "_job"))
     known = both["outcome_job"].notna().to_numpy()
     origin = manifest.origin_ns
     due = both["scheduled_ns"].to_numpy() + _ns(both["delay_ms"])
@@ -55,14 +61,15 @@ def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -
     unknown = both["error"].astype(object).where(~never, NEVER)
     frame = both.assign(
         scheduled_ns=due,
-        sent_ns=np.maximum(np.where(known, started, both["sent_ns"]), due),
+        sent_ns=np.maximum(np.where(known, started, np.where(never, end, both["sent_ns"])), due),
         outcome=pd.Categorical(outcome, categories=list(OUTCOMES)),
         error=reason.where(known, unknown),
         attempts=both["attempts"].fillna(0).astype(int),
+        ended=known,
     )
     frame["finished_ns"] = np.where(known, finished, np.where(never, end, both["finished_ns"]))
     frame["finished_ns"] = frame["finished_ns"].clip(lower=frame["sent_ns"])
-    return frame.astype(SAMPLE_COLUMNS)[[*SAMPLE_COLUMNS, "attempts", "job"]]
+    return frame.astype(SAMPLE_COLUMNS)[[*SAMPLE_COLUMNS, "attempts", "job", "ended"]]
 
 
 def begun_early(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -> dict[str, float]:

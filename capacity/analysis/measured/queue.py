@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from capacity.analysis.measured.failures import failure_findings
-from capacity.analysis.measured.jobs import begun_early, job_ids, job_samples
+from capacity.analysis.measured.failures import AT_LOAD, failure_findings
+from capacity.analysis.measured.jobs import REMOVED, begun_early, job_ids, job_samples
+from capacity.analysis.measured.jobs import WAITING as STATES
 from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.ledger import reconcile
 from capacity.analysis.measured.summary import prefix_and_title, response_findings, rows_of, samples_of
 from capacity.analysis.measured.sustained import Sustained, sustained
-from capacity.analysis.statistics.estimates import backlog_slope, exactly, explained, peak, ratio
+from capacity.analysis.statistics.conventions import QUANTILES, percentile_text
+from capacity.analysis.statistics.estimates import Estimate, backlog_slope, exactly, explained, peak, ratio
 from capacity.findings import Finding
 from capacity.manifest import Manifest
 from capacity.operation import operation_slug
@@ -21,6 +23,11 @@ from capacity.units import MB, NS_PER_S
 
 SECTION = "queue"
 WAITING = ("queue.wait", "queue.prioritized", "queue.paused")
+OTHERS, MISSED, CLOSED = "observer.others", "observer.missed", "observer.closed"
+OTHERS_TOO = "those of others too"
+NOWHERE = "no event tells of their end and they are in no state: as where somebody drains or obliterates the queue"
+NONE_RAN = "no job was done at its first attempt"
+MISSED_BEGINS = "how often they were begun is not known: events were missed"
 AHEAD = "the clock of a worker is ahead"
 TERMS = {
     "acknowledged": "jobs that the queue took",
@@ -74,13 +81,22 @@ def _but_early(found: Iterable[Finding], early: Mapping[str, float]) -> Iterable
 
 
 def _stages(part: Sustained) -> Iterable[Finding]:
-    """The wait for a worker and the run, of jobs that took one attempt: the queue forgets when earlier ones began."""
-    once = part.samples[part.samples["attempts"] <= 1]
-    stages: tuple[tuple[Clock, str], ...] = (("dispatch", "wait"), ("service", "run"))
-    for clock, name in stages:
-        for operation, row in rows_of(once, clock):
+    """The wait for a worker and the run, of jobs that took one attempt; one that was not done waited, and did not run.
+
+    The queue forgets when earlier attempts began.
+    """
+    once = part.samples["attempts"] == 1
+    waited, ran = part.samples[once | ~part.samples["ended"]], part.samples[once]
+    stages: tuple[tuple[Clock, str, pd.DataFrame], ...] = (("dispatch", "wait", waited), ("service", "run", ran))
+    for clock, name, samples in stages:
+        if samples.empty:
+            none = exactly(None, 0, NONE_RAN if len(part.samples) else f"nothing was due {AT_LOAD}")
+            for each in QUANTILES:
+                yield part.finding(f"{name}_{each}", none, "ms", f"all jobs, {name} {percentile_text(each)}")
+            continue
+        for operation, row in rows_of(samples, clock):
             prefix, title = prefix_and_title(operation, "all jobs")
-            yield from part.percentiles(row, samples_of(once, operation), f"{prefix}{name}", f"{title}, {name}")
+            yield from part.percentiles(row, samples_of(samples, operation), f"{prefix}{name}", f"{title}, {name}")
 
 
 def _adds(part: Sustained) -> Iterable[Finding]:
@@ -90,12 +106,19 @@ def _adds(part: Sustained) -> Iterable[Finding]:
 
 
 def _backlog(part: Sustained) -> Iterable[Finding]:
-    depth = backlog(part.gauges)
+    depth, whose = backlog(part.gauges), f", {OTHERS_TOO}" if _has_others(part) else ""
     why = part.cause("queue.wait")
     slope = explained(backlog_slope(depth.index.to_numpy() / NS_PER_S, depth.to_numpy()), why)
-    yield part.finding("depth_peak", explained(peak(depth), why), "jobs", "jobs waiting, peak")
-    yield part.finding("depth_slope", slope, "jobs/s", "growth of the waiting jobs")
-    yield part.finding("active_peak", part.peak("queue.active"), "jobs", "jobs under way, peak")
+    yield part.finding("depth_peak", explained(peak(depth), why), "jobs", f"jobs waiting, peak{whose}")
+    yield part.finding("depth_slope", slope, "jobs/s", f"growth of the waiting jobs{whose}")
+    yield part.finding("active_peak", part.peak("queue.active"), "jobs", f"jobs under way, peak{whose}")
+
+
+def _has_others(part: Sustained) -> bool:
+    """Whether others' jobs were in the queue too: before the load, or added beside it."""
+    before = part.manifest.queue_before
+    added = part.all_gauges.loc[part.all_gauges["gauge"] == OTHERS, "value"]
+    return any(before.get(state) for state in STATES) or bool(added.max() > 0)
 
 
 def backlog(gauges: pd.DataFrame) -> "pd.Series[float]":
@@ -105,15 +128,16 @@ def backlog(gauges: pd.DataFrame) -> "pd.Series[float]":
 
 
 def _failures(part: Sustained) -> Iterable[Finding]:
-    ended = part.samples[part.samples["outcome"].isin(["ok", "error"])]
-    dead, again = ended[ended["outcome"] == "error"], ended[ended["attempts"] > 1]
-    rescued = (again["outcome"] == "ok").sum()
+    ended = part.samples[part.samples["ended"]]
+    known = ended[ended["attempts"] > 0]
+    dead, again = ended[ended["outcome"] == "error"], known[known["attempts"] > 1]
+    rescued, none = (again["outcome"] == "ok").sum(), "no job ended" if ended.empty else MISSED_BEGINS
     yield part.share("failed_rate", len(dead), len(ended), "jobs that failed for good", none="no job ended")
-    yield part.share("retried_rate", len(again), len(ended), "jobs tried again", none="no job ended")
+    yield part.share("retried_rate", len(again), len(known), "jobs tried again", none=none)
     if len(again) or any((each["job"] or {}).get("failures") for each in part.manifest.workload["operations"]):
         none = "no job was tried again"
         yield part.share("retry_success_rate", rescued, len(again), "tried again and done", none=none)
-    for category, count in dead["error"].value_counts().items():
+    for category, count in dead["error"].astype(str).value_counts().items():
         yield part.share(f"dead_letters.{operation_slug(str(category))}", count, len(dead), f"dead letters, {category}")
     yield part.finding("dead_letters", part.total("queue.dead"), "jobs", "jobs in the dead letter queue")
 
@@ -136,8 +160,40 @@ def _account(
     for name, title in TERMS.items():
         if name == "duplicated" and ledger is None:
             yield replace(part.finding(name, exactly(None, 0), "jobs", title), note=source)
-        else:
+        elif name != "lost" or not _watched(part):
             yield part.finding(name, exactly(getattr(counts, name), len(taken)), "jobs", title)
+        else:
+            fates = own.drop_duplicates("job", keep="last").set_index("job")["outcome"].reindex(counts.ids("lost"))
+            yield from _not_done(part, fates, len(taken), ledger is not None)
+
+
+def _watched(part: Sustained) -> bool:
+    """Whether the recording knows what became of jobs that have not ended; until 2026-11 none did."""
+    return bool((part.all_gauges["gauge"] == MISSED).any())
+
+
+def _not_done(part: Sustained, fates: "pd.Series[str]", taken: int, by_ledger: bool) -> Iterable[Finding]:
+    """Of the jobs that were taken and not done: those that are lost, not done yet, and removed by others.
+
+    `fates` has the state in which each was found at the end, or REMOVED; null for one that was nowhere.
+    """
+    states = fates[fates.isin(STATES)].value_counts()
+    yet, removed = int(states.sum()), int((fates == REMOVED).sum())
+    gone, why = len(fates) - yet - removed, ""
+    if yet and not gone:
+        why = f"{yet:,} of {taken:,} jobs are not done yet, and whether they would be is not known"
+    elif gone and not (part.all_gauges["gauge"] == CLOSED).any():
+        why = f"what became of {gone:,} jobs is not known: the queue was not looked through at the end"
+    elif gone and not by_ledger and part.all_gauges.loc[part.all_gauges["gauge"] == MISSED, "value"].max():
+        why = f"what became of {gone:,} jobs is not known: the queue dropped events before they were read"
+    lost = Estimate(None, None, None, taken, why) if why else Estimate(gone, gone, gone + yet, taken)
+    found = part.finding("lost", lost, "jobs", TERMS["lost"])
+    yield replace(found, note=NOWHERE) if gone and not why else found
+    found = part.finding("not_done_yet", exactly(yet, taken), "jobs", "jobs taken and not done yet")
+    told = ", ".join(f"{count:,} {state}" for state, count in states.items())
+    yield replace(found, note=f"by state: {told}; those that waited were taken out again") if yet else found
+    if removed:
+        yield part.finding("removed", exactly(removed, taken), "jobs", "jobs that others removed")
 
 
 def _costs(part: Sustained) -> Iterable[Finding]:
@@ -159,6 +215,6 @@ def _costs(part: Sustained) -> Iterable[Finding]:
 def _ended_in_each_second(part: Sustained) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """The jobs that ended in each whole second of the sustained stages, in their order."""
     spans = part.manifest.sustained
-    ended = part.all_samples.loc[part.all_samples["outcome"].isin(["ok", "error"]), "finished_ns"].to_numpy() / NS_PER_S
+    ended = part.all_samples.loc[part.all_samples["ended"], "finished_ns"].to_numpy() / NS_PER_S
     counts = [np.histogram(ended, bins=np.arange(int(s.start_s), int(s.end_s) + 1))[0] for s in spans]
     return np.concatenate(counts).astype(float) if counts else np.zeros(0)

@@ -21,9 +21,11 @@ CLOCKS_APART_S = 0.05  # more than a worker takes to tell Redis that a job has e
 LISTS, SETS = ("wait", "active", "paused"), ("prioritized", "delayed", "completed", "failed")
 UNFINISHED = ("wait", "active", "paused", "prioritized", "delayed")
 ENDED = (b"completed", b"failed")
-COMMANDS = ("EVALSHA x 1 {}id 1", "SCRIPT LOAD return", "LLEN {}wait", "ZCARD {}delayed", "HMGET {}meta version",
-            "ZRANGEBYSCORE {}completed 0 1", "ZREM {}completed x", "UNLINK {}x", "HSET {}x name y", "LPUSH {}wait x",
-            "ZADD {}delayed 0 x", "XADD {}events * event x", "INCR {}id")  # fmt: skip
+EVENTS_BY_DEFAULT, FEWEST_EVENTS = 10_000, 2_000  # a job makes four or five, and ten times a second they are read
+COMMANDS = ("EVALSHA x 1 {}id 1", "SCRIPT LOAD return", "LLEN {}wait", "LRANGE {}wait 0 1", "ZCARD {}delayed",
+            "ZSCAN {}delayed 0", "HMGET {}meta version", "XRANGE {}events - + COUNT 1", "EXISTS {}x", "TIME",
+            "ZREM {}delayed x", "LREM {}wait 1 x", "UNLINK {}x", "HSET {}x name y", "HGETALL {}x", "HDEL {}x y",
+            "LPUSH {}wait x", "ZADD {}delayed 0 x", "XADD {}events * event x", "INCR {}id")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +126,18 @@ def _policy(seen: SeenQueue) -> Check:
 
 
 def _retention(seen: SeenQueue) -> Iterator[Check]:
-    """Whether jobs of others cut the list of ended jobs, those of the load too, before they are read."""
+    """How many ended jobs a rule of others keeps, which those of the load are never among; and how many events."""
     kept = [_most_kept(options.get(name)) for options in seen.options for name in ("removeOnComplete", "removeOnFail")]
     fewest = min((each for each in kept if each), default=0)
     if fewest:
-        said = f"its jobs keep the last {fewest:,} that ended (removeOnComplete, removeOnFail)"
-        means = (
-            "each of them that ends removes older jobs of the load too: what became of those that were not read yet is "
-            "not known, and they count as lost"
-        )
-        yield note("retention", said, means, "keep more than end in a second or two, or measure beside no other jobs")
+        yield fact("retention", f"its jobs keep the last {fewest:,} that ended; those of the load are not among them")
     elif seen.options:
         yield fact("retention", f"none of {len(seen.options)} jobs looked at removes others")
+    events = seen.meta.get("opts.maxLenEvents", "")
+    if events.isdecimal() and int(events) < FEWEST_EVENTS:
+        means = "how jobs ended is read from them: what they tell is not given where they are dropped before that"
+        to_do = f"new Queue(…, {{streams: {{events: {{maxLen: {EVENTS_BY_DEFAULT}}}}}}})"
+        yield note("events", f"it keeps its last {int(events):,} events", means, to_do)
 
 
 def _most_kept(rule: Any) -> int:

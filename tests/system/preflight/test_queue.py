@@ -82,9 +82,16 @@ def test_a_queue_that_is_held_by_limits_or_was_paused_by_another_version_is_told
 
 def test_jobs_that_remove_others_when_they_end_are_told(url: str) -> None:
     found = looked(url, made(url, {"removeOnComplete": True}, {"removeOnComplete": {"count": 100}}))
-    assert found["retention"].said.startswith("its jobs keep the last 100 that ended")
-    assert "count as lost" in found["retention"].means
+    said = "its jobs keep the last 100 that ended; those of the load are not among them"
+    assert (found["retention"].fine, found["retention"].said) == (True, said)
     assert looked(url, made(url, {"removeOnComplete": True, "removeOnFail": {"age": 60}}))["retention"].fine
+
+
+def test_a_queue_that_keeps_few_events_is_told(url: str, client: redis.Redis) -> None:
+    queue = made(url, {})
+    assert "events" not in looked(url, queue)
+    client.hset(queue.key("meta"), "opts.maxLenEvents", "100")
+    assert looked(url, queue)["events"].said == "it keeps its last 100 events"
 
 
 def test_a_policy_that_evicts_jobs_is_told(url: str, client: redis.Redis) -> None:

@@ -51,7 +51,7 @@ NAMES: Mapping[Figure, str] = {
     Figure.THROUGHPUT: "throughput completed row_security_rate",
     Figure.SUCCESSES: "success_rate add_success_rate retry_success_rate keep_alive_reuse",
     Figure.FAILURES: "error_rate status_* no_answer_rate failed_rate deadlocks rollbacks lost unexpected duplicated "
-    "pool_errors breaker_refusals",
+    "removed pool_errors breaker_refusals",
     Figure.PRESSURE: "pool_in_use pool_utilisation pool_exhaustions pool_wait* connections_open connections_in_use "
     "connections_utilisation lock_wait_share disk_read disk_write log_sync depth_peak active_peak queue_depth run_* "
     "shed_rate",
