@@ -54,12 +54,12 @@ class Manifest(Facts):
 
     `connections`, `refused`, `started_at` and `origin_unix_ns` are noted when the load begins, `parts` when it has
     ended. `system` is what the servers told of themselves; `pooler` names a transaction pooler before them; `queue`,
-    `token` and `slots` only a queue's recording has. `left_out` says why workloads that belong to it, by name, were not
-    measured beside it, and `not_given` why a gauge, or every one whose name begins so, was not read. `messages` has
-    what a server said first, by operation and class of failure; `redirected` counts the answers that named another
-    place, which is not gone to. `stopped` is why a load was stopped before its plan.
-    `damaged` says of a stream, as `samples-0`, what of it could not be read. `queue_before` is how many
-    jobs of a queue were in each state.
+    `queue_before` (how many jobs were in each state), `token` and `slots` only a queue's recording has, `queue_make`
+    only that of somebody's own queue. `left_out` says why workloads that belong to it, by name, were not measured
+    beside it, and `not_given` why a gauge, or every one whose name begins so, was not read. `messages` has what a
+    server said first, by operation and class of failure; `redirected` counts the answers that named another place,
+    which is not gone to. `stopped` is why a load was stopped before its plan. `damaged` says of a stream, as
+    `samples-0`, what of it could not be read.
     """
 
     format: int = 1
@@ -85,6 +85,7 @@ class Manifest(Facts):
     origin_unix_ns: int | None = None
     parts: tuple[RecordedPart, ...] | None = None
     queue: dict[str, Any] | None = None
+    queue_make: dict[str, Any] | None = None
     queue_before: dict[str, float] = Field(default_factory=dict)
     token: str = ""
     slots: float | None = None

@@ -116,8 +116,29 @@ def node() -> str:
     program = shutil.which("node")
     if program is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed (Debian: apt install nodejs npm)")
-    _install_by_npm("bullmq", NODE / "node_modules" / "bullmq", NODE)
+    _install_by_npm("bullmq", NODE / "node_modules" / "bullmq-5", NODE)
     return program
+
+
+@pytest.fixture(scope="session")
+def any_make(node: str) -> Callable[..., AbstractContextManager[None]]:
+    """Runs tests/node/any_make.mjs on the queue of a system: what goes on goes on until the end."""
+
+    @contextmanager
+    def run(theirs: System, make: str, *words: str, shift_ms: int = 0) -> Iterator[None]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CAPACITY_")}
+        environment |= theirs.as_environment() | {"SHIFT_MS": str(shift_ms)}
+        command = [node, str(NODE / "any_make.mjs"), make, *words]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout
+                assert process.stdout.readline() == ("ready\n" if words[0] in ("work", "listen") else "")
+                yield
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(20)
+
+    return run
 
 
 @pytest.fixture(scope="session")

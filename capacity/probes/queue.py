@@ -2,6 +2,7 @@
 
 import secrets
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from capacity.recording import Recording, add_ledger, open_recording
 from capacity.system.addresses import REDIS_URL, System, require
 from capacity.system.application.ledger import read_ledger
 from capacity.system.clients import redis_client
+from capacity.system.preflight.queue_make import require_jobs_taken
 from capacity.system.processes import WORKERS, Application, open_application
 from capacity.workload import read_workload
 
@@ -64,8 +66,9 @@ def measure_queue(
             if running.ledger:
                 add_ledger(folder, read_ledger(Path(running.ledger)))
 
+        made_by = _made_by(application)
         remove_left_jobs(url, queue)
-        measurement = Measurement(workload, profile, more=told)
+        measurement = Measurement(workload, profile, more=told | made_by)
         promises = for_what_is_undecided("queue", read_queue_findings, workloads)
         watchers = watchers_of(application)
         return measure(measurement, url, watchers, folder, settle=settle, goes_on_for=promises)
@@ -74,6 +77,14 @@ def measure_queue(
 def told_of(queue: Queue) -> dict[str, Any]:
     """What a measurement is told of a queue, and a new token by which its jobs are known."""
     return {"queue": {"name": queue.name, "prefix": queue.prefix}, "token": f"c{secrets.token_hex(4)}"}
+
+
+def _made_by(application: Application) -> dict[str, Any]:
+    """What a measurement is told of who made somebody's own queue; CapacityError where no jobs can be added to it."""
+    if application.pids:
+        return {}
+    system = application.system
+    return {"queue_make": asdict(require_jobs_taken(system.redis_url, Queue(system.queue, system.queue_prefix)))}
 
 
 def watchers_of(application: Application) -> list[Watcher]:
@@ -155,6 +166,7 @@ def ready_queue(system: System, search: SearchSettings, file: Path, profile: str
     application = stack.enter_context(opened)
     url, queue = system.redis_url, Queue(application.system.queue, application.system.queue_prefix)
     last: dict[str, Any] = {"slots": search.workers * slots} if application.pids else {}
+    last |= _made_by(application)
     remove_left_jobs(url, queue)
 
     def told() -> dict[str, Any]:

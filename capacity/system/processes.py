@@ -14,6 +14,7 @@ from capacity.clock import wait_until
 from capacity.errors import CapacityError
 from capacity.system.addresses import OWN_QUEUE, System
 from capacity.system.embedded import START_SECONDS, free_port, last_line
+from capacity.system.own_queue import own_queue
 from capacity.system.server_directory import ServerDirectory, open_server_directory
 
 WORKERS = 4  # processes, as the report has them
@@ -42,13 +43,15 @@ def open_application(
     `jobs` is the workload file that says what the workers do with each type of job; `options` are further ones of
     their command line. Where the system names a queue, its own workers serve it and none are started; where it names a
     gateway, that is the one. The tables must be there.
-    Raises CapacityError where a process cannot be started.
+    Raises CapacityError where a process cannot be started, or where a queue in somebody's Redis has the name of the
+    application's and is another's.
     """
     starts_workers, starts_gateway = workers and not system.queue, gateway and not system.gateway_url
     if not (starts_workers or starts_gateway):
         yield Application(system)
         return
-    with open_server_directory() as directory:
+    own = contextlib.nullcontext() if system.embedded or system.queue else own_queue(system.redis_url)
+    with own, open_server_directory() as directory:
         running = Application(system)
         if starts_workers:
             running = start_workers(directory, running, jobs, workers, **options)

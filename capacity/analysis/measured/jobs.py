@@ -11,6 +11,7 @@ from capacity.units import NS_PER_MS
 
 UNNAMED = "no reason was given"
 NEVER = "not finished while it was watched"
+EARLY_MS = 5  # times are told in whole ms by two clocks whose difference is known to within one or two
 OUTCOME_OF = {"completed": "ok", "failed": "error"}
 WAITING = ("wait", "paused", "prioritized", "delayed", "waiting-children", "active")  # states of what has not ended
 REMOVED, UNKNOWN = "removed", "unknown"  # by others; what events would tell that were missed
@@ -69,6 +70,20 @@ def job_samples(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -
     frame["finished_ns"] = np.where(known, finished, np.where(never, end, both["finished_ns"]))
     frame["finished_ns"] = frame["finished_ns"].clip(lower=frame["sent_ns"])
     return frame.astype(SAMPLE_COLUMNS)[[*SAMPLE_COLUMNS, "attempts", "job", "ended"]]
+
+
+def begun_early(samples: pd.DataFrame, jobs: pd.DataFrame, manifest: Manifest) -> dict[str, float]:
+    """The share of each operation's delayed jobs that a worker began before they were due, where there is any.
+
+    Workers tell by their own clock whether a job is due. The time from due to done is then none that somebody waited.
+    """
+    delayed = jobs[(jobs["delay_ms"] > 0) & (jobs["started_ms"] > 0)].drop_duplicates("job").set_index("job")
+    ids = job_ids(samples, manifest).dropna()
+    due_ns = samples.loc[ids.index, "scheduled_ns"].to_numpy() + (manifest.origin_unix_ns or 0)
+    due_ms = pd.Series(due_ns // NS_PER_MS, index=ids.to_numpy())
+    early = delayed["started_ms"] < due_ms.reindex(delayed.index) + delayed["delay_ms"] - EARLY_MS
+    shares = early.groupby(delayed["operation"].astype(str)).mean()
+    return {str(operation): float(share) for operation, share in shares.items() if share}
 
 
 def _ns(milliseconds: "pd.Series[float]") -> npt.NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """What a recording of a job queue says: the findings of the report's second section that are the queue's."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from capacity.analysis.measured.failures import AT_LOAD, failure_findings
-from capacity.analysis.measured.jobs import REMOVED, job_ids, job_samples
+from capacity.analysis.measured.jobs import REMOVED, begun_early, job_ids, job_samples
 from capacity.analysis.measured.jobs import WAITING as STATES
 from capacity.analysis.measured.latency import Clock, latency_table
 from capacity.analysis.measured.ledger import reconcile
@@ -29,6 +29,7 @@ OTHERS_TOO = "those of others too"
 NOWHERE = "no event tells of their end and they are in no state: as where somebody drains or obliterates the queue"
 NONE_RAN = "no job was done at its first attempt"
 MISSED_BEGINS = "how often they were begun is not known: events were missed"
+AHEAD = "the clock of a worker is ahead"
 TERMS = {
     "acknowledged": "jobs that the queue took",
     "ok": "jobs that were done",
@@ -54,9 +55,9 @@ def queue_findings(
     adds = sustained(SECTION, recording, samples, gauges, manifest)
     course = job_samples(samples, jobs, manifest)
     part = replace(adds, all_samples=course, samples=course[course["step"].isin(manifest.sustained_steps)])
+    timed = _but_early([*response_findings(part), *_stages(part)], begun_early(samples, jobs, manifest))
     return [
-        *response_findings(part),
-        *_stages(part),
+        *timed,
         *_adds(adds),
         *_backlog(part),
         *_failures(part),
@@ -64,6 +65,20 @@ def queue_findings(
         *_costs(part),
         *failure_findings(SECTION, recording, course, manifest),
     ]
+
+
+def _but_early(found: Iterable[Finding], early: Mapping[str, float]) -> Iterable[Finding]:
+    """The findings, of which the times from when jobs were due are not given where some were begun before it."""
+    shares = {operation_slug(operation): share for operation, share in early.items()}
+    for each in found:
+        part, _, name = each.name.removeprefix(f"{SECTION}.").rpartition(".")
+        share = shares.get(part, 0) if part else max(shares.values(), default=0)
+        if share and name.startswith(("response_p", "response_max", "wait_")):
+            whose = "its" if part else "an operation's"
+            note = f"{100 * share:.3g}% of {whose} delayed jobs were begun before they were due: {AHEAD}"
+            yield replace(each, value=None, low=None, high=None, least=None, most=None, note=note)
+        else:
+            yield each
 
 
 def _stages(part: Sustained) -> Iterable[Finding]:

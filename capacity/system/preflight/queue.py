@@ -1,6 +1,5 @@
 """What a BullMQ queue says of itself before jobs are added: version, workers, state, retention, and their clocks."""
 
-import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from capacity.load.bullmq import Queue
 from capacity.system.clients import redis_client
 from capacity.system.preflight.check import ANSWER_S, Check, fact, note, one_line, seconds_text
 from capacity.system.preflight.clocks import ClockOffset, clock_offset
+from capacity.system.preflight.queue_make import read_make, why_no_jobs, worker_connections
 from capacity.system.preflight.redis import why_refused
 
 LOOKED_AT = 20  # jobs of a state, and events
@@ -39,24 +39,25 @@ class SeenQueue:
     policy: str
     workers: int | None  # connections that call themselves workers of it; None where that may not be asked
 
-    @property
-    def exists(self) -> bool:
-        """Whether there is anything of such a queue."""
-        return bool(self.meta or any(self.counts.values()) or self.workers)
-
 
 def queue_checks(url: str, queue: Queue) -> list[Check]:
     """What is to be known of a queue in the Redis at `url` before jobs are added; RedisError where that is down."""
     with redis_client(url, ANSWER_S) as client:
-        commands = {line.partition(" {")[0]: line.format(queue.key("")).split() for line in COMMANDS}
-        refused = why_refused(client, commands) or {}
+        lines = {line.partition(" {")[0]: line.split() for line in COMMANDS}
+        commands = {name: [word.format(queue.key("")) for word in words] for name, words in lines.items()}
+        refused = {name: each for name, each in (why_refused(client, commands) or {}).items() if not _elsewhere(each)}
         if refused:
             name, error = next(iter(refused.items()))
             means = "jobs are not added, or what became of them is not read"
             to_do = f"a user of Redis that may do what BullMQ's own producers do below {queue.key('*')}"
             return [note("rights", f"{name}: {one_line(error)}", means, to_do)]
+        make = read_make(client, queue)
+        if refusal := why_no_jobs(client, queue, make):
+            return [refusal]
         seen = _seen(client, queue)
-        return [*_there(seen, queue), *_running(seen), _policy(seen), *_retention(seen), *_worker_clocks(client, queue)]
+        said = make.said if make else ""
+        there = fact("reachable", f"{said}: {seen.name}, {sum(seen.counts.values()):,} jobs")
+        return [there, *_running(seen), _policy(seen), *_retention(seen), *_worker_clocks(client, queue)]
 
 
 def _seen(client: redis.Redis, queue: Queue) -> SeenQueue:
@@ -77,45 +78,20 @@ def _seen(client: redis.Redis, queue: Queue) -> SeenQueue:
     policy = ""
     with suppress(redis.ResponseError):
         policy = str(client.info("memory").get("maxmemory_policy", ""))
-    return SeenQueue(queue.key("")[:-1], text, counts, options, policy, _workers(client, queue))
+    workers = worker_connections(client, queue)
+    return SeenQueue(queue.key("")[:-1], text, counts, options, policy, None if workers is None else len(workers))
 
 
-def _workers(client: redis.Redis, queue: Queue) -> int | None:
-    """Connections of workers by the names that BullMQ gives them: Node's writes the queue's in base64, Python's plain.
-
-    Where a worker has a name, that follows.
-    """
-    written = (base64.b64encode(queue.name.encode()).decode(), queue.name)
-    named = [f"{queue.prefix}:{each}" for each in written]
-    try:
-        names = [str(each.get("name", "")) for each in client.client_list()]
-    except redis.ResponseError:
-        return None
-    return sum(each in named or each.startswith(tuple(f"{name}:w:" for name in named)) for each in names)
-
-
-def _there(seen: SeenQueue, queue: Queue) -> Iterator[Check]:
-    version = seen.meta.get("version", "")
-    made, _, number = version.partition(":")
-    jobs = sum(seen.counts.values())
-    product = f"BullMQ {number}" if made == "bullmq" else version or "BullMQ of a version that it does not note"
-    if seen.meta:
-        yield fact("reachable", f"{product}: {seen.name}, {jobs:,} jobs")
-    elif jobs:
-        means = "Bull, up to 4, keeps attempts in another field: what is read of retries may be wrong"
-        said = f"{seen.name} has no meta, which BullMQ's queues have"
-        yield note("version", said, means, "compare the findings with its dashboard")
-    elif not seen.exists:
-        means = "jobs are added to a queue that nobody has: none is ever done"
-        to_do = "correct CAPACITY_QUEUE or CAPACITY_QUEUE_PREFIX, or start the workers"
-        yield note("reachable", f"there is no queue {seen.name} in this Redis", means, to_do)
+def _elsewhere(error: redis.RedisError) -> bool:
+    """Whether a command is refused for where its keys are in a cluster, and not for what the user may do."""
+    return isinstance(error, redis.exceptions.MovedError | redis.exceptions.ClusterCrossSlotError)
 
 
 def _running(seen: SeenQueue) -> Iterator[Check]:
     """What holds jobs up before the load does."""
-    if seen.meta.get("paused") == "1" or seen.counts["paused"]:
-        means = "no job is done: all wait, and the measurement waits 2 minutes for them"
-        yield note("paused", f"{seen.name} is paused", means, "resume it: queue.resume()")
+    if left := seen.counts["paused"]:
+        means = "they wait until it is resumed once more, and so does what waits until the queue is drained"
+        yield note("paused", f"{left:,} jobs are left in its list `paused`", means, "resume it, as by queue.resume()")
     if seen.workers is None:
         yield note(
             "workers",
@@ -125,7 +101,7 @@ def _running(seen: SeenQueue) -> Iterator[Check]:
         )
     elif seen.workers:
         yield fact("workers", f"{seen.workers} connections of workers")
-    elif seen.exists:
+    else:
         means = "if there are none, no job is done, and the measurement waits 2 minutes for them"
         yield note("workers", "no connection bears the name of a worker of it", means, "start the workers")
     unfinished = sum(seen.counts[each] for each in UNFINISHED)
@@ -195,5 +171,8 @@ def _worker_clocks(client: redis.Redis, queue: Queue) -> Iterator[Check]:
     if abs(workers.offset_s) - workers.uncertainty_s <= CLOCKS_APART_S:
         yield fact("clock", said)
         return
-    means = "the time until a worker took a job is by both clocks: it is wrong by that much"
+    means = (
+        "workers tell by their own clock whether a delayed job or a further attempt is due, and begin it so much too "
+        "early or too late"
+    )
     yield note("clock", said, means, "set all clocks by NTP")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.analysis.measured.jobs import job_ids, job_samples
+from capacity.analysis.measured.jobs import begun_early, job_ids, job_samples
 from capacity.analysis.measured.latency import latency_table
 from capacity.manifest import parse_manifest
 from capacity.samples import SAMPLE_COLUMNS, check_samples
@@ -110,3 +110,14 @@ def test_the_times_of_many_jobs_are_those_of_a_plain_loop() -> None:
     course = job_samples(added(*rows), ended(*jobs), MANIFEST)
     slow = due + wait + run - due
     assert ((course["finished_ns"] - course["scheduled_ns"]) / MS).to_numpy() == pytest.approx(slow, abs=1.0)
+
+
+def test_a_delayed_job_that_was_begun_before_it_was_due_is_early() -> None:
+    """As by a worker whose clock is ahead; within some ms, which two clocks may be apart, none is."""
+    samples = added(("a", 10, "ok"), ("a", 11, "dropped"), ("a", 12, "dropped"), ("a", 20, "ok"))
+    on_time = (("c1-0-0-0", 300, 310, 340, 1, "completed", ""), ("c1-0-0-1", 300, 316, 330, 1, "completed", ""))
+    assert begun_early(samples, ended(*on_time), MANIFEST) == {}
+    early = (on_time[0], ("c1-0-0-1", 300, 30, 40, 1, "completed", ""))
+    assert begun_early(samples, ended(*early), MANIFEST) == {"a": 0.5}
+    assert begun_early(samples, ended(("theirs", 300, 1, 2, 1, "completed", "")), MANIFEST) == {}
+    assert begun_early(samples, ended(), MANIFEST) == {}

@@ -39,7 +39,7 @@ def client(url: str) -> Iterator[redis.Redis]:
         yield connected
 
 
-def made(url: str, *jobs: dict[str, Any], pause: bool = False) -> Queue:
+def made(url: str, *jobs: dict[str, Any]) -> Queue:
     """A queue of its own with these jobs, each its options."""
     name = next(NAMES)
 
@@ -47,8 +47,6 @@ def made(url: str, *jobs: dict[str, Any], pause: bool = False) -> Queue:
         queue = BullmqQueue(name, {"connection": url})
         for options in jobs:
             await queue.add("pay", {}, options)
-        if pause:
-            await queue.pause()
         await queue.close()
 
     asyncio.run(make())
@@ -69,27 +67,15 @@ def test_a_queue_of_bullmq_tells_version_backlog_and_that_no_worker_is_there(url
     assert "paused" not in found
 
 
-def test_a_name_that_no_queue_has_is_told(url: str) -> None:
-    found = looked(url, Queue("ordres"))
-    assert "workers" not in found
-    assert (found["reachable"].fine, found["reachable"].said) == (False, "there is no queue bull:ordres in this Redis")
-    assert found["reachable"].to_do == "correct CAPACITY_QUEUE or CAPACITY_QUEUE_PREFIX, or start the workers"
-
-
-def test_a_queue_of_bull_is_told(url: str, client: redis.Redis) -> None:
-    client.lpush("bull:older:wait", "1")
-    check = looked(url, Queue("older"))["version"]
-    assert check.said == "bull:older has no meta, which BullMQ's queues have"
-
-
-def test_a_queue_that_is_paused_or_held_by_limits_is_told(url: str, client: redis.Redis) -> None:
+def test_a_queue_that_is_held_by_limits_or_was_paused_by_another_version_is_told(url: str, client: redis.Redis) -> None:
     """The fields of `meta` are those that Node's BullMQ writes: its setGlobalRateLimit, and its own version."""
-    queue = made(url, {}, pause=True)
+    queue = made(url, {})
+    client.lpush(queue.key("paused"), "9")
     meta = {"max": 50, "duration": 1000, "concurrency": 3, "version": "bullmq:5.81.5"}
     client.hset(queue.key("meta"), mapping=meta)
     found = looked(url, queue)
     assert found["reachable"].said.startswith("BullMQ 5.81.5: ")
-    assert found["paused"].means == "no job is done: all wait, and the measurement waits 2 minutes for them"
+    assert found["paused"].said == "1 jobs are left in its list `paused`"
     assert found["rate limit"].said == "50 jobs each 1 s"
     assert found["concurrency"].said == "3 at a time in all workers together"
 
