@@ -77,7 +77,9 @@ def test_every_resource_signal_margin_and_wait_has_its_row(plan: CapacityPlan) -
     assert table.loc["Database CPU", "use at the projected peak"] == "not measured"
     assert table.loc["Database CPU", "used up"] == "not known"
     assert table.loc["Queue throughput", "limit"] == "750"  # the load that held in the search for the breaking point
-    assert table.loc["Database I/O", "limit is"] == "not measured: no finding database.device_operations"
+    assert table.loc["Database I/O", "limit is"] == (
+        "database.device_operations is not given: the server's processes are elsewhere, or their storage was not read"
+    )
     assert table.loc["Redis CPU", "limit is"] == "what one thread sustains on the size that runs: cache.t3.small"
     assert table.loc["Redis CPU", "limit"] == "40"
     triggers = tables_plan.triggers_table(plan)

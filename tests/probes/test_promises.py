@@ -13,8 +13,13 @@ from capacity.probes.promises import beforehand, enough_time, for_what_is_undeci
 
 
 def test_a_line_names_each_promise_and_the_seconds_that_it_needs() -> None:
-    assert beforehand("smoke", "database") == (
-        "smoke has at most 10 s at a constant load, and may leave undecided what needs more: Row lock contention (74 s)"
+    assert beforehand("smoke", "gateway") == (
+        "smoke has at most 10 s at a constant load, and may leave undecided what needs more: GET /api/connectors p99 "
+        "(33 s), POST /api/oauth/… p99 (46 s), GET /api/posts p99 (28 s), POST /api/publish p99 (55 s), "
+        "GET /api/health p99 (17 s)"
+    )
+    assert (
+        beforehand("smoke", "database") == "smoke has at most 10 s at a constant load: enough to decide every promise"
     )
     assert (
         beforehand("standard", "database")

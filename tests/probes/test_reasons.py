@@ -15,14 +15,12 @@ import redis
 from capacity.analysis.measured.database import database_findings
 from capacity.analysis.measured.gateway import gateway_findings
 from capacity.analysis.measured.redis import redis_findings
-from capacity.clock import wait_until
 from capacity.display.tables import failures_text
 from capacity.errors import CapacityError
 from capacity.findings import Finding
 from capacity.load.fork_server import ForkServer
 from capacity.probes import under_way
 from capacity.probes.measurement import GAUGES, GENERATOR, Measurement, gauges_of, measure
-from capacity.probes.redis import _connections_ended
 from capacity.recording import Recording, open_recording
 from capacity.system.addresses import System
 from capacity.workload import Workload, parse_workload
@@ -207,20 +205,6 @@ def test_a_memory_without_a_limit_has_no_share_in_use(redis_url: str, measured: 
             client.config_set("maxmemory", limit)
     found = found_in(recording, redis_findings)
     assert (found["memory_utilisation"].value, found["memory_utilisation"].note) == (None, "maxmemory is not set")
-
-
-@pytest.mark.parametrize(
-    ("rights", "why"), [("+client|list", "NOPERM for CLIENT KILL"), ("-client", "NOPERM for CLIENT LIST")]
-)
-def test_why_the_server_ended_no_connection_is_kept(
-    redis_url: str, user: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, rights: str, why: str
-) -> None:
-    monkeypatch.setattr("capacity.probes.redis.BETWEEN_ENDS_S", 0.01)
-    with redis.Redis.from_url(redis_url, client_name="capacity-load") as loaded:
-        loaded.ping()
-        with _connections_ended(user(rights)) as refused:
-            assert wait_until(lambda: bool(refused), 20.0)
-    assert refused == {why}
 
 
 @contextmanager

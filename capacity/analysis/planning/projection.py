@@ -49,7 +49,9 @@ def unmeasured(run: PlanBasis, name: str) -> str:
     if not name or run.measured(name) is not None:
         return ""
     found = run.findings.get(name)
-    return f"{name} is not given: {found.note}" if found and found.note else f"not measured: no finding {name}"
+    if not found or not found.note:
+        return f"not measured: no finding {name}"
+    return f"{name} is {'' if found.note.startswith('not measured') else 'not given: '}{found.note}"
 
 
 def unscaled(plan: PlanFile, run: PlanBasis, name: str | None, finding: str) -> str:

@@ -153,8 +153,8 @@ def test_the_plan_says_why_they_were_not_measured() -> None:
     run = read_basis(folder, (others | recorded()).values())
     plan = make_plan(read_plan(DATA / "plan.yaml"), run, read_catalog(DATA / "catalog"))
     found = {each.name: each for each in plan_findings(plan)}
-    assert found["plan.database_cpu.use"].note == f"database.cpu_share {NOT_HERE}"
-    assert found["plan.database_memory.use"].note == f"database.memory_utilisation {NOT_HERE}"
+    assert found["plan.database_cpu.use"].note == f"database.cpu_share is {NOT_HERE}"
+    assert found["plan.database_memory.use"].note == f"database.memory_utilisation is {NOT_HERE}"
 
 
 def test_the_share_that_waits_for_locks_is_of_all_looks_where_there_are_many_a_second() -> None:

