@@ -12,7 +12,7 @@ import msgpack
 
 from capacity.clock import unix_ns
 from capacity.load.arguments import Draw, argument_streams, template
-from capacity.load.connection import OK, PENDING, ConnectionLostError, Opens
+from capacity.load.connection import OK, PENDING, ConnectionLostError, Opens, why_lost
 from capacity.load.redis import RedisConnection, packed_command
 from capacity.operation import Job, Operation
 from capacity.workload import Workload
@@ -170,7 +170,7 @@ class BullmqConnection(RedisConnection):
                 self._socket.sendall(self._request)
                 self._socket.setblocking(False)
             except OSError as error:
-                raise ConnectionLostError(error.strerror or "connection lost") from None
+                raise ConnectionLostError(why_lost(error)) from None
             return PENDING
         return outcome
 

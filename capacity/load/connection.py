@@ -21,6 +21,7 @@ NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # Of the kernel's struct tcp_info (linux/tcp.h): the bytes that are acknowledged, sent, and sent again.
 ACKNOWLEDGED, SENT, TCP_INFO_BYTES = 120, 200, 232
 LEFT_BYTES = 65_536
+RECORD_BYTES = 16_384  # the most of a request in one record of TLS, which goes out whole or not at all
 SYN = 1  # is counted as a byte by those that are acknowledged
 
 Opens = Callable[[Callable[[str], int], float], "Connection"]
@@ -88,6 +89,16 @@ class Connection(Protocol):
         Returns a descriptor that the server's end of the connection makes readable, whose owner is then the caller; -1
         where that is not to be waited for.
         """
+
+
+CLOSED = "connection closed by the server"
+
+
+def why_lost(error: OSError) -> str:
+    """The class of failure of a connection that is no more."""
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # its text names a line of Python's own source
+        return CLOSED
+    return error.strerror or "connection lost"
 
 
 def receive_end(descriptor: int) -> int:
@@ -170,7 +181,9 @@ class SocketConnection(Sender):
         except NOT_NOW:
             sent = 0
         except OSError as error:
-            raise NotTakenError(error.strerror or "connection lost", request) from None
+            if len(request) <= RECORD_BYTES or not isinstance(self._end, ssl.SSLSocket):
+                raise NotTakenError(why_lost(error), request) from None
+            sent = 0  # of several records some may have been taken, and answered
         if sent < len(request):
             self._request, self._rest = b"", memoryview(request)[sent:]  # of its parts some may have been taken
             raise SendsOnError
@@ -182,7 +195,7 @@ class SocketConnection(Sender):
         except NOT_NOW:
             return False
         except OSError as error:
-            raise ConnectionLostError(error.strerror or "connection lost") from None
+            raise ConnectionLostError(why_lost(error)) from None
         return not self._rest
 
     def said(self) -> str:

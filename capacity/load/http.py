@@ -13,7 +13,17 @@ from urllib.parse import urlsplit
 import httptools
 
 from capacity.load.arguments import Draw, argument_streams, template
-from capacity.load.connection import CLOSES, NOT_NOW, OK, PENDING, ConnectionLostError, Opens, SocketConnection
+from capacity.load.connection import (
+    CLOSED,
+    CLOSES,
+    NOT_NOW,
+    OK,
+    PENDING,
+    ConnectionLostError,
+    Opens,
+    SocketConnection,
+    why_lost,
+)
 from capacity.operation import Operation, Request
 from capacity.workload import Workload
 
@@ -29,7 +39,6 @@ MOST_HEAD_BYTES = 1 << 20
 LENGTH_KNOWN = re.compile(rb"\n(content-length:|transfer-encoding:[^\n]*chunked)", re.IGNORECASE)
 # What RFC 9112 lets a client accept: header lines that are folded, and lines that end without CR.
 ACCEPTED = {"lenient_headers": True, "lenient_optional_cr_before_lf": True}
-CLOSED = "connection closed by the server"
 JSON = "application/json"
 
 
@@ -120,7 +129,7 @@ class HttpConnection(SocketConnection):
         except NOT_NOW:
             return PENDING
         except OSError as error:
-            raise self._lost(error.strerror or "connection lost", self._answer.head) from None
+            raise self._lost(why_lost(error), self._answer.head) from None
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not answer.complete:
                 raise ConnectionLostError(f"not HTTP: {error}") from None

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import hiredis
 
 from capacity.load.arguments import Draw, argument_streams, template
-from capacity.load.connection import CLOSES, OK, PENDING, ConnectionLostError, Opens, SocketConnection
+from capacity.load.connection import CLOSED, CLOSES, OK, PENDING, ConnectionLostError, Opens, SocketConnection, why_lost
 from capacity.operation import Operation
 from capacity.streams import one_line, without_values
 from capacity.workload import Workload
@@ -130,9 +130,9 @@ class RedisConnection(SocketConnection):
         except BlockingIOError:
             return PENDING
         except OSError as error:
-            raise self._lost(error.strerror or "connection lost", self._reader.has_data()) from None
+            raise self._lost(why_lost(error), self._reader.has_data()) from None
         if not length:
-            raise self._lost("connection closed by the server", self._reader.has_data())
+            raise self._lost(CLOSED, self._reader.has_data())
         feed(buffer, 0, length)
         try:
             reply = gets()
@@ -165,7 +165,7 @@ class RedisConnection(SocketConnection):
         while reply is INCOMPLETE:
             data = self._socket.recv(READ_BYTES)
             if not data:
-                raise ConnectionLostError("connection closed by the server")
+                raise ConnectionLostError(CLOSED)
             self._reader.feed(data)
             reply = self._reader.gets()
         if isinstance(reply, hiredis.ReplyError) and command != NAMING:  # a user without that right loads all the same
