@@ -59,6 +59,7 @@ def elsewhere(code: str, *words: str) -> str:
     return ran.stdout if ran.returncode == 0 else ran.stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.thorough
 def test_every_module_is_imported_elsewhere() -> None:
     assert elsewhere(IMPORT_ALL + "print('all was imported')").endswith("all was imported\n")
 

@@ -60,6 +60,7 @@ def test_a_postgres_that_refuses_is_503_and_is_found_again_by_the_next_try(syste
     assert re.fullmatch(r"a new connection through the proxy was refused after [\d.]+ ms", trial.proof.said)
 
 
+@pytest.mark.thorough
 def test_a_redis_that_swallows_costs_no_write_and_its_jobs_are_done_later(system: System, tmp_path: Path) -> None:
     trial = run_scenario(NetworkFault("redis", BLACK_HOLE, down_s=SHORT_S), system, tmp_path)
     found = check(trial, tmp_path)

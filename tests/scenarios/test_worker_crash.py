@@ -60,6 +60,7 @@ def check_account(trial: Trial, folder: Path, scenario: WorkerCrash) -> dict[str
     return found
 
 
+@pytest.mark.thorough
 def test_what_killed_workers_had_under_way_is_done_by_the_others(tmp_path: Path) -> None:
     scenario = WorkerCrash(KILL, crashed=2)
     trial = run_scenario(scenario, OURS, tmp_path)
