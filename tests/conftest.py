@@ -86,12 +86,23 @@ def _standing(system: System) -> set[str]:
         return {str(row[0]) for row in connection.execute(STANDING)}
 
 
+def _end_connections(system: System) -> None:
+    """What a file read gauges by ends with its process, which the next file shares."""
+    with psycopg.connect(system.postgres_admin_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_stays_for_the_next_file(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a file makes in the PostgreSQL that all share it takes down, or the order of the files decides."""
     shares = any("shared_system" in each.fixturenames for each in _tests_of(request))
     before = _standing(request.getfixturevalue("shared_system")) if shares else set()
     yield
+    if shares:
+        _end_connections(request.getfixturevalue("shared_system"))
     after = _standing(request.getfixturevalue("shared_system")) if shares else set()
     assert after == before, f"left behind by {request.path.name}: {sorted(after ^ before)}"
 
