@@ -25,6 +25,7 @@ from capacity.suite.kernels import CHOSEN_BY, PROVISIONER
 from capacity.system.addresses import System
 from capacity.system.embedded import free_port, open_system
 
+pytest_plugins = ["tests.versions"]
 DEFAULT_TIER = "not slow and not thorough"
 os.environ[CHOSEN_BY] = PROVISIONER  # as in a run: notebooks start in a second
 NODE = Path(__file__).parent / "node"
@@ -182,6 +183,7 @@ listen_addr = 127.0.0.1
 listen_port = {own_port}
 unix_socket_dir =
 auth_type = any
+admin_users = console
 pool_mode = {mode}
 default_pool_size = {size}
 max_client_conn = {clients}

@@ -8,7 +8,7 @@ from psycopg.rows import dict_row
 
 from capacity.probes.readers import LOOKER, Reader
 from capacity.system.application.database import connect_as_administrator
-from capacity.system.preflight.tracking import ACTIVITY, COUNTS, TIMES_IO, TIMES_LOG, untracked
+from capacity.system.preflight.tracking import ACTIVITY, COUNTS, TIMES_IO, TIMES_LOG, on_for_all, untracked
 from capacity.system.rights.needs import unseen_activity
 
 CONNECTIONS = """
@@ -49,12 +49,10 @@ SELECT wal_sync::float8 AS log_syncs, wal_sync_time AS log_sync_ms, wal_write::f
 FROM pg_stat_wal
 """
 # What makes counters one series: since when they count, and whether all that they want was on at each reading.
-STANDING = """
+STANDING = f"""
 SELECT extract(epoch FROM pg_postmaster_start_time())::float8 AS started_s,
-       extract(epoch FROM greatest(NULL::timestamptz, {resets}))::float8 AS reset_s,
-       current_setting('track_io_timing')::boolean::int AS io_timed,
-       current_setting('track_wal_io_timing')::boolean::int AS log_timed,
-       current_setting('track_counts')::boolean::int AS counted
+       extract(epoch FROM greatest(NULL::timestamptz, {{resets}}))::float8 AS reset_s,
+       {on_for_all(TIMES_IO)} AS io_timed, {on_for_all(TIMES_LOG)} AS log_timed, {on_for_all(COUNTS)} AS counted
 """
 RESETS = {
     DATABASE: "(SELECT stats_reset FROM pg_stat_database WHERE datname = current_database())",
@@ -81,6 +79,9 @@ MOVES = ("read", "write", "extend")
 IO_SINCE, LOG_IN_IO_SINCE = 16, 18
 SETTINGS = ("max_connections", "superuser_reserved_connections", "reserved_connections", "shared_buffers", "io_method")
 SYNCING = ("fsync", "wal_sync_method")
+# Of the reader's own session, which waits for the load to begin; behind a pooler it would be left to the next client.
+STAYS = "SELECT set_config('idle_session_timeout', '0', false) WHERE pg_backend_pid() = %s"
+STANDBY = "the server is a standby: what it writes of its primary's log is not counted"
 DOWN = psycopg.Error
 
 
@@ -91,6 +92,7 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     fact `not_given` says why.
     """
     connection = connect_as_administrator(url)
+    connection.execute(STAYS, [connection.info.backend_pid])
     cursor = connection.cursor(row_factory=dict_row)
     found = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [[*SETTINGS, *SYNCING]])
     settings = dict(found.fetchall())
@@ -103,6 +105,8 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
     if why := _unsynced(settings):
         unset["log_sync_ms"] = why
     missing = unset | missing  # what is not there at all no setting makes
+    if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+        missing |= dict.fromkeys(("log_bytes",) if version >= LOG_IN_IO_SINCE else GAUGES[LOG], STANDBY)
     if why := unseen_activity(connection):  # a part of it would be told as the whole
         missing |= dict.fromkeys(GAUGES[CONNECTIONS], why)
 

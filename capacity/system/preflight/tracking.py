@@ -10,16 +10,24 @@ TRACKING = (TIMES_IO, TIMES_LOG, COUNTS, ACTIVITY)
 OF_SESSION = ("client", "session", "user", "database", "database user", "global")  # sources: not the server's own
 SETTINGS = "SELECT name, setting, source FROM pg_settings WHERE name = ANY(%s)"
 # The counters of a database are moved by what goes on in it alone, all others by the whole server.
-OFF_FOR = f"""
-SELECT name, concat_ws(' in ', 'the role ' || rolname, 'the database ' || datname)
+SOMEBODYS = f"""
 FROM pg_db_role_setting
      LEFT JOIN pg_roles ON pg_roles.oid = setrole
      LEFT JOIN pg_database ON pg_database.oid = setdatabase,
      unnest(setconfig) AS each, split_part(each, '=', 1) AS name
-WHERE CASE WHEN name = ANY(%s) THEN NOT split_part(each, '=', 2)::boolean END
+WHERE CASE WHEN name = {{}} THEN NOT split_part(each, '=', 2)::boolean END
       AND (name <> '{COUNTS}' OR setdatabase = 0 OR datname = current_database())
+"""
+OFF_FOR = f"""
+SELECT name, concat_ws(' in ', 'the role ' || rolname, 'the database ' || datname) {SOMEBODYS.format("ANY(%s)")}
 ORDER BY setrole, setdatabase
 """
+
+
+def on_for_all(setting: str) -> str:
+    """SQL for whether a setting is on in this session, and off for no role or database: 1, or 0."""
+    somebodys = SOMEBODYS.format(f"'{setting}'")
+    return f"(current_setting('{setting}')::boolean AND NOT EXISTS (SELECT {somebodys}))::int"
 
 
 def untracked(connection: "psycopg.Connection[Any]") -> Mapping[str, str]:

