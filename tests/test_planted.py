@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from capacity.findings import Finding
-from tests.planted import cache, database
+from tests.planted import api, cache, database, jobs
 from tests.planted.stand import Right, Situation, Stand
 
 pytestmark = pytest.mark.thorough
-SITUATIONS = [*database.SITUATIONS, *cache.SITUATIONS]
+SITUATIONS = [*database.SITUATIONS, *cache.SITUATIONS, *jobs.SITUATIONS, *api.SITUATIONS]
 RELATIVE = 1e-6
 
 

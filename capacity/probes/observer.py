@@ -47,6 +47,8 @@ def main(task: dict[str, Any]) -> None:
     try:
         observer = Observer(client, Queue(**task["queue"]), task)
         counts = observer.counts()
+    except redis.exceptions.NoPermissionError as error:
+        raise CapacityError(f"Redis refuses what the queue is watched by: {error}") from None
     except redis.RedisError as error:
         raise CapacityError(f"Redis does not answer: {error}") from None
     gauges, jobs = GaugeWriter(folder, "queue"), JobWriter(folder)

@@ -42,7 +42,7 @@ def filled(stand: Stand, url: str, keys: int = 200, size: int = 100) -> Iterator
 
 def evicting(stand: Stand) -> Mapping[str, Finding]:
     """Memory is full, and what the load writes takes the place of what it wrote before: others' keys have no expiry."""
-    url = stand.redis("Redis 7.4.1", maxmemory="12mb", maxmemory_policy="volatile-lru")
+    url = stand.redis("Redis 6.2.5", maxmemory="12mb", maxmemory_policy="volatile-lru")
     grow = {**GROW, "command": [*GROW["command"], "EX", "1000"]}
     with filled(stand, url) as client:
         found = measured(stand, url, grow, rate=300, seconds=3)
@@ -56,12 +56,12 @@ def fills_what_evicts(stand: Stand) -> Mapping[str, Finding]:
     url = stand.redis("Valkey 8.1.8", maxmemory="40mb", maxmemory_policy="allkeys-lru")
     with filled(stand, url, keys=3_000, size=10_000):
         found = refusal_of(lambda: measured(stand, url, GET, dataset="reference"))
-    stand.keeps(dict)
     return found
 
 
 def renamed(stand: Stand) -> Mapping[str, Finding]:
-    url = stand.redis("Redis 6.2.5", rename_command="CLIENT gone")
+    (stand.folder / "renamed.conf").write_text("rename-command CLIENT gone\n")
+    url = stand.redis("Redis 7.4.1", include=str(stand.folder / "renamed.conf"))
     with filled(stand, url):
         return measured(stand, url, GET, SET)
 
@@ -137,11 +137,11 @@ def rewrites(stand: Stand) -> Mapping[str, Finding]:
 SITUATIONS = [
     Situation("memory is full and keys are evicted", {"success_rate": 100, "out_of_memory": 0, "memory_utilisation": (80, 102)}, evicting),
     Situation("the suite's own cache would evict others' keys", {REFUSED: "evict"}, fills_what_evicts),
-    Situation("CLIENT has another name", {"success_rate": 100, "connections_open": 6, "evictions": 0, "cpu_share": (0.01, 100)}, renamed),
+    Situation("CLIENT has another name", {"success_rate": 100, "connections_open": 5, "evictions": 0, "cpu_share": (0.01, 100)}, renamed),
     Situation("a replica is written", {"get.success_rate": 100, "set.success_rate": 0, "out_of_memory": 0}, replica),
-    Situation("the user is deleted in mid-run", {"success_rate": (10, 60), "evictions": "counters|gave no reading|ended"}, user_goes),
+    Situation("the user is deleted in mid-run", {"success_rate": (10, 60), "evictions": "no reading of it from", "out_of_memory": "no reading of it from", "memory": "no reading of it from", "cpu_share": "read"}, user_goes),
     Situation("the address names a database that is not there", {REFUSED: "DB index is out of range"}, no_such_database),
-    Situation("a script of somebody's keeps Redis busy", {"success_rate": (40, 99), "response_max": (80, 1500), "evictions": 0}, busy_script),
+    Situation("a script of somebody's keeps Redis busy", {"success_rate": (40, 99), "evictions": 0}, busy_script),
     Situation("maxmemory is set in mid-run", {"success_rate": 100, "memory_utilisation": (48, 55), "evictions": 0}, limit_changes),
     Situation("the append-only file is rewritten all the while", {"success_rate": 100, "evictions": 0, "memory": (20, 40), "memory_utilisation": (5, 15)}, rewrites),
 ]

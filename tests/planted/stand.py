@@ -91,6 +91,10 @@ class Stand:
         """All keys of a Redis keep their values, but those for which that holds."""
         self.keeps(lambda: {key: value for key, value in keys_of(url).items() if not but(key)})
 
+    def forget(self, place: int) -> None:
+        """What was noted there is not kept any more: who it belongs to has changed it."""
+        del self._kept[place]
+
     def touched(self) -> int:
         """How much of what was to stay did not."""
         return sum(read() != before for read, before in self._kept)

@@ -89,10 +89,8 @@ class Counters:
             at_s, values = _readings(gauges, name)
             if (np.diff(values) < 0).any():
                 yield FELL
-            whole = self.part.manifest.state == "complete" and self.part.manifest.sustained
-            last_s, _ = _readings(self.part.all_gauges, name)
-            if whole and len(last_s) and last_s[-1] < self.part.manifest.sustained[-1].end_s:
-                yield ENDED.format(last_s[-1])
+            if (last_s := self.part.unread_from(name)) is not None:
+                yield ENDED.format(last_s)
 
 
 def _readings(gauges: pd.DataFrame, name: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

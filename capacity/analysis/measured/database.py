@@ -109,7 +109,7 @@ def _process_findings(part: Sustained) -> list[Finding]:
 
 
 def _memory_findings(part: Sustained, ever: Set[str]) -> list[Finding]:
-    memory, limit = part.peak("postgres.memory_bytes"), part.peak("postgres.memory_limit_bytes")
+    memory, limit = (part.peak(f"postgres.memory_{name}bytes", seldom=True) for name in ("", "limit_"))
     used = exactly(memory.value / limit.value if memory.value and limit.value else None, memory.count, memory.why)
     found = [
         part.finding("memory", memory, "MB", "resident memory of the server's processes, peak", 1 / MB),

@@ -8,13 +8,15 @@ import pandas as pd
 from capacity.analysis.measured.failures import AT_LOAD, failure_findings
 from capacity.analysis.measured.summary import acquisition_findings, prefix_and_title, response_findings
 from capacity.analysis.measured.sustained import Sustained, sustained
-from capacity.analysis.statistics.estimates import as_share, exactly, explained, mean_rate, peak
+from capacity.analysis.statistics.estimates import Estimate, as_share, exactly, explained, mean_rate, peak
 from capacity.findings import Finding
 from capacity.manifest import Manifest
 from capacity.units import NS_PER_S
 
 SECTION = "gateway"
 UNUSED = "generator.reconnection_of_unused"
+STARTED = "the counter fell: the gateway was started anew"
+NO_LIMIT = "the gateway's pool has no connections: its limit is 0"
 SHED = ", retry after"  # in the class of a failure that says when to come again; once followed by when
 
 
@@ -77,7 +79,7 @@ def _inside(part: Sustained) -> Iterable[Finding]:
     if "gateway.pool_limit" in told:
         yield from _pool(part)
     if "gateway.breaker_refusals_total" in told:
-        refused = part.total("gateway.breaker_refusals_total")
+        refused = _counted(part, "gateway.breaker_refusals_total")
         yield part.finding("breaker_refusals", refused, "", "refused by the breaker")
     if "gateway.queue_depth" in told:
         yield part.finding("queue_depth", part.peak("gateway.queue_depth"), "jobs", "jobs waiting, peak")
@@ -85,11 +87,23 @@ def _inside(part: Sustained) -> Iterable[Finding]:
 
 def _pool(part: Sustained) -> Iterable[Finding]:
     size = part.peak("gateway.pool_limit").value
-    why = part.cause("gateway.pool_limit", "gateway.pool_in_use")
-    share = peak(part.readings("gateway.pool_in_use") / size) if size else exactly(None, 0, why)
-    wait = part.ratio("gateway.pool_wait_seconds_total", "gateway.pool_requests_total")
-    waited = part.ratio("gateway.pool_requests_waited_total", "gateway.pool_requests_total")
+    in_use = part.peak("gateway.pool_in_use")
+    why = in_use.why or (NO_LIMIT if size == 0 else part.cause("gateway.pool_limit", "gateway.pool_in_use"))
+    known = size and in_use.value is not None
+    share = peak(part.readings("gateway.pool_in_use") / size) if known else exactly(None, 0, why)
+    wait = _mean(part, "gateway.pool_wait_seconds_total")
+    waited = _mean(part, "gateway.pool_requests_waited_total")
     yield part.finding("pool_utilisation", share, "%", "database connections in use, peak", 100)
     yield part.finding("pool_wait", wait, "ms", "wait for a database connection, mean", 1e3)
     yield part.finding("pool_waited_rate", as_share(waited), "%", "requests that waited for one", 100)
-    yield part.finding("pool_errors", part.total("gateway.pool_errors_total"), "", "waits for one that ended in vain")
+    yield part.finding("pool_errors", _counted(part, "gateway.pool_errors_total"), "", "waits for one that ended in vain")
+
+
+def _counted(part: Sustained, name: str) -> Estimate:
+    return part.whole(part.total(name), name, fell=STARTED)
+
+
+def _mean(part: Sustained, above: str) -> Estimate:
+    """Of each request for a connection to the database."""
+    under = "gateway.pool_requests_total"
+    return part.whole(part.ratio(above, under), above, under, fell=STARTED)

@@ -29,6 +29,7 @@ OTHERS_TOO = "those of others too"
 NOWHERE = "no event tells of their end and they are in no state: as where somebody drains or obliterates the queue"
 NONE_RAN = "no job was done at its first attempt"
 MISSED_BEGINS = "how often they were begun is not known: events were missed"
+TAKEN_OUT = "somebody took jobs out of the dead letter queue meanwhile"
 AHEAD = "the clock of a worker is ahead"
 TERMS = {
     "acknowledged": "jobs that the queue took",
@@ -140,7 +141,8 @@ def _failures(part: Sustained) -> Iterable[Finding]:
         yield part.share("retry_success_rate", rescued, len(again), "tried again and done", none=none)
     for category, count in dead["error"].astype(str).value_counts().items():
         yield part.share(f"dead_letters.{operation_slug(str(category))}", count, len(dead), f"dead letters, {category}")
-    yield part.finding("dead_letters", part.total("queue.dead"), "jobs", "jobs in the dead letter queue")
+    dead_letters = part.whole(part.total("queue.dead"), "queue.dead", fell=TAKEN_OUT)
+    yield part.finding("dead_letters", dead_letters, "jobs", "jobs in the dead letter queue")
 
 
 def _account(

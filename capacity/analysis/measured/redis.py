@@ -57,6 +57,8 @@ def _utilisation(part: Sustained) -> Estimate:
     ever = set(part.all_gauges["gauge"])
     used = next((each for each in ("redis.memory_counted_bytes", "redis.memory_bytes") if each in ever), "")
     both = _together(part, used or "redis.memory_bytes", "redis.memory_limit_bytes")
+    if (whole := part.peak("redis.memory_bytes")).value is None and len(both):
+        return whole
     limited = both[both.iloc[:, 1] > 0]
     found = peak(limited.iloc[:, 0] / limited.iloc[:, 1])
     return explained(found, UNLIMITED if len(both) else part.cause("redis.memory_bytes", "redis.memory_limit_bytes"))
@@ -67,7 +69,9 @@ def _fragmentation(part: Sustained) -> Finding:
     both = _together(part, "redis.memory_bytes", "redis.fragmentation")
     used, ratios = both.iloc[:, 0], both.iloc[:, 1]
     most = peak(ratios[np.maximum(used, used * (ratios - 1)) >= ENOUGH_BYTES])
-    if most.value is None:
+    if (whole := part.peak("redis.fragmentation")).value is None and len(both):
+        most = whole
+    elif most.value is None:
         most = exactly(None, len(both), LITTLE if len(both) else part.cause("redis.fragmentation"))
     elif most.value < 1:
         most = exactly(None, most.count, SWAPPED)
@@ -106,18 +110,12 @@ def _cpu_share(part: Sustained) -> Finding:
 
 def _rate(part: Sustained, gauge: str) -> Estimate:
     """How far a counter rose in a second; none where it fell, as after a restart."""
-    return _unless_fallen(part.per_second(gauge), part.gauges, gauge)
+    return part.whole(part.per_second(gauge), gauge, fell=SET_BACK)
 
 
 def _counted(part: Sustained, gauge: str) -> Estimate:
     """How far a counter rose over the whole recording; none where the server's counters were set back."""
-    return _unless_fallen(part.total(gauge), part.all_gauges, gauge, COMMANDS)
-
-
-def _unless_fallen(found: Estimate, gauges: pd.DataFrame, *counters: str) -> Estimate:
-    readings = (gauges.loc[gauges["gauge"] == name, ["at_ns", "value"]].sort_values("at_ns") for name in counters)
-    fell = any(bool((each["value"].diff() < 0).any()) for each in readings)
-    return exactly(None, found.count, SET_BACK) if fell and found.value is not None else found
+    return part.whole(part.total(gauge), gauge, COMMANDS, fell=SET_BACK)
 
 
 def _together(part: Sustained, *names: str) -> pd.DataFrame:

@@ -26,6 +26,8 @@ from capacity.findings import Finding
 from capacity.manifest import Manifest
 from capacity.units import NS_PER_S
 
+UNREAD_FROM = "there is no reading of it from {:,.1f} s of the load on"
+
 
 @dataclass(frozen=True, slots=True)
 class Sustained:
@@ -126,8 +128,10 @@ class Sustained:
         found = ratio(rises[list(names)].sum(axis=1), rises["seconds"])
         return found if found.value is not None else explained(found, self.cause(*names))
 
-    def peak(self, name: str) -> Estimate:
-        """The highest reading of one gauge."""
+    def peak(self, name: str, *, seldom: bool = False) -> Estimate:
+        """The highest reading of one gauge; none where it was not read until the end, but for one that is read seldom."""
+        if not seldom and (last_s := self.unread_from(name, pauses=True)) is not None:
+            return exactly(None, len(self.readings(name)), UNREAD_FROM.format(last_s))
         found = peak(self.readings(name))
         return found if found.value is not None else explained(found, self.cause(name))
 
@@ -145,6 +149,26 @@ class Sustained:
     def readings(self, name: str) -> npt.NDArray[np.float64]:
         """The readings of one gauge."""
         return self.gauges.loc[self.gauges["gauge"] == name, "value"].to_numpy(dtype=float)
+
+    def unread_from(self, name: str, *, pauses: bool = False) -> float | None:
+        """From when on a gauge was read no more, in seconds of the load; None where it was until the end.
+
+        With `pauses`, where that is much longer than between two readings: some are read seldom, or answered late.
+        """
+        at_s = self.all_gauges.loc[self.all_gauges["gauge"] == name, "at_ns"].to_numpy() / NS_PER_S
+        if not len(at_s) or self.manifest.state != "complete" or not self.manifest.sustained:
+            return None
+        pause_s = 2 * float(np.diff(at_s).max(initial=0)) + 1 if pauses else 0.0
+        return float(at_s[-1]) if at_s[-1] + pause_s < self.manifest.sustained[-1].end_s else None
+
+    def whole(self, found: Estimate, *names: str, fell: str) -> Estimate:
+        """What was found of a server's counters; none where one of them was not read until the end, or `fell`."""
+        for name in names if found.value is not None else ():
+            if (np.diff(self.all_gauges.loc[self.all_gauges["gauge"] == name, "value"]) < 0).any():
+                return exactly(None, found.count, fell)
+            if (last_s := self.unread_from(name)) is not None:
+                return exactly(None, found.count, UNREAD_FROM.format(last_s))
+        return found
 
     def total(self, name: str, *, but_looks: bool = False) -> Estimate:
         """How far a counter rose over the whole recording: all of it was counted; none where it was not read.

@@ -9,6 +9,7 @@ import redis
 
 from capacity.errors import CapacityError
 from capacity.system.clients import redis_client
+from capacity.units import MB
 
 ITEMS = {"smoke": 50_000, "standard": 150_000, "full": 150_000}
 VALUE_BYTES = 1000
@@ -16,6 +17,7 @@ LISTS = 100
 LIST_LENGTH = 200
 TIMEOUT_S = 5
 CHUNK = 1000
+TAKES = 1.5  # of its values' bytes, with the keys and what the allocator adds
 SEED = 20251111
 BELOW, MADE = "capacity:*", "capacity:made"
 MARK = "by capacity prepare, which removes all keys below capacity:"
@@ -25,12 +27,13 @@ def prepare_cache(url: str, items: int) -> None:
     """Set `capacity:item:1` to `capacity:item:items` and fill `capacity:list:1` to `capacity:list:100` anew.
 
     The key `capacity:made` says that all keys below `capacity:` are the suite's; those are removed first. Raises
-    CapacityError where the server is down, hangs, refuses or has no memory left, and where such keys are there without
-    that one.
+    CapacityError where the server is down, hangs, refuses or has no memory left, where such keys are there without that
+    one, and where keys of others would be evicted for them.
     """
     draw = np.random.default_rng(SEED)
     with _connected(url) as client:
         _remove(client)
+        _check_room(client, items * VALUE_BYTES * TAKES)
         client.set(MADE, MARK)
         for first in range(1, items + 1, CHUNK):
             pipeline = client.pipeline(transaction=False)
@@ -59,6 +62,21 @@ def _remove(client: redis.Redis) -> bool:
             )
         client.unlink(*chunk)
     return bool(client.unlink(MADE)) if ours else False
+
+
+def _check_room(client: redis.Redis, wanted_bytes: float) -> None:
+    """CapacityError where a Redis that evicts keys has those of others, and not so much memory free."""
+    try:
+        memory, others = client.info("memory"), client.info("keyspace")
+    except redis.ResponseError:  # a user without that right fills the cache all the same
+        return
+    policy, limit = str(memory.get("maxmemory_policy", "")), float(memory.get("maxmemory", 0))
+    free = limit - memory["used_memory"]
+    if others and limit and policy not in ("noeviction", "") and free < wanted_bytes:
+        raise CapacityError(
+            f"Redis would evict keys of others for the cache, which takes up to {wanted_bytes / MB:,.0f} MB: {free / MB:,.0f} "
+            f"MB are free, and maxmemory-policy is {policy}; name a Redis with more memory, or of your own"
+        )
 
 
 @contextmanager
