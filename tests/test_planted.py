@@ -1,9 +1,9 @@
-"""Situations that nobody listed beforehand: each figure is right, or not given with the cause, and nothing is touched."""
+"""Situations that nobody listed: each figure is right, or not given with the cause, and nothing is touched."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,16 +26,9 @@ def tally() -> Iterator[Counter[str]]:
 
 
 @pytest.fixture
-def stand(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    postgres_of: Callable[[str], Path],
-    redis_of: Callable[[str], Path],
-    start_pooler: Callable[..., AbstractContextManager[str]],
-    node: str,
-) -> Iterator[Stand]:
+def stand(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     with ExitStack() as stack:
-        yield Stand(tmp_path, stack, monkeypatch, postgres_of, redis_of, start_pooler, node)
+        yield Stand(tmp_path, stack, monkeypatch, request.getfixturevalue)
 
 
 def outcome(finding: Finding | None, right: Right) -> str:

@@ -13,7 +13,7 @@ from capacity.system.addresses import System
 from tests.planted.stand import Situation, Stand
 
 GET = {"name": "get", "request": {"path": "/items"}}
-PAGE = "# TYPE gateway_pool_errors_total counter\ngateway_pool_limit 10\ngateway_pool_in_use {used}\ngateway_pool_errors_total {errors}\n"
+PAGE = "gateway_pool_limit 10\ngateway_pool_in_use {used}\ngateway_pool_errors_total {errors}\n"
 
 
 @dataclass
@@ -71,7 +71,9 @@ def served(api: Api, host: str = "127.0.0.1") -> Iterator[str]:
         listener.close()
 
 
-def measured(stand: Stand, api: Api, host: str = "127.0.0.1", operation: Mapping[str, object] = GET) -> Mapping[str, Finding]:
+def measured(
+    stand: Stand, api: Api, host: str = "127.0.0.1", operation: Mapping[str, object] = GET
+) -> Mapping[str, Finding]:
     """The findings by their names without `gateway.`; each request was asked once."""
     workloads = stand.workloads("gateway", "http", [dict(operation)], seconds=3)
     with served(api, host) as url:
@@ -105,7 +107,10 @@ def old_protocol(stand: Stand) -> Mapping[str, Finding]:
 def restarted(stand: Stand) -> Mapping[str, Finding]:
     """It had 50 errors, is started anew in mid-run, and has 3 since."""
     counted = itertools.chain([47, 48, 49, 50, 50, 50], itertools.repeat(3))
-    api = Api(lambda *_: (answer(200, "ok"), False), lambda _: answer(200, PAGE.format(used=5, errors=next(counted)), "Content-Type: text/plain\r\n"))
+    api = Api(
+        lambda *_: (answer(200, "ok"), False),
+        lambda _: answer(200, PAGE.format(used=5, errors=next(counted)), "Content-Type: text/plain\r\n"),
+    )
     return measured(stand, api)
 
 
@@ -113,7 +118,9 @@ def metrics_go(stand: Stand) -> Mapping[str, Finding]:
     """Its page of figures is not answered any more from the middle on."""
     api = Api(
         lambda *_: (answer(200, "ok"), False),
-        lambda read: answer(200, PAGE.format(used=5, errors=0), "Content-Type: text/plain\r\n") if read < 7 else answer(503),
+        lambda read: (
+            answer(200, PAGE.format(used=5, errors=0), "Content-Type: text/plain\r\n") if read < 7 else answer(503)
+        ),
     )
     return measured(stand, api)
 
@@ -133,11 +140,21 @@ def newer_internet(stand: Stand) -> Mapping[str, Finding]:
 
 FINE = {"success_rate": 100, "error_rate": 0, "no_answer_rate": 0}
 SITUATIONS = [
-    Situation("answers have no body, or chunks and trailers", {**FINE, "keep_alive_reuse": 100, "redirected": 0}, no_bodies),
+    Situation(
+        "answers have no body, or chunks and trailers", {**FINE, "keep_alive_reuse": 100, "redirected": 0}, no_bodies
+    ),
     Situation("an API ends a connection after five answers", FINE, five_each),
     Situation("an API speaks HTTP/1.0", {**FINE, "keep_alive_reuse": (0, 1)}, old_protocol),
     Situation("an API is started anew in mid-run", {**FINE, "pool_errors": "started anew"}, restarted),
-    Situation("the page of figures goes away in mid-run", {**FINE, "pool_errors": "no reading of it from", "pool_utilisation": "no reading of it from"}, metrics_go),
+    Situation(
+        "the page of figures goes away in mid-run",
+        {**FINE, "pool_errors": "no reading of it from", "pool_utilisation": "no reading of it from"},
+        metrics_go,
+    ),
     Situation("an API tells of a pool that has no connections", {**FINE, "pool_utilisation": "limit"}, no_pool),
-    Situation("an API at an address of IPv6 sheds load", {"success_rate": (88, 91), "error_rate": 0, "shed_rate": (9, 11)}, newer_internet),
+    Situation(
+        "an API at an address of IPv6 sheds load",
+        {"success_rate": (88, 91), "error_rate": 0, "shed_rate": (9, 11)},
+        newer_internet,
+    ),
 ]

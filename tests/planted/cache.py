@@ -2,21 +2,29 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import redis
 
+from capacity.analysis.planning.basis import read_basis
+from capacity.analysis.planning.catalog import read_catalog
+from capacity.analysis.planning.findings import plan_findings
+from capacity.analysis.planning.plan import make_plan
+from capacity.analysis.planning.plan_file import read_plan
 from capacity.clock import wait_until
-from capacity.findings import Finding
+from capacity.findings import Finding, read_findings
 from capacity.probes.redis import measure_redis, read_redis_findings
 from capacity.recording import open_recording
 from capacity.system.addresses import System
 from tests.planted.stand import REFUSED, Situation, Stand, refusal_of
 
+DATA = Path(__file__).parents[2] / "data"
 GET = {"name": "get", "command": ["GET", "shop:item"]}
 SET = {"name": "set", "command": ["SET", "shop:item", "7"]}
+NOW = "local function now() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end"
 GROW = {
     "name": "grow",
     "command": ["SET", "shop:{number}", "{value}"],
@@ -55,8 +63,7 @@ def fills_what_evicts(stand: Stand) -> Mapping[str, Finding]:
     """The suite's own cache, of 60 MB, is to be filled where 8 MB are free and keys of others would go for it."""
     url = stand.redis("Valkey 8.1.8", maxmemory="40mb", maxmemory_policy="allkeys-lru")
     with filled(stand, url, keys=3_000, size=10_000):
-        found = refusal_of(lambda: measured(stand, url, GET, dataset="reference"))
-    return found
+        return refusal_of(lambda: measured(stand, url, GET, dataset="reference"))
 
 
 def renamed(stand: Stand) -> Mapping[str, Finding]:
@@ -73,7 +80,9 @@ def replica(stand: Stand) -> Mapping[str, Finding]:
         assert wait_until(lambda: client.dbsize() == 200, 20)
         stand.keeps_keys(url)
         found = measured(stand, url, GET, SET)
-    stand.counted["set.failures.readonly"] = float((open_recording(stand.folder / "recording").samples["operation"] == "set").sum())
+    stand.counted["set.failures.readonly"] = float(
+        (open_recording(stand.folder / "recording").samples["operation"] == "set").sum()
+    )
     return found
 
 
@@ -84,7 +93,8 @@ def user_goes(stand: Stand) -> Mapping[str, Finding]:
         client.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all")
         mine = url.replace("redis://", "redis://shop:secret@")
         with stand.meanwhile(lambda: client.execute_command("ACL", "DELUSER", "shop")):
-            return measured(stand, mine, GET)
+            found = measured(stand, mine, GET)
+    return {**found, **planned(found.values())}
 
 
 def no_such_database(stand: Stand) -> Mapping[str, Finding]:
@@ -96,7 +106,7 @@ def no_such_database(stand: Stand) -> Mapping[str, Finding]:
 def busy_script(stand: Stand) -> Mapping[str, Finding]:
     """Somebody's script runs for a second, and Redis answers BUSY after a tenth of one."""
     url = stand.redis("Redis 7.0.15", busy_reply_threshold="100")
-    script = "local t = redis.call('TIME') local e = t[1] * 1000 + t[2] / 1000 + 1000 repeat t = redis.call('TIME') until t[1] * 1000 + t[2] / 1000 > e"
+    script = f"{NOW} local ended = now() + 1000 repeat until now() > ended"
     with filled(stand, url) as client, stand.meanwhile(lambda: client.eval(script, 0)):
         found = measured(stand, url, GET)
     failed = open_recording(stand.folder / "recording").samples["error"]
@@ -134,14 +144,51 @@ def rewrites(stand: Stand) -> Mapping[str, Finding]:
             thread.join()
 
 
+def planned(found: Iterable[Finding]) -> dict[str, Finding]:
+    """What the project's plan makes of these findings, beside those that are committed."""
+    folder = DATA / "recorded" / "findings"
+    named = {each.name: each for each in (*read_findings(folder), *found)}
+    plan = make_plan(read_plan(DATA / "plan.yaml"), read_basis(folder, named.values()), read_catalog(DATA / "catalog"))
+    return {each.name: each for each in plan_findings(plan)}
+
+
 SITUATIONS = [
-    Situation("memory is full and keys are evicted", {"success_rate": 100, "out_of_memory": 0, "memory_utilisation": (80, 102)}, evicting),
+    Situation(
+        "memory is full and keys are evicted",
+        {"success_rate": 100, "out_of_memory": 0, "memory_utilisation": (80, 102)},
+        evicting,
+    ),
     Situation("the suite's own cache would evict others' keys", {REFUSED: "evict"}, fills_what_evicts),
-    Situation("CLIENT has another name", {"success_rate": 100, "connections_open": 5, "evictions": 0, "cpu_share": (0.01, 100)}, renamed),
+    Situation(
+        "CLIENT has another name",
+        {"success_rate": 100, "connections_open": 5, "evictions": 0, "cpu_share": (0.01, 100)},
+        renamed,
+    ),
     Situation("a replica is written", {"get.success_rate": 100, "set.success_rate": 0, "out_of_memory": 0}, replica),
-    Situation("the user is deleted in mid-run", {"success_rate": (10, 60), "evictions": "no reading of it from", "out_of_memory": "no reading of it from", "memory": "no reading of it from", "cpu_share": "read"}, user_goes),
-    Situation("the address names a database that is not there", {REFUSED: "DB index is out of range"}, no_such_database),
+    Situation(
+        "the user is deleted in mid-run",
+        {
+            "success_rate": (10, 60),
+            "evictions": "no reading of it from",
+            "out_of_memory": "no reading of it from",
+            "memory": "no reading of it from",
+            "cpu_share": "read",
+            "plan.redis_memory.use": "no reading of it from",
+        },
+        user_goes,
+    ),
+    Situation(
+        "the address names a database that is not there", {REFUSED: "DB index is out of range"}, no_such_database
+    ),
     Situation("a script of somebody's keeps Redis busy", {"success_rate": (40, 99), "evictions": 0}, busy_script),
-    Situation("maxmemory is set in mid-run", {"success_rate": 100, "memory_utilisation": (48, 55), "evictions": 0}, limit_changes),
-    Situation("the append-only file is rewritten all the while", {"success_rate": 100, "evictions": 0, "memory": (20, 40), "memory_utilisation": (5, 15)}, rewrites),
+    Situation(
+        "maxmemory is set in mid-run",
+        {"success_rate": 100, "memory_utilisation": (48, 55), "evictions": 0},
+        limit_changes,
+    ),
+    Situation(
+        "the append-only file is rewritten all the while",
+        {"success_rate": 100, "evictions": 0, "memory": (20, 40), "memory_utilisation": (5, 15)},
+        rewrites,
+    ),
 ]

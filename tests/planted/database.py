@@ -30,7 +30,10 @@ TABLES = (
 )
 READ = {"name": "look", "statements": [{"sql": "SELECT sold FROM stock WHERE id = 1 + (random() * 999)::int"}]}
 SELL = {"name": "sell", "statements": [{"sql": "UPDATE stock SET sold = sold + 1 WHERE id = 1"}]}
-MANY = {"name": "sell", "statements": [{"sql": "UPDATE stock SET sold = sold + 1 WHERE id = 1 + (random() * 998)::int"}]}
+MANY = {
+    "name": "sell",
+    "statements": [{"sql": "UPDATE stock SET sold = sold + 1 WHERE id = 1 + (random() * 998)::int"}],
+}
 
 
 def measured(stand: Stand, url: str, admin: str, *operations: object, **more: object) -> Mapping[str, Finding]:
@@ -93,7 +96,9 @@ def reads_of_a_standby(stand: Stand) -> Mapping[str, Finding]:
         def write() -> None:
             with psycopg.connect(primary.url, autocommit=True) as connection:
                 while not ended.wait(0.01):
-                    connection.execute("INSERT INTO busy SELECT repeat(md5(random()::text), 200) FROM generate_series(1, 9)")
+                    connection.execute(
+                        "INSERT INTO busy SELECT repeat(md5(random()::text), 200) FROM generate_series(1, 9)"
+                    )
 
         thread = threading.Thread(target=write)
         thread.start()
@@ -228,7 +233,7 @@ def hurried_administrator(stand: Stand) -> Mapping[str, Finding]:
 def paused_pooler(stand: Stand) -> Mapping[str, Finding]:
     """PgBouncer is paused for 0.7 s in the middle, as for a failover behind it: all wait, and none fails."""
     server = shop(stand, "15")
-    with stand.start_pooler(as_role(server, "app"), mode="transaction") as url:
+    with stand.fixture("start_pooler")(as_role(server, "app"), mode="transaction") as url:
         console = psycopg.conninfo.make_conninfo(url, dbname="pgbouncer", user="console")
 
         def pause() -> None:
@@ -252,15 +257,15 @@ SITUATIONS = [
         {"success_rate": 100, "rollbacks": 0, "deadlocks": 0, "log_throughput": "standby"},
         reads_of_a_standby,
     ),
-    Situation("a standby is to be written", {REFUSED: "the server is a replica; name its primary"}, writes_to_a_standby),
+    Situation(
+        "a standby is to be written", {REFUSED: "the server is a replica; name its primary"}, writes_to_a_standby
+    ),
     Situation(
         "a role has a lock_timeout, and somebody holds the row",
         {"sell.success_rate": 0, "look.success_rate": 100, "deadlocks": 0, "sell.response_p50": "failed"},
         lock_timeout,
     ),
-    Situation(
-        "the table is unlogged", {"success_rate": 100, "log_throughput": (0, 0.05), "rollbacks": 0}, unlogged
-    ),
+    Situation("the table is unlogged", {"success_rate": 100, "log_throughput": (0, 0.05), "rollbacks": 0}, unlogged),
     Situation(
         "another database deadlocks and rolls back",
         {"success_rate": 100, "deadlocks": 0, "rollbacks": 0, "lock_wait_share": (0, 2)},

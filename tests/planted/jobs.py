@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,21 @@ await new Promise((done) => process.once("SIGTERM", done));
 await worker.close(true);
 process.exit(0);
 """
+QUEUE = """
+const { Queue } = await import("MODULE");
+import { options } from "./connection.mjs";
+const queue = new Queue("orders", options);
+DOES;
+await queue.close();
+"""
+ADD = 'for (let n = 0; n < 20; n++) await queue.add("theirs", {}, { removeOnComplete: false })'
+PUT_OFF = """
+if (!seen[job.id]) {
+  seen[job.id] = 1;
+  await job.moveToDelayed(Date.now() + 100, token);
+  throw new DelayedError();
+}
+"""
 JOBS = [{"name": "pay", "job": {"data": '{"owner": 1}', "attempts": 3, "backoff_ms": 50}}]
 
 
@@ -55,7 +70,7 @@ def script(stand: Stand, text: str, module: str, url: str, **more: str) -> Itera
     """A script of Node beside that make of BullMQ, once it has said that it is ready, or has ended."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("CAPACITY_")}
     environment = bare | {"CAPACITY_REDIS_URL": url, "CAPACITY_QUEUE_PREFIX": PREFIX, **more}
-    words = [stand.node, "--input-type=module", "-e", text.replace("MODULE", module)]
+    words = [stand.fixture("node"), "--input-type=module", "-e", text.replace("MODULE", module)]
     with subprocess.Popen(words, cwd=NODE, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -68,7 +83,9 @@ def script(stand: Stand, text: str, module: str, url: str, **more: str) -> Itera
 
 
 @contextmanager
-def theirs(stand: Stand, module: str, *workers: tuple[str, str], events: int = 10_000, **settings: str) -> Iterator[tuple[str, list[Any]]]:
+def theirs(
+    stand: Stand, module: str, *workers: tuple[str, str], events: int = 10_000, **settings: str
+) -> Iterator[tuple[str, list[Any]]]:
     """A queue with jobs of others in each state, another one whose keys begin as its, and one of its name elsewhere.
 
     `workers` are what each does with a job, and its options.
@@ -87,7 +104,9 @@ def theirs(stand: Stand, module: str, *workers: tuple[str, str], events: int = 1
         yield url, running
 
 
-def measured(stand: Stand, url: str, operations: list[dict[str, Any]] = JOBS, drain_s: float = 5, **more: Any) -> Mapping[str, Finding]:
+def measured(
+    stand: Stand, url: str, operations: list[dict[str, Any]] = JOBS, drain_s: float = 5, **more: Any
+) -> Mapping[str, Finding]:
     """The findings by their names without `queue.`; what was added is counted."""
     workloads = stand.workloads("queue", "bullmq", [dict(each) for each in operations], **{"rate": 60, **more})
     system = System(redis_url=url, queue=NAME, queue_prefix=PREFIX)
@@ -127,7 +146,7 @@ def limited(stand: Stand) -> Mapping[str, Finding]:
 
 
 def paused(stand: Stand) -> Mapping[str, Finding]:
-    pause = 'const { Queue } = await import("MODULE"); import { options } from "./connection.mjs"; const q = new Queue("orders", options); await q.pause(); await q.close();'
+    pause = QUEUE.replace("DOES", "await queue.pause()")
 
     with theirs(stand, "bullmq-5", ("", "{ concurrency: 5 }")) as (url, _):
 
@@ -144,8 +163,7 @@ def paused(stand: Stand) -> Mapping[str, Finding]:
 
 def put_off(stand: Stand) -> Mapping[str, Finding]:
     """Each job is put off once by its own processor: it is begun twice, and the events do not tell why."""
-    does = "if (!seen[job.id]) { seen[job.id] = 1; await job.moveToDelayed(Date.now() + 100, token); throw new DelayedError(); }"
-    with theirs(stand, "bullmq", (does, "{ concurrency: 5 }")) as (url, _):
+    with theirs(stand, "bullmq", (PUT_OFF, "{ concurrency: 5 }")) as (url, _):
         found = measured(stand, url)
         all_done(stand)
     return found
@@ -163,7 +181,7 @@ def workers_that_keep_five(stand: Stand) -> Mapping[str, Finding]:
     """A rule of the workers, and not of the jobs, keeps the last five that were done: those of others stay."""
     rule = "{ concurrency: 5, removeOnComplete: { count: 5 }, removeOnFail: { count: 5 } }"
     with theirs(stand, "bullmq", ("", rule)) as (url, _):
-        add = 'const { Queue } = await import("MODULE"); import { options } from "./connection.mjs"; const q = new Queue("orders", options); for (let n = 0; n < 20; n++) await q.add("theirs", {}, { removeOnComplete: false }); await q.close();'
+        add = QUEUE.replace("DOES", ADD)
         with script(stand, add, "bullmq", url) as made:
             assert made.wait(20) == 0
         with redis.Redis.from_url(url) as client:
@@ -201,8 +219,18 @@ SITUATIONS = [
     Situation("the workers' rate is limited", {"lost": "not done yet", "failed_rate": 0}, limited),
     Situation("the queue is paused in mid-run", {"lost": "not done yet", "failed_rate": 0}, paused),
     Situation("each job is put off once by its processor", {"lost": 0, "failed_rate": 0, "retried_rate": 100}, put_off),
-    Situation("no job is tried again that cannot be done", {"lost": 0, "failed_rate": 100, "retried_rate": 0}, unrecoverable),
+    Situation(
+        "no job is tried again that cannot be done", {"lost": 0, "failed_rate": 100, "retried_rate": 0}, unrecoverable
+    ),
     Situation("the workers have a rule of what is kept", {"lost": 0, "failed_rate": 0}, workers_that_keep_five),
-    Situation("the user may not read streams", {REFUSED: "Redis refuses what the queue is watched by: User shop has no permissions to run the 'xrevrange'"}, no_streams),
-    Situation("one job at a time in all workers together", {"lost": "not done yet", "failed_rate": 0, "active_peak": (1, 1)}, one_at_a_time),
+    Situation(
+        "the user may not read streams",
+        {REFUSED: "Redis refuses what the queue is watched by: User shop has no permissions to run the 'xrevrange'"},
+        no_streams,
+    ),
+    Situation(
+        "one job at a time in all workers together",
+        {"lost": "not done yet", "failed_rate": 0, "active_peak": (1, 1)},
+        one_at_a_time,
+    ),
 ]

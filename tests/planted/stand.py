@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,24 +46,21 @@ class Stand:
     folder: Path
     stack: ExitStack
     patch: pytest.MonkeyPatch
-    postgres_of: Callable[[str], Path]
-    redis_of: Callable[[str], Path]
-    start_pooler: Callable[..., AbstractContextManager[str]]
-    node: str
+    fixture: Callable[[str], Any]
     counted: dict[str, Right] = field(default_factory=dict)  # what was right by what somebody else counted meanwhile
     _kept: list[tuple[Callable[[], object], object]] = field(default_factory=list)
 
     def postgres(self, version: str, **settings: str) -> RunningServer:
         """A PostgreSQL of its own."""
         if version != "18":
-            self.patch.setenv(POSTGRES_BIN, str(self.postgres_of(version)))
+            self.patch.setenv(POSTGRES_BIN, str(self.fixture("postgres_of")(version)))
         directory = self.stack.enter_context(open_server_directory())
         return run_postgres(directory, **{"deadlock_timeout": "50ms", **settings})
 
     def redis(self, version: str, **settings: str) -> str:
         """The address of a Redis of its own."""
         if version != "Redis 8.2.3":
-            self.patch.setenv(REDIS_SERVER, str(self.redis_of(version)))
+            self.patch.setenv(REDIS_SERVER, str(self.fixture("redis_of")(version)))
         directory = self.stack.enter_context(open_server_directory())
         return run_redis(directory, **{name.replace("_", "-"): each for name, each in settings.items()}).url
 

@@ -89,14 +89,16 @@ def _pool(part: Sustained) -> Iterable[Finding]:
     size = part.peak("gateway.pool_limit").value
     in_use = part.peak("gateway.pool_in_use")
     why = in_use.why or (NO_LIMIT if size == 0 else part.cause("gateway.pool_limit", "gateway.pool_in_use"))
-    known = size and in_use.value is not None
-    share = peak(part.readings("gateway.pool_in_use") / size) if known else exactly(None, 0, why)
+    used = part.readings("gateway.pool_in_use")
+    share = peak(used / size) if size and in_use.value is not None else exactly(None, 0, why)
     wait = _mean(part, "gateway.pool_wait_seconds_total")
     waited = _mean(part, "gateway.pool_requests_waited_total")
     yield part.finding("pool_utilisation", share, "%", "database connections in use, peak", 100)
     yield part.finding("pool_wait", wait, "ms", "wait for a database connection, mean", 1e3)
     yield part.finding("pool_waited_rate", as_share(waited), "%", "requests that waited for one", 100)
-    yield part.finding("pool_errors", _counted(part, "gateway.pool_errors_total"), "", "waits for one that ended in vain")
+    yield part.finding(
+        "pool_errors", _counted(part, "gateway.pool_errors_total"), "", "waits for one that ended in vain"
+    )
 
 
 def _counted(part: Sustained, name: str) -> Estimate:

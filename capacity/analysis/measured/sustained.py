@@ -129,7 +129,7 @@ class Sustained:
         return found if found.value is not None else explained(found, self.cause(*names))
 
     def peak(self, name: str, *, seldom: bool = False) -> Estimate:
-        """The highest reading of one gauge; none where it was not read until the end, but for one that is read seldom."""
+        """The highest reading of one gauge; none where it was not read until the end, unless it is read `seldom`."""
         if not seldom and (last_s := self.unread_from(name, pauses=True)) is not None:
             return exactly(None, len(self.readings(name)), UNREAD_FROM.format(last_s))
         found = peak(self.readings(name))

@@ -30,8 +30,9 @@ FROM (SELECT array_agg(each) AS clients FROM pg_stat_get_backend_idset() AS each
             AND pg_stat_get_backend_client_port(each) IS NOT NULL OFFSET 0) AS connected,
      generate_series(1, {AT_ONCE}) AS look,
      LATERAL (SELECT concat(pg_sleep(%s), look) AS after, clock_timestamp() AS begun OFFSET 0) AS pause,
-     LATERAL (SELECT array_agg(concat(client, ' ', pg_stat_get_backend_xact_start(client))) FILTER (WHERE pg_stat_get_backend_wait_event(client)
-                  IN ('transactionid', 'tuple', 'spectoken')) AS waiting
+     LATERAL (SELECT array_agg(concat(client, ' ', pg_stat_get_backend_xact_start(client)))
+                  FILTER (WHERE pg_stat_get_backend_wait_event(client)
+                          IN ('transactionid', 'tuple', 'spectoken')) AS waiting
               FROM unnest(clients) AS client WHERE after <> '' OFFSET 0) AS seen
 """
 

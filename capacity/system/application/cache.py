@@ -74,8 +74,8 @@ def _check_room(client: redis.Redis, wanted_bytes: float) -> None:
     free = limit - memory["used_memory"]
     if others and limit and policy not in ("noeviction", "") and free < wanted_bytes:
         raise CapacityError(
-            f"Redis would evict keys of others for the cache, which takes up to {wanted_bytes / MB:,.0f} MB: {free / MB:,.0f} "
-            f"MB are free, and maxmemory-policy is {policy}; name a Redis with more memory, or of your own"
+            f"Redis would evict keys of others for the cache, which takes up to {wanted_bytes / MB:,.0f} MB: "
+            f"{free / MB:,.0f} MB are free, and maxmemory-policy is {policy}; name a Redis that has more memory"
         )
 
 
