@@ -123,7 +123,7 @@ def all_done(stand: Stand) -> None:
 
 def few_events(stand: Stand) -> Mapping[str, Finding]:
     with theirs(stand, "bullmq-5", ("", "{ concurrency: 5 }"), events=5) as (url, _):
-        return measured(stand, url, rate=200)
+        return measured(stand, url, drain_s=1, rate=200)
 
 
 def stalls(stand: Stand) -> Mapping[str, Finding]:

@@ -71,7 +71,14 @@ class Stand:
         shape = {"kind": "rate", "arrivals": "uniform", "stages": [stage]}
         for each in operations:
             each.setdefault("weight", 100 / len(operations))
-        values = {"name": part, "target": target, "connections": 4, "operations": operations, **more}
+        values = {
+            "name": part,
+            "target": target,
+            "connections": 4,
+            "timeout_ms": 1000,
+            "operations": operations,
+            **more,
+        }
         (self.folder / f"{part}.yaml").write_text(yaml.safe_dump(values | {"shapes": {"smoke": shape}}))
         return self.folder
 

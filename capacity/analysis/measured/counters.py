@@ -73,7 +73,7 @@ class Counters:
         )
 
     def _unbroken(self, found: Estimate, gauges: pd.DataFrame, *names: str) -> Estimate:
-        if found.value is None:
+        if found.value is None and not all(len(_readings(gauges, name)[0]) for name in names):
             return found
         why = next(self._breaks(gauges, *names), "")
         return exactly(None, found.count, why) if why else found

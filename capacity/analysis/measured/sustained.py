@@ -163,7 +163,7 @@ class Sustained:
 
     def whole(self, found: Estimate, *names: str, fell: str) -> Estimate:
         """What was found of a server's counters; none where one of them was not read until the end, or `fell`."""
-        for name in names if found.value is not None else ():
+        for name in names:
             if (np.diff(self.all_gauges.loc[self.all_gauges["gauge"] == name, "value"]) < 0).any():
                 return exactly(None, found.count, fell)
             if (last_s := self.unread_from(name)) is not None:

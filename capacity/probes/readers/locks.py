@@ -21,7 +21,7 @@ MOST_OF_A_CORE = 0.05  # what looks may cost the server; beside many connections
 # Waits for tables, pages, or a file that grows are none. The server itself pauses between looks. What a connection
 # waits for is read anew in each, at a tenth of the cost of pg_stat_activity, which makes 31 columns of each connection;
 # what depends on `after` comes after the pause. Only clients have a port (no autovacuum), and only those that the role
-# may see. A client that waits again in its next transaction, as where most wait, is told by when that began.
+# may see.
 LOOKS = f"""
 SELECT extract(epoch FROM begun)::float8, extract(epoch FROM clock_timestamp() - begun)::float8, waiting
 FROM (SELECT array_agg(each) AS clients FROM pg_stat_get_backend_idset() AS each
@@ -30,9 +30,8 @@ FROM (SELECT array_agg(each) AS clients FROM pg_stat_get_backend_idset() AS each
             AND pg_stat_get_backend_client_port(each) IS NOT NULL OFFSET 0) AS connected,
      generate_series(1, {AT_ONCE}) AS look,
      LATERAL (SELECT concat(pg_sleep(%s), look) AS after, clock_timestamp() AS begun OFFSET 0) AS pause,
-     LATERAL (SELECT array_agg(concat(client, ' ', pg_stat_get_backend_xact_start(client)))
-                  FILTER (WHERE pg_stat_get_backend_wait_event(client)
-                          IN ('transactionid', 'tuple', 'spectoken')) AS waiting
+     LATERAL (SELECT array_agg(client) FILTER (WHERE pg_stat_get_backend_wait_event(client)
+                  IN ('transactionid', 'tuple', 'spectoken')) AS waiting
               FROM unnest(clients) AS client WHERE after <> '' OFFSET 0) AS seen
 """
 
@@ -44,10 +43,10 @@ class Looks:
     waits: int = 0
     looked_s: float = 0.0
     last_s: float | None = None
-    waiting: frozenset[object] = field(default_factory=frozenset)
+    waiting: frozenset[int] = field(default_factory=frozenset)
 
-    def see(self, at_s: float, waiting: Iterable[object]) -> None:
-        """Which transactions wait at a look: one that also waited at the look before still waits; see `CLOSE_S`."""
+    def see(self, at_s: float, waiting: Iterable[int]) -> None:
+        """Who waits at a look: one that also waited at the look before still waits; see `CLOSE_S`."""
         now = frozenset(waiting)
         if self.last_s is not None and 0 < at_s - self.last_s <= CLOSE_S:
             self.looked_s += at_s - self.last_s

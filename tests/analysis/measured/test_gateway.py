@@ -108,3 +108,31 @@ def test_what_a_gateway_does_not_tell_of_its_inside_is_no_finding() -> None:
     assert not {"pool_utilisation", "pool_wait", "breaker_refusals", "queue_depth"} & set(figures)
     assert figures["cpu_share"].value is None
     assert figures["cpu_share"].note
+
+
+COUNTS = [50.0] * 5 + [3.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("counted", "why"),
+    [
+        (COUNTS, "the counter fell: the gateway was started anew"),
+        (COUNTS[:5], "there is no reading of it from 4.5 s of the load on"),
+    ],
+)
+def test_what_a_gateway_counted_for_a_part_of_the_load_is_not_given(counted: list[float], why: str) -> None:
+    names = ("pool_errors_total", "pool_requests_total", "pool_requests_waited_total", "pool_in_use")
+    told = {f"gateway.{name}": counted for name in names} | {"gateway.pool_limit": [60.0] * len(counted)}
+    frames = samples({}), gauges(**told)
+    figures = {
+        each.name: each for each in gateway_findings("r", *frames, parse_manifest({**FACTS, "state": "complete"}))
+    }
+    whole = len(counted) == SECONDS
+    for name in ("pool_errors", "pool_waited_rate", *([] if whole else ["pool_utilisation"])):
+        assert (figures[f"gateway.{name}"].value, figures[f"gateway.{name}"].note) == (None, why)
+    assert (figures["gateway.pool_utilisation"].value is not None) == whole
+
+
+def test_a_pool_without_connections_has_no_share_in_use() -> None:
+    told = {"gateway.pool_limit": [0.0] * SECONDS, "gateway.pool_in_use": [0.0] * SECONDS}
+    assert found({}, **told)["pool_utilisation"].note == "the gateway's pool has no connections: its limit is 0"

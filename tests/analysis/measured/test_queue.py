@@ -117,3 +117,15 @@ def test_a_time_that_was_not_seen_is_in_no_percentile() -> None:
     """Of a job whose begin was missed neither the wait nor the run is known."""
     told = found(["wait"] * 3)
     assert told["run_p50"].note == "no job was done at its first attempt"
+
+
+def test_dead_letters_that_somebody_takes_out_meanwhile_are_not_counted() -> None:
+    read = pd.DataFrame([(at * S, "queue.dead", dead) for at, dead in ((1, 7.0), (2, 9.0), (9, 4.0), (11, 7.0))])
+    read.columns = ["at_ns", "gauge", "value"]
+    frames = (
+        pd.DataFrame(columns=list(SAMPLE_COLUMNS)).astype(SAMPLE_COLUMNS),
+        read,
+        pd.DataFrame(columns=JOB_SCHEMA.names),
+    )
+    told = {each.name: each for each in queue_findings("r", frames, MANIFEST)}["queue.dead_letters"]
+    assert (told.value, told.note) == (None, "somebody took jobs out of the dead letter queue meanwhile")

@@ -123,3 +123,11 @@ def test_a_counter_is_not_given_where_the_servers_counters_were_set_back(name: s
     assert found(after)["cpu_share"].value is not None  # CONFIG RESETSTAT leaves it
     after.loc[later & (GAUGES["gauge"] == PROCESS), "value"] = 0.0
     assert found(after)["cpu_share"].note == SET_BACK
+
+
+def test_what_was_not_read_until_the_end_is_not_given() -> None:
+    """Nor is a peak: it may have come later."""
+    told = found(GAUGES[~((GAUGES["at_ns"] > MIDDLE) & GAUGES["gauge"].astype(str).str.startswith("redis."))])
+    for name in ("evictions", "out_of_memory", "cpu_share", "memory", "memory_utilisation", "fragmentation"):
+        assert told[name].value is None
+        assert told[name].note.startswith("there is no reading of it from "), (name, told[name].note)
