@@ -52,7 +52,9 @@ class Stand:
 
     def postgres(self, version: str, **settings: str) -> RunningServer:
         """A PostgreSQL of its own."""
-        if version != "18":
+        if version == "18":
+            self.patch.delenv(POSTGRES_BIN, raising=False)
+        else:
             self.patch.setenv(POSTGRES_BIN, str(self.fixture("postgres_of")(version)))
         directory = self.stack.enter_context(open_server_directory())
         return run_postgres(directory, **{"deadlock_timeout": "50ms", **settings})
