@@ -106,7 +106,7 @@ def postgres_reader(url: str) -> tuple[Reader, dict[str, Any]]:
         unset["log_sync_ms"] = why
     missing = unset | missing  # what is not there at all no setting makes
     if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
-        missing |= dict.fromkeys(("log_bytes",) if version >= LOG_IN_IO_SINCE else GAUGES[LOG], STANDBY)
+        missing |= dict.fromkeys(GAUGES[LOG], STANDBY)
     if why := unseen_activity(connection):  # a part of it would be told as the whole
         missing |= dict.fromkeys(GAUGES[CONNECTIONS], why)
 
