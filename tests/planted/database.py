@@ -183,8 +183,8 @@ def deadlocks(stand: Stand) -> Mapping[str, Finding]:
     for name, rows in (("up", (1, 2)), ("down", (2, 1))):
         statement = "UPDATE stock SET sold = sold + 1 WHERE id = {}"
         parts = [{"sql": statement.format(row)} for row in rows]
-        operations.append({"name": name, "statements": [parts[0], {"sql": "SELECT pg_sleep(0.02)"}, parts[1]]})
-    found = measured(stand, as_role(server, "app"), as_role(server, "admin"), *operations, rate=40)
+        operations.append({"name": name, "statements": [parts[0], {"sql": "SELECT pg_sleep(0.06)"}, parts[1]]})
+    found = measured(stand, as_role(server, "app"), as_role(server, "admin"), *operations, rate=20)
     failed = int(open_recording(stand.folder / "recording").samples["error"].astype(str).str.contains("40P01").sum())
     assert failed > 0, "nothing deadlocked"
     stand.counted |= {"deadlocks": failed, "rollbacks": failed}
