@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from capacity.analysis.limits.search import PRODUCTION_SHARE
 from capacity.analysis.planning.answers import HELD_BACK, NO_PLAN, Answers, Held
-from capacity.analysis.planning.fits import Fit
+from capacity.analysis.planning.fits import TITLES, Fit
 from capacity.analysis.planning.plan import CapacityPlan, PartPlan, cost_in, cost_now
 from capacity.analysis.planning.plan_file import QUARTER
 from capacity.display.tables_plan import OVER, date_text, day_name, short_name, step_text
@@ -236,7 +236,8 @@ def cost_note(answers: Answers) -> str:
 def choice_texts(part: PartPlan) -> tuple[str, str, str, str]:
     """A part, what to run for it with its monthly cost, what runs today, and what is to be known of it."""
     problems = part.steps[0].problems[:1] if part.steps[0].fit is None else ()
-    reasons = [f"{part.note}{', so it is this size at least' if part.at_least else ''}" if part.note else ""]
+    unjudged = ", ".join(TITLES[name] for name in part.missing)
+    reasons = [f"at least this size: {unjudged} not judged" if part.at_least else part.note]
     reasons += [f"{each.seen}; {each.remedy}" for each in problems]
     return part.entry.title, step_text(part, 0), _size(part.current), "; ".join(filter(None, reasons))
 

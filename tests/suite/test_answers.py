@@ -56,8 +56,7 @@ def test_a_run_of_one_notebook_says_what_it_did_not_measure_and_gives_no_zero(tm
     assert (title, size, note) == (
         "Redis on ElastiCache",
         "≥ t3.small, 25",
-        "CPU, connections not judged (not measured: no finding queue.redis_cpu_per_job; not measured: no finding "
-        "queue.redis_connections), so it is this size at least",
+        "at least this size: CPU, connections not judged",
     )
     assert "not measured, and so not planned: Database on RDS, Workers on EC2, Gateway on EC2" in " ".join(said.split())
     assert " 0" not in said.partition("How much")[2].partition("When")[0]
