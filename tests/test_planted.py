@@ -12,7 +12,7 @@ from capacity.findings import Finding
 from tests.planted import api, cache, database, jobs
 from tests.planted.stand import Right, Situation, Stand
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 SITUATIONS = [*database.SITUATIONS, *cache.SITUATIONS, *jobs.SITUATIONS, *api.SITUATIONS]
 RELATIVE = 1e-6
 
