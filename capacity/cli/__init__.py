@@ -78,6 +78,8 @@ class Commands(click.Group):
             with suppress(OSError):  # the terminal may be gone
                 click.echo(f"capacity: {interrupted}", err=True)
             sys.exit(interrupted.exit_code)
+        except KeyboardInterrupt:  # before its own way to end stood
+            sys.exit(130)
         finally:
             end_without_a_word()
 

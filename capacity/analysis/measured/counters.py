@@ -27,6 +27,8 @@ SWITCHED = {  # of each counter: the gauge that says whether it counts or is tim
 }
 ENDED = "PostgreSQL gave no reading of it from {:,.1f} s of the load on, as where it ends the connection"
 FELL = "the counter fell: the server's statistics were reset, or it was started anew"
+# Of the times in s: PostgreSQL 14 notes the begin of a new database's statistics a moment later, a reset comes later.
+SAME_S = 1.0
 LEAST_OTHERS = 0.005  # of the transactions; fewer are those of the server's own housekeeping
 
 
@@ -83,7 +85,8 @@ class Counters:
         switches = {SWITCHED[name][0]: f"{SWITCHED[name][1]} was changed" for name in names if name in SWITCHED}
         for gauge, said in {**STAYS, **switches}.items():
             at_s, values = _readings(gauges, gauge)
-            if len(changed := np.flatnonzero(np.diff(values))):
+            least = SAME_S if gauge in STAYS else 0.0
+            if len(changed := np.flatnonzero(np.abs(np.diff(values)) > least)):
                 yield f"{said} {at_s[changed[0] + 1]:,.1f} s into the load"
         for name in names:
             at_s, values = _readings(gauges, name)

@@ -146,7 +146,12 @@ def _plan(files: ProjectFiles, known: Possible) -> Problems:
 
 
 def _tested(files: ProjectFiles, plan: PlanFile) -> Iterator[tuple[str, str]]:
-    """The loads of which a plan says what was tested, where a workload whose findings it scales loads otherwise."""
+    """The loads of which a plan says what was tested, where a workload whose findings it scales loads otherwise.
+
+    An example plans nothing, and need not fit.
+    """
+    if plan.example:
+        return
     shapes = {
         path: each.shapes.get(files.profile) or next(iter(each.shapes.values()))
         for path, each in files.workloads.items()
