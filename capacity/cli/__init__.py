@@ -73,7 +73,11 @@ class Commands(click.Group):
         try:
             end_when_asked()
             return self.main(*args, **kwargs)
-        except Interrupted as interrupted:
+        except (Interrupted, RuntimeError) as error:
+            # Up to Python 3.11 what interrupts the making of a class comes as the cause of another error.
+            interrupted = error if isinstance(error, Interrupted) else error.__cause__
+            if not isinstance(interrupted, Interrupted):
+                raise
             end_without_a_word(ignoring=True)
             with suppress(OSError):  # the terminal may be gone
                 click.echo(f"capacity: {interrupted}", err=True)
