@@ -236,9 +236,8 @@ def cost_note(answers: Answers) -> str:
 def choice_texts(part: PartPlan) -> tuple[str, str, str, str]:
     """A part, what to run for it with its monthly cost, what runs today, and what is to be known of it."""
     problems = part.steps[0].problems[:1] if part.steps[0].fit is None else ()
-    unjudged = ", ".join(TITLES[name] for name in part.missing)
-    reasons = [f"at least this size: {unjudged} not judged" if part.at_least else part.note]
-    reasons += [f"{each.seen}; {each.remedy}" for each in problems]
+    unjudged = f"at least this size: {', '.join(TITLES[name] for name in part.missing)} not judged"
+    reasons = [unjudged if part.at_least else part.note, *(f"{each.seen}; {each.remedy}" for each in problems)]
     return part.entry.title, step_text(part, 0), _size(part.current), "; ".join(filter(None, reasons))
 
 
