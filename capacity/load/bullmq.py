@@ -19,6 +19,9 @@ from capacity.workload import Workload
 
 STANDARD = ("addStandardJob-9", ("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker"))
 DELAYED = ("addDelayedJob-6", ("marker", "meta", "id", "delayed", "completed", "events"))
+LISTS, SETS = ("wait", "paused", "active"), ("prioritized", "delayed", "completed", "failed")  # of jobs, by state
+RECORDS = ("", ":logs", ":lock", ":dependencies", ":processed", ":failed", ":unsuccessful")  # of a job, after its id
+LOADS = "capacity:loads"  # after the queue's name, what watches its loads: no job's id has a colon there
 MAJORS = range(3, 7)  # the versions of BullMQ whose workers were seen to do the jobs that are added so
 # The scripts are those of 6. What they did otherwise before a version, in their own words and in those of then.
 OTHERWISE = {

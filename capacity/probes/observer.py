@@ -18,7 +18,7 @@ import redis
 
 from capacity.clock import cpu_s, monotonic_ns, unix_ns
 from capacity.errors import CapacityError
-from capacity.load.bullmq import Queue
+from capacity.load.bullmq import LISTS, SETS, Queue
 from capacity.load.child import read_line, run_child, say
 from capacity.probes.jobs.courses import ENDED, GONE, IN_DOUBT, THERE, UNKNOWN, UNSEEN, Courses, JobRow
 from capacity.probes.jobs.events import EventStream
@@ -30,7 +30,6 @@ from capacity.units import NS_PER_MS, NS_PER_S
 
 URL = "CAPACITY_QUEUE_URL"
 INTERVAL_S = 0.1
-LISTS, SETS = ("wait", "paused", "active"), ("prioritized", "delayed", "completed", "failed")
 DEAD = ("wait", "id", "meta")  # one of these is there of each queue that ever had a job
 ROUNDS = 5  # a job may move on while it is looked for
 ENDING_NS = 2 * NS_PER_S  # for what a worker has at the end

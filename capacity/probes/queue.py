@@ -13,7 +13,7 @@ from capacity.analysis.measured.jobs import job_samples
 from capacity.analysis.measured.queue import queue_findings
 from capacity.clock import unix_s, wait_until
 from capacity.findings import Finding
-from capacity.load.bullmq import Queue
+from capacity.load.bullmq import LISTS, Queue
 from capacity.probes.jobs.left import Loads, clear_left_jobs
 from capacity.probes.measurement import Measurement, Watcher, gauges_of, measure
 from capacity.probes.observer import URL as QUEUE_URL
@@ -30,7 +30,6 @@ from capacity.workload import read_workload
 
 FILE = "queue.yaml"
 OBSERVER = "capacity.probes.observer"
-LISTS = ("wait", "paused", "active")
 SCORE_MS = 0x1000  # of a delayed job, times the ms of its moment
 DRAIN_SECONDS = 120.0  # two of BullMQ's own passes over stalled jobs
 POLL_SECONDS = 0.2

@@ -8,16 +8,15 @@ from typing import Any
 import redis
 
 from capacity.errors import CapacityError
-from capacity.load.bullmq import Queue
+from capacity.load.bullmq import LISTS, LOADS, RECORDS, SETS, Queue
 from capacity.system.addresses import OWN_QUEUE
 from capacity.system.clients import redis_client
 
 TIMEOUT_S = 5
 MADE, MARK = "made", "by capacity, which removes all keys of this queue and of that of its dead letters"
 QUEUES = (Queue(OWN_QUEUE), Queue(f"{OWN_QUEUE}-dead"))
-LISTS, SETS = ("wait", "paused", "active"), ("prioritized", "delayed", "completed", "failed", "waiting-children")
-OTHERS = ("id", "meta", "events", "marker", "pc", "limiter", "stalled", "stalled-check", "repeat", "capacity:loads")
-OF_JOB = ("", ":logs", ":lock")
+ORDERED = (*SETS, "waiting-children")
+OTHERS = ("id", "meta", "events", "marker", "pc", "limiter", "stalled", "stalled-check", "repeat", LOADS)
 CHUNK = 1000
 
 
@@ -29,7 +28,7 @@ def own_queue(url: str) -> Iterator[None]:
     """
     with _connected(url) as client:
         for queue in QUEUES:
-            parts = [queue.key(part) for part in (*LISTS, *SETS, *OTHERS)]
+            parts = [queue.key(part) for part in (*LISTS, *ORDERED, *OTHERS)]
             if client.exists(*parts) and client.get(QUEUES[0].key(MADE)) != MARK.encode():
                 raise CapacityError(
                     f"Redis has a queue {queue.key('')[:-1]} that the suite did not make, and nothing in it is "
@@ -48,10 +47,10 @@ def own_queue(url: str) -> Iterator[None]:
 
 def _remove(client: redis.Redis, queue: Queue) -> None:
     """Remove a queue: the keys of its jobs, and its own."""
-    for part in (*LISTS, *SETS):
+    for part in (*LISTS, *ORDERED):
         read: Callable[..., Any] = client.lrange if part in LISTS else client.zrange
         while jobs := read(queue.key(part), 0, CHUNK - 1):
-            keys = [queue.key(each.decode()) + of_job for each, of_job in itertools.product(jobs, OF_JOB)]
+            keys = [queue.key(each.decode()) + record for each, record in itertools.product(jobs, RECORDS)]
             client.unlink(*keys)
             if part in LISTS:
                 client.ltrim(queue.key(part), len(jobs), -1)

@@ -1,6 +1,5 @@
 """In somebody's own Redis the application's queue is nobody else's, and nothing of it stays."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,25 +8,10 @@ import redis
 from capacity.errors import CapacityError
 from capacity.places import defaults_folder
 from capacity.system.addresses import System
-from capacity.system.embedded import run_redis
 from capacity.system.own_queue import MARK, own_queue
 from capacity.system.processes import open_application
-from capacity.system.server_directory import open_server_directory
 
 JOBS = Path(defaults_folder() / "data" / "workloads" / "queue.yaml")
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with open_server_directory() as directory:
-        yield run_redis(directory).url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(url) as connected:
-        yield connected
-        connected.flushdb()
 
 
 @pytest.mark.parametrize("name", ["capacity", "capacity-dead"])

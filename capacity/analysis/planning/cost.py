@@ -34,7 +34,7 @@ class Cost:
     @property
     def text(self) -> str:
         """What is known of it, that of each currency by itself."""
-        known = " + ".join(f"{each:,.0f} {currency}" for currency, each in self.sums.items())
+        known = self._known(" + ")
         return f"{'' if self.whole or len(self.sums) > 1 else 'at least '}{known}" if known else "not known"
 
     @property
@@ -45,18 +45,21 @@ class Cost:
     @property
     def note(self) -> str:
         """What is missing in it, and why there is none; empty where it is whole."""
-        known = " and ".join(f"{each:,.0f} {currency}" for currency, each in self.sums.items())
+        two = f"prices of two currencies are not added: {self._known(' and ')}" if len(self.sums) > 1 else ""
         return ", ".join(
             filter(
                 None,
                 (
-                    f"prices of two currencies are not added: {known}" if len(self.sums) > 1 else "",
+                    two,
                     _listed("without", self.missing),
                     _listed("at least", self.least),
                     UNCOUNTED if not self.sums and not self.missing else "",
                 ),
             )
         )
+
+    def _known(self, between: str) -> str:
+        return between.join(f"{each:,.0f} {currency}" for currency, each in self.sums.items())
 
 
 def cost_of(sizes: Mapping[str, Size | str], least: Mapping[str, str]) -> Cost:

@@ -14,10 +14,9 @@ from typing import Any
 import redis
 
 from capacity.clock import wait_until
-from capacity.load.bullmq import Queue
+from capacity.load.bullmq import LOADS, RECORDS, Queue
 from capacity.probes.jobs.courses import OWN
 
-LOADS = "capacity:loads"  # after the queue's name: no job's id has a colon there
 TOKEN = re.compile(r"c[0-9a-f]{8}")
 DEAD_S = 10.0  # without a sign of life from who watches a load; it gives one ten times a second
 PIECE = 1000  # entries read at a time: some tenths of a millisecond of Redis' time
@@ -26,7 +25,6 @@ REACH = 100_000  # entries that may be looked through at a time: about a millise
 CLEAR_S = 1.0  # between two looks at what is left
 SETS, LISTS = ("delayed", "waiting-children", "prioritized"), ("wait", "paused")  # in the order in which jobs move on
 ACTIVE = "active"
-RECORDS = ("", ":logs", ":lock", ":dependencies", ":processed", ":failed", ":unsuccessful")
 # KEYS: the list or set, and the key of each job. ARGV: 0 for a set, else from which end of a list; and each id.
 TAKE_OUT = """
 local taken, records = {}, {RECORDS}

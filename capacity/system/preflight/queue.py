@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from capacity.load.bullmq import Queue
+from capacity.load.bullmq import LISTS, SETS, Queue
 from capacity.system.clients import redis_client
 from capacity.system.preflight.check import ANSWER_S, Check, fact, note, one_line, seconds_text
 from capacity.system.preflight.clocks import ClockOffset, clock_offset
@@ -18,7 +18,6 @@ from capacity.system.preflight.redis import why_refused
 
 LOOKED_AT = 20  # jobs of a state, and events
 CLOCKS_APART_S = 0.05  # more than a worker takes to tell Redis that a job has ended
-LISTS, SETS = ("wait", "active", "paused"), ("prioritized", "delayed", "completed", "failed")
 UNFINISHED = ("wait", "active", "paused", "prioritized", "delayed")
 ENDED = (b"completed", b"failed")
 EVENTS_BY_DEFAULT, FEWEST_EVENTS = 10_000, 2_000  # a job makes four or five, and ten times a second they are read

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,25 +17,11 @@ from bullmq import Worker
 from capacity.clock import unix_ns
 from capacity.load.bullmq import Queue
 from capacity.system.addresses import System
-from capacity.system.embedded import run_redis
 from capacity.system.preflight.check import Check
 from capacity.system.preflight.queue import queue_checks
-from capacity.system.server_directory import open_server_directory
 
 NODE = Path(__file__).parents[2] / "node"
 NAMES = iter(f"orders{number}" for number in range(100))
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with open_server_directory() as directory:
-        yield run_redis(directory).url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(url) as connected:
-        yield connected
 
 
 def made(url: str, *jobs: dict[str, Any]) -> Queue:

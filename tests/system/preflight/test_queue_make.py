@@ -1,6 +1,6 @@
 """Who made a queue is told by what it, its jobs and its workers show, and where no jobs can be added, that is said."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
@@ -20,18 +20,6 @@ NAMES = iter(f"makes {{{number}}} é" for number in range(100))  # names as odd 
 LEFT_OUT = "leave the queue out: capacity run --only database,redis,gateway"
 NO_BULLMQ = "no job is added, for they are added to queues of BullMQ 3 to 6"
 VERSIONS = {"bullmq-3": "3.16.2", "bullmq-4": "4.18.3", "bullmq-5": "5.81.5", "bullmq": "6.7.0"}
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with open_server_directory() as directory:
-        yield run_redis(directory).url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(url) as connected:
-        yield connected
 
 
 @pytest.fixture
