@@ -19,26 +19,10 @@ from capacity.system import embedded
 from capacity.system.embedded import RunningServer, run_postgres
 from capacity.system.server_directory import open_server_directory
 from capacity.workload import parse_workload
+from tests.stock import TABLES, selling, tell
 
 # In a file, so that they can be changed while it runs.
 SETTINGS = {"track_io_timing": "on", "track_wal_io_timing": "on"}
-TABLES = """
-CREATE ROLE app LOGIN;
-CREATE ROLE watched LOGIN;
-CREATE TABLE stock AS SELECT n AS id, 0 AS sold, repeat('x', 500) AS text FROM generate_series(1, 4000) AS n;
-CREATE UNIQUE INDEX ON stock (id);
-GRANT SELECT, UPDATE ON stock TO app;
-VACUUM ANALYZE stock;
-CHECKPOINT;
-"""
-SOLD = "UPDATE stock SET sold = sold + 1 WHERE id = (SELECT 1 + (random() * 3999)::int)"
-WORKLOAD = {
-    "name": "own",
-    "target": "postgres",
-    "connections": 4,
-    "operations": [{"name": "sell", "weight": 100, "statements": [{"sql": SOLD}]}],
-    "shapes": {"test": {"kind": "rate", "stages": [{"name": "sustain", "seconds": 3, "to": 200}]}},
-}
 Told = Callable[..., None]
 Measured = Callable[..., dict[str, Finding]]
 
@@ -50,7 +34,7 @@ def server() -> Iterator[RunningServer]:
     with pytest.MonkeyPatch.context() as patch, open_server_directory() as directory:
         patch.setattr(embedded, "POSTGRES_SETTINGS", fewer)
         started = run_postgres(directory, shared_buffers="128kB")
-        tell(started, *TABLES.strip().splitlines())
+        tell(started, "CREATE ROLE watched LOGIN", *TABLES)
         yield started
 
 
@@ -62,12 +46,6 @@ def told(server: RunningServer) -> Iterator[Told]:
     until_read(server, "postgres.io_timed", 1.0)
     yield lambda *statements: tell(server, *statements)
     tell(server, "ALTER SYSTEM RESET ALL", "ALTER ROLE app RESET ALL", "ALTER DATABASE postgres RESET ALL", *on)
-
-
-def tell(server: RunningServer, *statements: str) -> None:
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        for each in statements:
-            connection.execute(each.encode())
 
 
 def until_read(server: RunningServer, gauge: str, value: float) -> None:
@@ -91,7 +69,7 @@ def measured(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) ->
                 due.pop()()
 
         folder = tmp_path_factory.mktemp("own") / "r"
-        load = Measurement(parse_workload(WORKLOAD), "test", prepared=False)
+        load = Measurement(parse_workload(selling(3)), "test", prepared=False)
         url, watchers = server.url.replace("postgres@", "app@"), [gauges_of(postgres=server.url)]
         main = open_recording(measure(load, url, watchers, folder, start=children.start, under_way=under_way))
         found = database_findings("r", main.samples, main.gauges, main.facts)
@@ -264,7 +242,7 @@ def test_how_reads_are_made_is_told_beside_how_long_they_were_waited_for(method:
             started = run_postgres(directory, shared_buffers="128kB", io_method=method, track_io_timing="on")
         except CapacityError as error:
             pytest.skip(f"this PostgreSQL was built without {method}: {error}")
-        tell(started, *TABLES.strip().splitlines())
+        tell(started, "CREATE ROLE watched LOGIN", *TABLES)
         read, facts = postgres_reader(started.url)
         before = read()
         tell(started, "SELECT sum(length(text)) FROM stock")

@@ -18,6 +18,7 @@ from capacity.system.postmaster import find_postmaster
 from capacity.system.programs import POSTGRES_BIN
 from capacity.system.server_directory import open_server_directory
 from capacity.workload import parse_workload
+from tests.stock import TABLES, selling, tell
 
 PAGE = Path(__file__).parents[2] / "docs" / "what_is_given.md"
 LACKS = {  # of each letter: what is said where it is missing
@@ -31,23 +32,6 @@ LACKS = {  # of each letter: what is said where it is missing
 }
 OFF = {"track_io_timing": "off", "track_wal_io_timing": "off", "track_counts": "off"}
 IDLE = ("nothing was read from the device", "other programs moved most of what the device did")
-TABLES = """
-CREATE ROLE app LOGIN;
-CREATE ROLE admin LOGIN;
-CREATE TABLE stock AS SELECT n AS id, 0 AS sold, repeat('x', 500) AS text FROM generate_series(1, 4000) AS n;
-CREATE UNIQUE INDEX ON stock (id);
-GRANT SELECT, UPDATE ON stock TO app;
-VACUUM ANALYZE stock;
-CHECKPOINT;
-"""
-SOLD = "UPDATE stock SET sold = sold + 1 WHERE id = (SELECT 1 + (random() * 3999)::int)"
-WORKLOAD = {
-    "name": "own",
-    "target": "postgres",
-    "connections": 4,
-    "operations": [{"name": "sell", "weight": 100, "statements": [{"sql": SOLD}]}],
-    "shapes": {"test": {"kind": "rate", "stages": [{"name": "sustain", "seconds": 5, "to": 200}]}},
-}
 Measured = Callable[..., dict[str, Finding]]
 pytestmark = pytest.mark.thorough
 
@@ -60,7 +44,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     def made(url: str, admin_url: str, pid: int | None = None) -> dict[str, Finding]:
         processes = {} if pid is None else dict.fromkeys(("server", "device"), f"postgres={pid}")
         watchers = [gauges_of(postgres=admin_url, **processes, locks=admin_url)]
-        load = Measurement(parse_workload(WORKLOAD), "test", prepared=False)
+        load = Measurement(parse_workload(selling(5)), "test", prepared=False)
         folder = tmp_path_factory.mktemp("own") / "r"
         main = open_recording(measure(load, url, watchers, folder, start=children.start))
         return {each.name: each for each in database_findings("r", main.samples, main.gauges, main.facts)}
@@ -78,16 +62,10 @@ def start(request: pytest.FixtureRequest, postgres_of: Callable[[str], Path]) ->
 
         def started(**settings: str) -> RunningServer:
             server = run_postgres(directory, shared_buffers="128kB", **settings)
-            tell(server, *TABLES.strip().splitlines())
+            tell(server, "CREATE ROLE admin LOGIN", *TABLES)
             return server
 
         yield started
-
-
-def tell(server: RunningServer, *statements: str) -> None:
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        for each in statements:
-            connection.execute(each.encode())
 
 
 def cells(version: int) -> dict[str, str]:
@@ -141,7 +119,7 @@ def test_through_pgbouncer_all_is_given_that_the_server_gives(
 ) -> None:
     with open_server_directory() as directory:
         server = run_postgres(directory, shared_buffers="128kB")
-        tell(server, *TABLES.strip().splitlines())
+        tell(server, "CREATE ROLE admin LOGIN", *TABLES)
         with start_pooler(server.url, mode) as pooled:
             found = measured(pooled, pooled if through else server.url)
     for name, cell in cells(18).items():
